@@ -1,0 +1,14 @@
+"""Downstream evaluation of protein language models, from task to leaderboard.
+
+Units, everywhere: Å; residues counted from 0; natural logarithm; NaN (or -1 for classes) = unknown.
+
+Imports point one way (`tests/test_architecture.py` holds it):
+
+    conf .. (names, by _target_) ..> tasks, benchmark.backbones, benchmark.methods
+    tasks     -> core, data, metrics
+    methods   -> core, features, progress
+    backbones -> core, batching
+    metrics   -> core
+    cli, verbs -> all of the engine
+    leaderboard -> results -> core
+"""

@@ -1,0 +1,1 @@
+"""Backbones: one family a file. `conf/model/*.yaml` names the checkpoints."""

@@ -1,0 +1,207 @@
+"""The nouns of the benchmark: what a task asks, what a backbone offers, what a method learns.
+
+`task.load() -> method.fit(backbone, readout, train, valid) -> predict(test) -> metrics -> Record`.
+This module imports nothing of ours and no numerical library but NumPy.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
+"""The 20 standard amino acids, in the order of every residue axis in this package."""
+
+Array = NDArray[Any]
+Chains = tuple[str, ...]
+"""One question: the amino-acid sequence of each chain."""
+Value = Array | str
+"""A label or a prediction; `Readout` gives its shape."""
+Area = Literal["structure", "function", "interaction", "developability", "generation"]
+
+
+class UserError(ValueError):
+    """Something the user can fix, told in one sentence that the command line prints."""
+
+
+class Example(NamedTuple):
+    """One question and its answer.
+
+    An unknown answer is NaN where answers are real and -1 where they are classes or labels: it is
+    never trained on and never scored.
+    """
+
+    chains: Chains
+    label: Value
+    id: str
+    """Digest of the chains and how often they occurred before: pairs the rows of two runs."""
+    group: str
+    """The unit that is resampled, and never split (a homology cluster, say)."""
+
+
+class Splits(NamedTuple):
+    """The examples to learn from, to choose by, and to be scored on once."""
+
+    train: Sequence[Example]
+    valid: Sequence[Example]
+    tests: Mapping[str, Sequence[Example]]
+    """Test sets by name; the first one ranks."""
+    notes: Mapping[str, Any]
+    """For the Record: source, revision, counts of changed rows, where valid is from."""
+
+
+@dataclass(frozen=True)
+class Readout:
+    """The form of an answer.
+
+    | level | label | prediction |
+    |---|---|---|
+    | protein | () | () |
+    | residue | (L,) | (L,) |
+    | pair | (m, 2): the pairs i < j, 0-based, that are in class 1 | (L, L), symmetric |
+
+    By kind: "real" is one number; "class" is one of `size`, its prediction has a last axis of
+    `size` probabilities, or is the probability of class 1 alone where `size` is 2; "labels" is any
+    of `size`, label and prediction have a last axis of `size`.
+    """
+
+    level: Literal["protein", "residue", "pair"]
+    kind: Literal["real", "class", "labels"]
+    size: int = 1
+    min_separation: int = 0
+    """Pairs are asked about only where j - i is at least this, in residues."""
+
+    @property
+    def width(self) -> int:
+        """Numbers per answer in a prediction: 1 means that there is no last axis."""
+        return 1 if self.kind == "class" and self.size == 2 else self.size
+
+
+Scorer = Callable[[Sequence[Value], Sequence[Value], Array], Array]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score over a whole test set, and which way is up.
+
+    `fn(predictions, labels, weights)`: `weights` are counts of shape (R, n), how often each of the
+    n examples occurs in each of R resamples; R scores come back. Ones give the plain score. A
+    resample in which the score is undefined gives NaN.
+    """
+
+    name: str
+    fn: Scorer
+    higher_is_better: bool
+
+    def __call__(
+        self, predictions: Sequence[Value], labels: Sequence[Value], weights: Array | None = None
+    ) -> Array:
+        """Score each resample, shape (R,); without weights the plain score, shape (1,)."""
+        if weights is None:
+            weights = np.ones((1, len(labels)), dtype=np.int64)
+        return self.fn(predictions, labels, weights)
+
+
+def metric(*, higher_is_better: bool) -> Callable[[Scorer], Metric]:
+    """Make a metric of a function; the function's name is the metric's."""
+    return lambda fn: Metric(getattr(fn, "__name__", ""), fn, higher_is_better)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(ABC):
+    """A question with known answers: labelled proteins, and how predictions of them are scored."""
+
+    area: Area
+    version: int
+    """Raised whenever data or scoring change; tables never mix versions."""
+    metrics: Sequence[str]
+    """Names of metrics (`benchmark.metrics.find`); the first ranks the leaderboard."""
+
+    @property
+    @abstractmethod
+    def readout(self) -> Readout:
+        """The form of this task's answers."""
+
+    @abstractmethod
+    def load(self) -> Splits:
+        """Read the examples."""
+
+    def keep(self, prediction: Value) -> Value:
+        """What of a prediction is scored and stored: all of it, unless the kind says otherwise."""
+        return prediction
+
+    def rows(self, example: Example, kept: Value) -> Mapping[str, Any]:
+        """One example's columns in the table of predictions."""
+        return {"label": np.asarray(example.label), "prediction": kept}
+
+
+class Backbone(ABC):
+    """A protein language model, as the rest of the benchmark sees it. It never sees a task.
+
+    What it can do is declared by the protocols below. An ability exists only if every weight that
+    it uses came from the checkpoint.
+    """
+
+    dtype: str = "float32"
+    batch_tokens: int = 8192
+    """Residues in one batch, padding counted."""
+    max_length: int | None = None
+    """Longest chain that can be read, in residues; None: no limit."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """Digest of what decides the outputs besides the settings: weights, tokenizer."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """What the Record tells of the backbone: parameters, revision, and the like."""
+        return {}
+
+
+@runtime_checkable
+class ResidueEmbeddings(Protocol):
+    """Ability: a vector for each residue."""
+
+    residue_dim: int
+
+    def embed_residues(self, chains: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Embed one batch: (L, residue_dim) for each chain, without padding or special tokens."""
+        ...
+
+
+@runtime_checkable
+class ProteinEmbeddings(Protocol):
+    """Ability: a vector for each chain."""
+
+    protein_dim: int
+
+    def embed_proteins(self, chains: Sequence[str]) -> NDArray[np.float32]:
+        """Embed one batch: (n, protein_dim)."""
+        ...
+
+
+class Predictor(NamedTuple):
+    """What a method has learned."""
+
+    predict: Callable[[Sequence[Chains]], Iterable[Value]]
+    """Answers in the order of the questions. It is never shown a label."""
+    choices: Mapping[str, Any]
+    """What was chosen on valid and what was sampled, for the Record."""
+
+
+class Method(ABC):
+    """A way for a backbone to learn a task: a linear probe, LoRA, zero-shot scoring, sampling."""
+
+    @abstractmethod
+    def fit(
+        self,
+        backbone: Backbone,
+        readout: Readout,
+        train: Sequence[Example],
+        valid: Sequence[Example],
+        seed: int,
+    ) -> Predictor:
+        """Learn from `train`, choose by `valid`. The same seed gives the same bits on a CPU."""

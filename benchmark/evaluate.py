@@ -1,0 +1,153 @@
+"""The one flow of every run: load, fit, predict, score, resample."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmark.core import (
+    Array,
+    Backbone,
+    Example,
+    Method,
+    Metric,
+    Readout,
+    Splits,
+    Task,
+    UserError,
+    Value,
+)
+
+RESAMPLES = 1000
+FEWEST_UNITS = 10
+"""With fewer resampling units no interval is given: it would promise too much."""
+LEVEL = 0.95
+CHUNK_CELLS = 4_000_000
+"""Resample weights (resamples x examples) that are held at once."""
+
+
+class Scores(NamedTuple):
+    """What came of one test set."""
+
+    scores: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    units: int
+    scored: int
+    predictions: list[Value]
+    """As kept by the task, one for each example."""
+
+
+class Outcome(NamedTuple):
+    """What came of one run."""
+
+    tests: dict[str, Scores]
+    choices: Mapping[str, Any]
+    seconds: dict[str, float]
+
+
+def limited(splits: Splits, limit: int | None) -> Splits:
+    """At most `limit` examples of each split, the same ones whatever the order of the rows."""
+    if limit is None:
+        return splits
+
+    def cut(examples: Sequence[Example]) -> list[Example]:
+        chosen = {example.id for example in sorted(examples, key=lambda e: e.id)[:limit]}
+        return [example for example in examples if example.id in chosen]
+
+    tests = {name: cut(examples) for name, examples in splits.tests.items()}
+    return Splits(cut(splits.train), cut(splits.valid), tests, splits.notes)
+
+
+def evaluate(
+    task: Task,
+    splits: Splits,
+    backbone: Backbone,
+    method: Method,
+    metrics: Sequence[Metric],
+    seed: int,
+) -> Outcome:
+    """Learn from train, choose by valid, then answer and score each test set once."""
+    seconds: dict[str, float] = {}
+    with clock(seconds, "fit"):
+        predictor = method.fit(backbone, task.readout, splits.train, splits.valid, seed)
+    tests = {}
+    for name, examples in splits.tests.items():
+        with clock(seconds, "predict"):
+            kept: list[Value] = []
+            for prediction in predictor.predict([example.chains for example in examples]):
+                check(prediction, examples[len(kept)], task.readout)
+                kept.append(task.keep(prediction))
+        if len(kept) != len(examples):
+            raise RuntimeError(f"{len(kept)} predictions for {len(examples)} examples of {name}")
+        with clock(seconds, "score"):
+            tests[name] = score(metrics, kept, examples, seed)
+    return Outcome(tests, predictor.choices, seconds)
+
+
+def check(prediction: Value, example: Example, readout: Readout) -> None:
+    """Refuse a prediction that is not finite or not of the readout's shape."""
+    values = np.asarray(prediction)
+    lengths = tuple(len(chain) for chain in example.chains)
+    shape = {"protein": (), "residue": lengths, "pair": 2 * lengths}[readout.level]
+    shape += (readout.width,) if readout.width > 1 else ()
+    if values.shape != shape:
+        raise RuntimeError(f"a prediction has shape {values.shape}, not {shape}")
+    if readout.level == "pair":
+        values = values[np.triu_indices(len(values), max(1, readout.min_separation))]
+    if not np.isfinite(values).all():
+        raise UserError("the predictions are not finite numbers; try dtype=float32")
+
+
+def score(
+    metrics: Sequence[Metric], kept: Sequence[Value], examples: Sequence[Example], seed: int
+) -> Scores:
+    """Each metric's score and its 95 % percentile bootstrap interval over the resampling units."""
+    labels = [example.label for example in examples]
+    names, unit = np.unique([example.group for example in examples], return_inverse=True)
+    scores, intervals = {}, {}
+    for metric in metrics:
+        value = float(metric(kept, labels)[0])
+        if np.isfinite(value):
+            scores[metric.name] = value
+    if len(names) >= FEWEST_UNITS:
+        draws: dict[str, list[Array]] = {name: [] for name in scores}
+        for weights in resamples(unit, len(names), seed):
+            for metric in metrics:
+                if metric.name in draws:
+                    draws[metric.name].append(metric(kept, labels, weights))
+        for name, parts in draws.items():
+            values = np.concatenate(parts)
+            values = values[np.isfinite(values)]
+            if len(values) > RESAMPLES / 2:
+                low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+                intervals[name] = float(low), float(high)
+    known = sum(bool(np.any(_known(example.label))) for example in examples)
+    return Scores(scores, intervals, len(names), known, list(kept))
+
+
+def _known(label: Value) -> Array:
+    array = np.asarray(label)
+    if array.ndim == 2 and array.shape[1:] == (2,):  # residue pairs: what is absent is class 0
+        return np.ones(1, bool)
+    return np.asarray(~np.isnan(array) if array.dtype.kind == "f" else array != -1)
+
+
+def resamples(unit: Array, units: int, seed: int) -> Iterator[Array]:
+    """How often each example occurs in each bootstrap resample of whole units, (R, n) in parts."""
+    rng = np.random.default_rng(seed)
+    step = max(1, CHUNK_CELLS // max(len(unit), 1))
+    for start in range(0, RESAMPLES, step):
+        rows = min(step, RESAMPLES - start)
+        drawn = rng.integers(units, size=(rows, units)) + units * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * units).reshape(rows, units)
+        yield counts[:, unit]
+
+
+@contextmanager
+def clock(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    """Add the time a block takes to a phase."""
+    start = time.perf_counter()
+    yield
+    seconds[phase] = seconds.get(phase, 0.0) + time.perf_counter() - start

@@ -1,0 +1,265 @@
+"""Tables of Records: results/README.md for people, results/leaderboard.csv for programs.
+
+Of each (task, model, method, settings, seed) the newest Record counts. Methods never share a
+table, data or task versions never share a column, runs with `limit` are left out.
+"""
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmark.core import UserError
+from benchmark.results import Record, load_all, replacing
+
+SHOWN = 3
+"""Further metrics beside the first in the terminal's table; the Record has all."""
+AREAS = ("structure", "function", "interaction", "developability", "generation")
+
+
+class Column(NamedTuple):
+    """What makes scores comparable: the same task, on the same data, asked in the same way."""
+
+    area: str
+    embedded: bool
+    task: str
+    version: int
+    question: str
+    """JSON of the digests of the data, and of the task's settings."""
+
+
+class Row(NamedTuple):
+    """What is compared: a model under one method and one set of settings."""
+
+    model: str
+    method: str
+    settings: str
+    """JSON."""
+
+
+class Cell(NamedTuple):
+    """A score, the mean over seeds; so are the ends of its interval."""
+
+    score: float
+    interval: tuple[float, float] | None
+    records: tuple[Record, ...]
+
+    def __str__(self) -> str:
+        """Score and interval, three decimals."""
+        low_high = f" [{self.interval[0]:.3f}, {self.interval[1]:.3f}]" if self.interval else ""
+        return f"{self.score:.3f}{low_high}"
+
+
+Cells = dict[tuple[Row, Column], Cell]
+
+
+def column_of(record: Record) -> Column:
+    """The column that a Record belongs to."""
+    asked = {k: v for k, v in record.config["task"].items() if k not in ("mirror", "source")}
+    question = json.dumps([record.data, asked], sort_keys=True)
+    embedded = str(record.notes.get("source", "")).startswith("package:")
+    return Column(record.area, embedded, record.task, record.version, question)
+
+
+def row_of(record: Record) -> Row:
+    """The row that a Record belongs to."""
+    return Row(record.model, record.method, json.dumps(record.settings, sort_keys=True))
+
+
+def tabulate(records: Iterable[Record]) -> Cells:
+    """The cells of all tables; Records come oldest first."""
+    newest = defaultdict[tuple[Row, Column], dict[int, Record]](dict)
+    for record in records:
+        if record.limit is None:
+            newest[row_of(record), column_of(record)][record.seed] = record
+    return {place: cell(list(seeds.values())) for place, seeds in newest.items()}
+
+
+def cell(records: Sequence[Record]) -> Cell:
+    """One cell from the Records of several seeds."""
+    scores, ends = [], []
+    for record in records:
+        test = next(iter(record.scores))
+        scores.append(record.scores[test].get(record.primary, float("nan")))
+        ends.append(record.intervals[test].get(record.primary))
+    known = [end for end in ends if end is not None]
+    interval = None
+    if len(known) == len(records):
+        low, high = zip(*known, strict=True)
+        interval = sum(low) / len(low), sum(high) / len(high)
+    return Cell(sum(scores) / len(scores), interval, tuple(records))
+
+
+def label(row: Row, rows: Iterable[Row]) -> str:
+    """A row's name: the model's, and the settings in which it differs from its namesakes."""
+    mine = json.loads(row.settings)
+    others = [json.loads(other.settings) for other in rows if other.model == row.model]
+    differing = {
+        key: value
+        for key, value in mine.items()
+        if any(other.get(key) != value for other in others)
+    }
+    text = ", ".join(f"{key.split('.')[-1]}={value}" for key, value in differing.items())
+    return f"{row.model} ({text})" if text else row.model
+
+
+def headings(columns: Sequence[Column]) -> dict[Column, str]:
+    """A column's name: the task's, numbered where one task was asked in several ways."""
+    result = {}
+    for column in columns:
+        same = [other for other in columns if other.task == column.task]
+        number = f" #{same.index(column) + 1}" if len(same) > 1 else ""
+        result[column] = column.task + number
+    return result
+
+
+def mean(cells: Mapping[Column, Cell], columns: Sequence[Column]) -> str:
+    """The plain mean of an area's scores (the papers' headline figure), or how many are there."""
+    if len(cells) < len(columns):
+        return f"{len(cells)}/{len(columns)}"
+    if not all(c.records[0].higher_is_better[c.records[0].primary] for c in cells.values()):
+        return "–"
+    return f"{sum(c.score for c in cells.values()) / len(cells):.3f}"
+
+
+def best(cells: Sequence[Cell]) -> float:
+    """The best score of a column."""
+    record = cells[0].records[0]
+    pick = max if record.higher_is_better[record.primary] else min
+    return pick(round(cell.score, 3) for cell in cells)
+
+
+def markdown(cells: Cells) -> str:
+    """All tables, an area and a method each."""
+    lines = [
+        "# Leaderboard",
+        "",
+        "Made by `python -m benchmark` from the Records in this folder; do not edit. Each score is "
+        "of the task's first metric on its first test set, with its 95 % bootstrap interval over "
+        "the task's resampling units (n: test examples). Best in bold. The mean is the plain mean "
+        "of the row's scores.",
+    ]
+    places = sorted({(AREAS.index(c.area), c.embedded, row.method) for row, c in cells})
+    for area, embedded, method in places:
+        inside = {
+            place: cell
+            for place, cell in cells.items()
+            if place[1].area == AREAS[area]
+            and place[1].embedded is embedded
+            and place[0].method == method
+        }
+        title = AREAS[area].capitalize() + (", embedded tasks" if embedded else "")
+        lines += ["", f"## {title} · {method}", "", *table(inside)]
+    return "\n".join(lines) + "\n"
+
+
+def table(cells: Cells) -> list[str]:
+    """One Markdown table, best mean first."""
+    columns = sorted({column for _, column in cells})
+    rows = sorted({row for row, _ in cells})
+    names = headings(columns)
+    top = {c: best([cell for (_, other), cell in cells.items() if other == c]) for c in columns}
+    head, lines = ["model"], []
+    for column in columns:
+        record = next(cell.records[-1] for (_, other), cell in cells.items() if other == column)
+        arrow = "↑" if record.higher_is_better[record.primary] else "↓"
+        test = next(iter(record.scores))
+        head.append(f"{names[column]}<br>{record.primary} {arrow}, n = {record.examples[test]:,}")
+    if len(columns) > 1:
+        head.append("mean")
+    for row in rows:
+        mine = {column: cells[row, column] for column in columns if (row, column) in cells}
+        line = [label(row, rows)]
+        for column in columns:
+            text = str(mine[column]) if column in mine else "–"
+            if column in mine and round(mine[column].score, 3) == top[column]:
+                score, _, rest = text.partition(" ")
+                text = f"**{score}** {rest}".strip()
+            line.append(text)
+        rank = mean(mine, columns)
+        if len(columns) > 1:
+            line.append(rank)
+        first = next((mine[c].score for c in columns if c in mine), 0.0)
+        if not any(c.records[0].higher_is_better[c.records[0].primary] for c in mine.values()):
+            first = -first
+        order = float(rank) if rank.replace(".", "").replace("-", "").isdigit() else -1e9
+        lines.append((-order, -first, "| " + " | ".join(line) + " |"))
+    rule = "|---" * len(head) + "|"
+    return ["| " + " | ".join(head) + " |", rule, *(text for _, _, text in sorted(lines))]
+
+
+def rows_of_csv(cells: Cells) -> list[dict[str, Any]]:
+    """One row for each model, task, test set, metric and seed."""
+    rows = []
+    for (row, column), cell in sorted(cells.items()):
+        for record in cell.records:
+            for test, scores in record.scores.items():
+                for metric, score in scores.items():
+                    low, high = record.intervals[test].get(metric, ("", ""))
+                    rows.append(
+                        {
+                            "area": column.area,
+                            "task": column.task,
+                            "version": column.version,
+                            "model": row.model,
+                            "method": row.method,
+                            "test": test,
+                            "metric": metric,
+                            "score": score,
+                            "low": low,
+                            "high": high,
+                            "higher_is_better": record.higher_is_better[metric],
+                            "examples": record.examples[test],
+                            "units": record.units[test],
+                            "seed": record.seed,
+                            "settings": row.settings,
+                            "created": record.created,
+                            "record": str(record.folder / f"seed{record.seed}.json"),
+                        }
+                    )
+    return rows
+
+
+def write(results: Path) -> Cells:
+    """Make both tables again from every Record below `results`."""
+    cells = tabulate(load_all(results))
+    if not cells:
+        return cells
+    with replacing(results / "README.md") as file:
+        file.write_text(markdown(cells), encoding="utf-8")
+    rows = rows_of_csv(cells)
+    with replacing(results / "leaderboard.csv") as file, file.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return cells
+
+
+def require(cells: Cells, results: Path) -> Cells:
+    """Refuse an empty leaderboard."""
+    if cells:
+        return cells
+    raise UserError(f"there are no Records in {results}; run `python -m benchmark` first")
+
+
+def show_task(cells: Cells, record: Record) -> None:
+    """Print how models compare on the Record's task, by its method."""
+    from rich.console import Console
+    from rich.table import Table
+
+    here, column = row_of(record), column_of(record)
+    rows = {
+        row: cell for (row, c), cell in cells.items() if c == column and row.method == here.method
+    }
+    sign = -1 if record.higher_is_better[record.primary] else 1
+    others = [name for name in record.higher_is_better if name != record.primary][:SHOWN]
+    shown = Table(box=None, pad_edge=False)
+    for heading in ("model", record.primary, *others):
+        shown.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
+    for row, cell in sorted(rows.items(), key=lambda item: sign * item[1].score):
+        scores = next(iter(cell.records[-1].scores.values()))
+        rest = [f"{scores[name]:.3f}" if name in scores else "–" for name in others]
+        shown.add_row(label(row, rows), str(cell), *rest, style="bold" if row == here else "")
+    Console().print(shown)

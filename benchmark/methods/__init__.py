@@ -1,0 +1,1 @@
+"""Methods: one way of learning a file. `conf/method/*.yaml` holds their settings."""

@@ -1,0 +1,226 @@
+"""Records: one JSON file a run, self-contained, and beside it the predictions as Parquet.
+
+    results/<task>/<model>/<method>/<key>/seed<k>.json, seed<k>.parquet
+
+Files are written under a temporary name and renamed: a killed run leaves nothing half-written.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmark.core import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT = 1
+PACKAGES = ("torch", "transformers", "scikit-learn", "numpy", "scipy", "peft", "datasets")
+SOURCE = ("benchmark", "tasks", "conf", "pyproject.toml", "constraints.txt")
+"""What decides a score: changes elsewhere leave a commit clean."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One finished run, self-contained: no table needs the task or the model to read it."""
+
+    task: str
+    area: str
+    version: int
+    model: str
+    method: str
+    seed: int
+    limit: int | None
+    key: str
+    """Digest of the settings, the weights and the data."""
+    primary: str
+    higher_is_better: Mapping[str, bool]
+    scores: Mapping[str, Mapping[str, float]]
+    """Test set -> metric -> score; an undefined score is absent."""
+    intervals: Mapping[str, Mapping[str, tuple[float, float]]]
+    """Test set -> metric -> 95 % interval; absent with fewer than 10 units."""
+    examples: Mapping[str, int]
+    """Split -> number of examples."""
+    scored: Mapping[str, int]
+    """Test set -> examples with a known answer; every one of them is scored."""
+    units: Mapping[str, int]
+    """Test set -> number of resampling units."""
+    notes: Mapping[str, Any]
+    data: Mapping[str, str]
+    """Split -> digest of its content."""
+    config: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    """Model and method settings that set table rows apart."""
+    choices: Mapping[str, Any]
+    backbone: Mapping[str, Any]
+    seconds: Mapping[str, float]
+    environment: Mapping[str, Any]
+    created: str
+    """UTC, ISO 8601."""
+    format: int = field(default=FORMAT)
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies below the results folder."""
+        return Path(self.task, self.model, self.method, self.key)
+
+
+def save(record: Record, predictions: Mapping[str, Sequence[Any]], results: Path) -> Path:
+    """Write the predictions, then the Record; return the Record's path."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = results / record.folder / f"seed{record.seed}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path.with_suffix(".parquet")) as file:
+        columns = {name: column(values) for name, values in predictions.items()}
+        pq.write_table(pa.table(columns), file, compression="zstd")
+    with replacing(path) as file:
+        text = json.dumps(asdict(record), indent=1, allow_nan=False)
+        file.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def column(values: Sequence[Any]) -> "pa.Array":
+    """One cell an example: a text or number, or a list of them, or (L, size) as a list of lists."""
+    import pyarrow as pa
+
+    first = np.asarray(values[0])
+    if first.ndim == 0:
+        return pa.array(
+            [value.item() if isinstance(value, np.ndarray) else value for value in values]
+        )
+    if first.ndim == 1:
+        return pa.array([np.asarray(value) for value in values])
+    flat = np.concatenate(values).astype(np.float32)
+    ends = np.cumsum([0, *(len(value) for value in values)], dtype=np.int32)
+    inner = pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), flat.shape[1])
+    return pa.ListArray.from_arrays(pa.array(ends), inner)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place when the block ends well."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def make_key(parts: Any) -> str:
+    """Eight hex digits that tell settings, weights and data apart."""
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def load(path: Path) -> Record:
+    """Read one Record."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values["format"] != FORMAT:
+            raise UserError(
+                f"{path} has the format {values['format']}; this program reads {FORMAT}"
+            )
+        return Record(**values)
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise UserError(f"{path} is not a Record of this program; move it out of results") from None
+
+
+def load_all(results: Path) -> list[Record]:
+    """Every Record below a folder, oldest first."""
+    records = [load(path) for path in sorted(results.glob("*/*/*/*/seed*.json"))]
+    return sorted(records, key=lambda record: record.created)
+
+
+def check_writable(results: Path) -> None:
+    """Refuse before the run, not after it, a folder that cannot take the Record."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        with replacing(results / ".write-test") as file:
+            file.write_text("")
+        (results / ".write-test").unlink()
+    except OSError as error:
+        raise UserError(
+            f"cannot write to results={results} ({error.strerror}); give a folder of your own"
+        ) from None
+
+
+def environment() -> dict[str, Any]:
+    """Versions, commit, and hardware of this process."""
+    facts: dict[str, Any] = {
+        "benchmark": package_version("plm-benchmark"),
+        "python": platform.python_version(),
+        **{name: package_version(name) for name in PACKAGES},
+        **commit(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    if torch := sys.modules.get("torch"):
+        facts["threads"] = torch.get_num_threads()
+        if torch.cuda.is_initialized():
+            facts["gpu"] = torch.cuda.get_device_name()
+            facts["peak_gpu_bytes"] = torch.cuda.max_memory_allocated()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    facts["peak_bytes"] = peak * (1 if sys.platform == "darwin" else 1024)
+    return facts
+
+
+def package_version(name: str) -> str:
+    """A package's version, or "absent"."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def commit() -> dict[str, Any]:
+    """Commit of this source tree, and whether its code differs; nothing for an installed wheel."""
+    root = Path(__file__).parents[1]
+    if not (root / "pyproject.toml").is_file() or not (root / ".git").exists():
+        return {}
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(root), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return {
+            "commit": git("rev-parse", "HEAD"),
+            "dirty": bool(git("status", "--porcelain", "--", *SOURCE)),
+        }
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+
+
+def processor() -> str:
+    """The processor's name."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def now() -> str:
+    """The time, UTC, to the microsecond: it orders Records."""
+    seconds = time.time()
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{stamp}.{int(seconds % 1 * 1e6):06d}Z"

@@ -1,0 +1,88 @@
+"""`python -m benchmark VERB key=value ...`: everything that is not a run."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.catalogue import GROUPS, config_folders, names
+from benchmark.core import UserError
+
+
+def show_list(options: Mapping[str, Any]) -> None:
+    """Tasks (area, kind, metric, sizes, source), models, methods and suites."""
+    from omegaconf import OmegaConf
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    folders = config_folders()
+    tasks = Table(title="tasks", title_justify="left", box=None, pad_edge=False)
+    for heading in ("task=", "area", "kind", "metric", "train/valid/test", "source"):
+        tasks.add_column(heading, overflow="fold", no_wrap=heading == "task=")
+    for name in names("task", folders):
+        task = with_parents(folders[0] / "task", name)
+        sizes = task.get("sizes") or {}
+        kind = str(task["_target_"]).rsplit(".", 1)[-1]
+        tasks.add_row(
+            name,
+            task["area"],
+            f"{kind} {task.get('kind', '')}".strip(),
+            task["metrics"][0],
+            "/".join(f"{size:,}" for size in sizes.values()),
+            task["source"],
+        )
+    console.print(tasks)
+    for group in GROUPS[1:]:
+        listed = Table(title=f"{group}s", title_justify="left", box=None, pad_edge=False)
+        listed.add_column(("+" if group == "suite" else "") + f"{group}=")
+        listed.add_column("what")
+        for name in names(group, folders):
+            first = (folders[0] / group / f"{name}.yaml").read_text().splitlines()
+            notes = [line[2:] for line in first if line.startswith("# ") and "@package" not in line]
+            loaded: Any = OmegaConf.load(folders[0] / group / f"{name}.yaml")
+            listed.add_row(name, notes[0] if notes else str(loaded.get("path", "")))
+        console.print()
+        console.print(listed)
+
+
+def with_parents(folder: Path, name: str) -> dict[str, Any]:
+    """A yaml's values over those of the yamls of its group that its defaults name."""
+    from omegaconf import OmegaConf
+
+    values: Any = OmegaConf.to_container(OmegaConf.load(folder / f"{name}.yaml"))
+    merged: dict[str, Any] = {}
+    for parent in values.pop("defaults", []):
+        if isinstance(parent, str) and parent != "_self_":
+            merged |= with_parents(folder, parent)
+    return {**merged, **values}
+
+
+def show_leaderboard(options: Mapping[str, Any]) -> None:
+    """Make the tables again from the Records in results=DIR, and show them."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from benchmark import leaderboard
+
+    results = Path(str(options.get("results", "results")))
+    cells = leaderboard.require(leaderboard.write(results), results)
+    Console().print(Markdown(leaderboard.markdown(cells).replace("<br>", " ")))
+
+
+VERBS: dict[str, tuple[Callable[[Mapping[str, Any]], None], Sequence[str]]] = {
+    "list": (show_list, ()),
+    "leaderboard": (show_leaderboard, ("results",)),
+}
+
+
+def run_verb(name: str, words: Sequence[str]) -> None:
+    """Run a verb with key=value words."""
+    from omegaconf import OmegaConf
+
+    verb, allowed = VERBS[name]
+    for word in words:
+        if word.partition("=")[0] not in allowed or "=" not in word:
+            takes = " ".join(f"{key}=..." for key in allowed) or "no settings"
+            raise UserError(f"{name} takes {takes}, not {word!r}")
+    options: Any = OmegaConf.to_container(OmegaConf.from_cli(list(words)))
+    verb(options)

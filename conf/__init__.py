@@ -1,0 +1,1 @@
+"""Which tasks, models and methods there are: one yaml, one name on the command line."""

@@ -1,0 +1,60 @@
+"""Which residue pairs touch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmark.core import Array, Chains, Example, Readout, Value
+from benchmark.metrics.contact import RANGES, hits, rank_pairs
+from tasks.table import TableTask
+
+NEAREST = RANGES["short"][0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contact(TableTask):
+    """Pairs of residues whose C-beta are closer than 8 Å, scored where |i - j| >= `min_separation`.
+
+    The label's cell is a list of pairs [i, j], 0-based, in any order; the diagonal is ignored.
+    """
+
+    min_separation: int
+
+    @property
+    def readout(self) -> Readout:
+        """Pairs from the nearest that any range is scored on."""
+        return Readout("pair", "class", 2, min(self.min_separation, NEAREST))
+
+    def parse(self, cell: Any, chains: Chains) -> Array:
+        """Make a label of shape (m, 2), i < j."""
+        if len(chains) != 1:
+            raise ValueError(f"{len(chains)} chains, but contacts need a single chain")
+        if cell is None:
+            raise ValueError("no contacts; give an empty list if there are none")
+        pairs = np.sort(np.asarray(cell, dtype=np.int64).reshape(-1, 2), axis=1)
+        if pairs.size and not 0 <= pairs.min() <= pairs.max() < len(chains[0]):
+            raise ValueError(
+                f"contact {pairs[pairs[:, 1].argmax()].tolist()} is outside a chain of "
+                f"{len(chains[0])} residues, counted from 0"
+            )
+        separated = pairs[pairs[:, 1] - pairs[:, 0] >= self.readout.min_separation]
+        return np.unique(separated, axis=0).astype(np.int32)
+
+    def keep(self, prediction: Value) -> Array:
+        """Only the top L pairs of each range: they decide every score."""
+        return rank_pairs(np.asarray(prediction), self.min_separation)
+
+    def rows(self, example: Example, kept: Value) -> Mapping[str, Any]:
+        """The ranked pairs with their scores, and whether each is a contact."""
+        pairs = np.asarray(kept)
+        names = np.array(list(RANGES))
+        return {
+            "length": len(example.chains[0]),
+            "range": names[pairs["range"]],
+            "i": pairs["i"],
+            "j": pairs["j"],
+            "score": pairs["score"],
+            "hit": hits(pairs, np.asarray(example.label)),
+        }

@@ -1,0 +1,30 @@
+"""One answer for each protein: solubility, localization, stability, binding, and the like."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from benchmark.core import Array, Chains, Readout
+from tasks.table import TableTask, read_answers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protein(TableTask):
+    """A number, a class of `size`, or any of `size` labels for each protein (of one chain or more).
+
+    The label's cell is a number, or text that is one; for labels a list of `size` entries 0 or 1.
+    """
+
+    kind: Literal["real", "class", "labels"]
+    size: int
+
+    @property
+    def readout(self) -> Readout:
+        """One answer a protein."""
+        return Readout("protein", self.kind, self.size)
+
+    def parse(self, cell: Any, chains: Chains) -> Array:
+        """Make a label of shape (), or (size,) for labels."""
+        label = read_answers(cell, self.readout)
+        if self.kind == "labels" or label.ndim == 0:
+            return label
+        raise ValueError(f"label has the shape {label.shape}; a protein has one {self.kind} answer")

@@ -1,0 +1,52 @@
+"""What the kinds share that read a table: one row an example, one cell its label."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmark.core import Array, Chains, Readout, Splits, Task
+from benchmark.data import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableTask(Table, Task):
+    """A task whose examples are the rows of a table."""
+
+    @abstractmethod
+    def parse(self, cell: Any, chains: Chains) -> Array:
+        """Make a label of a cell; ValueError says what is wrong with it."""
+
+    def load(self) -> Splits:
+        """Read the examples."""
+        return self.read(self.parse, self.readout)
+
+
+def read_answers(cell: Any, readout: Readout) -> Array:
+    """Check numbers, or text that stands for them, against the kind and size of an answer.
+
+    None is an unknown answer. Real answers come back as float64, others as int64.
+    """
+    unknown = np.nan if readout.kind == "real" else -1
+    values = np.asarray(unknown if cell is None or cell == "" else cell)
+    if values.dtype == object:
+        values = np.asarray([unknown if value is None else value for value in values])
+    try:
+        numbers = values.astype(np.float64)
+    except ValueError:
+        raise ValueError(f"label {cell!r} is not a number") from None
+    if readout.kind == "real":
+        if np.isinf(numbers).any():
+            raise ValueError(f"label {cell!r} is infinite; unknown labels are empty or NaN")
+        return numbers
+    numbers = np.where(np.isnan(numbers), -1, numbers)
+    last = readout.size - 1 if readout.kind == "class" else 1
+    if wrong := sorted({float(n) for n in numbers.flat if n != int(n) or not -1 <= n <= last}):
+        raise ValueError(
+            f"label {wrong[0]:g} is outside its range; allowed are the integers 0 to {last}, "
+            "and -1 for unknown"
+        )
+    if readout.kind == "labels" and numbers.shape[-1:] != (readout.size,):
+        raise ValueError(f"label has the shape {numbers.shape}, not one entry for {readout.size}")
+    return numbers.astype(np.int64)

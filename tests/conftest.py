@@ -1,0 +1,120 @@
+"""Shared by all tests: small checkpoints made on the spot, tiny tasks, composed configurations."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ["HF_HUB_OFFLINE"] = (
+    "1"  # before huggingface_hub is imported: no test waits for a network
+)
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_module
+from hydra.utils import instantiate
+
+from benchmark.backbones.random import ESM_TOKENS
+from benchmark.core import RESIDUES, Array, Backbone, Example, Task
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("shared") and not SHARED.is_dir():
+            item.add_marker(pytest.mark.skip(reason="../shared is absent"))
+        if item.get_closest_marker("network"):
+            item.add_marker(pytest.mark.skip(reason="needs the hub"))
+
+
+def yaml_names(group: str) -> list[str]:
+    return sorted(file.stem for file in (ROOT / "conf" / group).glob("*.yaml"))
+
+
+def composed(*overrides: str, folder: Path | None = None) -> Any:
+    """A run's configuration, as the command line would compose it."""
+    with initialize_config_module("conf", version_base="1.3"):
+        search = [f"hydra.searchpath=[file://{folder}]"] if folder else []
+        return compose("config", overrides=[*overrides, *search])
+
+
+def make_backbone(name: str, checkpoint: Path, *overrides: str) -> Backbone:
+    """A model of conf/model; those that read a checkpoint read the given one."""
+    cfg = composed(f"model={name}", *overrides)
+    if cfg.model._target_.endswith("HuggingFace"):
+        cfg.model.path = str(checkpoint)
+    backbone = instantiate(cfg.model, _convert_="all")
+    assert isinstance(backbone, Backbone)
+    return backbone
+
+
+def make_task(name: str, *overrides: str) -> Task:
+    task = instantiate(composed(f"task={name}", *overrides).task, _convert_="all")
+    assert isinstance(task, Task)
+    return task
+
+
+def random_chain(rng: np.random.Generator, length: int) -> str:
+    return "".join(rng.choice(list(RESIDUES), length))
+
+
+def toy(
+    label: Callable[[str], Array], count: int, seed: int = 0, lengths: Sequence[int] = (12, 30)
+) -> list[Example]:
+    """Random single-chain examples whose label is a function of the sequence."""
+    rng = np.random.default_rng(seed)
+    chains = [random_chain(rng, int(rng.integers(*lengths))) for _ in range(count)]
+    return [Example((chain,), label(chain), f"id{i}", f"g{i}") for i, chain in enumerate(chains)]
+
+
+@pytest.fixture(scope="session")
+def esm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny ESM-2 with random weights, saved as a masked language model is on the hub."""
+    import torch
+    from transformers import EsmConfig, EsmForMaskedLM, EsmTokenizer
+
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-esm"
+    folder.mkdir()
+    special = ["<cls>", "<pad>", "<eos>", "<unk>"]
+    tokens = [*special, *ESM_TOKENS, ".", "-", "<null_1>", "<mask>"]
+    (folder / "vocab.txt").write_text("\n".join(tokens))
+    torch.manual_seed(0)
+    config = EsmConfig(
+        vocab_size=33,
+        mask_token_id=32,
+        pad_token_id=1,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=32,
+        position_embedding_type="rotary",
+        token_dropout=True,
+        initializer_range=0.3,
+    )
+    EsmForMaskedLM(config).save_pretrained(folder)
+    EsmTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def toy_conf(tmp_path: Path) -> Path:
+    """A --config-dir with one small task, `toy`: is there more W than A in the protein?"""
+    rng = np.random.default_rng(0)
+    splits = ["train"] * 80 + ["valid"] * 20 + ["test"] * 30
+    rows = ["seq,label,split"]
+    for split in splits:
+        chain = random_chain(rng, int(rng.integers(20, 40)))
+        rows.append(f"{chain},{int(chain.count('W') > chain.count('A'))},{split}")
+    (tmp_path / "toy.csv").write_text("\n".join(rows))
+    folder = tmp_path / "mine"
+    (folder / "task").mkdir(parents=True)
+    (folder / "task" / "toy.yaml").write_text(
+        "defaults: [/source@_here_: table, _self_]\n"
+        "_target_: tasks.protein.Protein\n"
+        "area: function\nversion: 1\nkind: class\nsize: 2\n"
+        f"source: file:{tmp_path / 'toy.csv'}\n"
+        "metrics: [accuracy, roc_auc]\n"
+    )
+    return folder

@@ -1,0 +1,152 @@
+"""The command line as a user meets it, run for real in a folder of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import ROOT
+
+
+def benchmark(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160"}
+    command = [sys.executable, "-m", "benchmark", *words]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one sentence of a refusal."""
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    return line
+
+
+def test_a_run_leaves_a_record_predictions_and_tables(tmp_path: Path, toy_conf: Path) -> None:
+    words = ("--config-dir", str(toy_conf), "task=toy", "model=kmer")
+    done = benchmark(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "results").glob("toy/kmer/linear/*/seed0.json")
+    record = json.loads(path.read_text())
+    low, high = record["intervals"]["test"]["accuracy"]
+    score = record["scores"]["test"]["accuracy"]
+
+    assert low <= score <= high
+    assert record["scored"]["test"] == record["examples"]["test"] == 30
+    assert f"accuracy {score:.3f} [{low:.3f}, {high:.3f}] (95 %, 30 units)" in done.stdout
+    assert str(path.relative_to(tmp_path)) in done.stdout
+    rows = pq.read_table(path.with_suffix(".parquet")).to_pylist()
+    assert list(rows[0]) == ["test", "id", "group", "label", "prediction"]
+    right = sum((row["prediction"] > 0.5) == row["label"] for row in rows)
+    assert right / len(rows) == pytest.approx(score), "the score can be had from the predictions"
+    table = (tmp_path / "results" / "README.md").read_text()
+    assert f"| kmer | **{score:.3f}** [{low:.3f}, {high:.3f}] |" in table
+    assert not list((tmp_path / "results").rglob(".*")), "no temporary file stays"
+
+    again = benchmark(*words, cwd=tmp_path)
+    assert again.returncode == 0
+    assert "done before, nothing was run" in again.stdout
+    other = benchmark(*words, "seed=1", "method.max_iter=250", cwd=tmp_path)
+    assert "done before" not in other.stdout
+    assert len(list((tmp_path / "results").glob("toy/kmer/linear/*/*.json"))) == 2
+
+
+def test_a_limited_run_is_marked_and_kept_out(tmp_path: Path, toy_conf: Path) -> None:
+    done = benchmark(
+        "--config-dir", str(toy_conf), "task=toy", "model=kmer", "limit=12", cwd=tmp_path
+    )
+
+    assert "limit=12: a quick try, kept out of the leaderboard" in done.stdout
+    assert not (tmp_path / "results" / "README.md").exists()
+    (path,) = (tmp_path / "results").glob("toy/kmer/linear/*/seed0.json")
+    assert json.loads(path.read_text())["examples"] == {"train": 12, "valid": 12, "test": 12}
+
+
+def test_a_local_checkpoint_and_its_name(tmp_path: Path, toy_conf: Path, esm_folder: Path) -> None:
+    words = ("--config-dir", str(toy_conf), "task=toy", "model=esm2_8m", f"model.path={esm_folder}")
+    assert benchmark(*words, cwd=tmp_path).returncode == 0
+    assert benchmark(*words, "name=step-7", "device=cpu", cwd=tmp_path).returncode == 0
+
+    assert {path.name for path in (tmp_path / "results" / "toy").iterdir()} == {
+        "tiny-esm",
+        "step-7",
+    }
+
+
+def test_several_runs_go_on_after_a_failure(tmp_path: Path, toy_conf: Path) -> None:
+    words = ("--config-dir", str(toy_conf), "-m", "task=toy", "model=huggingface,kmer")
+    done = benchmark(*words, cwd=tmp_path)
+
+    assert "model.path is missing; give model.path=..." in refused(done)
+    assert list((tmp_path / "results").glob("toy/kmer/linear/*/seed0.json"))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["task=pocket_contct"], "task 'pocket_contct' is not known; did you mean pocket_contact"),
+        (["model=one_hot"], "model 'one_hot' is not known; did you mean onehot"),
+        (["method=liner"], "method 'liner' is not known; did you mean linear"),
+        (["+suite=poket"], "suite 'poket' is not known; did you mean pocket"),
+        (["suite=pocket"], "write +suite=pocket"),
+        (["leaderbord"], "verb 'leaderbord' is not known; did you mean leaderboard"),
+        (["limt=3"], "setting 'limt' is not known; did you mean limit"),
+        (["method.max_itr=3"], "did you mean method.max_iter"),
+        (["limit=0"], "limit=0 is not allowed; give a whole number from 1 on"),
+        (["name=a/b"], "name=a/b is not allowed"),
+        (["model=huggingface"], "model.path is missing"),
+        (["model=huggingface", "model.path=no/where"], "cannot get no/where from the hub"),
+        (["model=random", "device=cuda:9"], "device=cuda:9 is not there"),
+        (["task=contact"], "cannot get biomap-research/contact_prediction_binary from the hub"),
+        (["task=contact", "mirror=nowhere"], "the mirror of biomap-research/contact"),
+        (["task.metrics=[q9]"], "no metric 'q9'"),
+        (["results=/proc/none"], "cannot write to results=/proc/none"),
+        (["task=pocket_ss8", "model=kmer"], "the backbone Kmer has none"),
+        (["leaderboard", "results=nothing"], "there are no Records in nothing"),
+        (["leaderboard", "result=nothing"], "leaderboard takes results=..."),
+        (["--config-dir", "absent"], "--config-dir absent is not a folder"),
+    ],
+)
+def test_a_mistake_is_one_sentence(tmp_path: Path, words: list[str], told: str) -> None:
+    assert told in refused(benchmark(*words, cwd=tmp_path))
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_interrupted_leaves_nothing(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "benchmark", "model=random"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not (tmp_path / "results").exists():
+            time.sleep(0.05)
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert errors.strip().splitlines()[-1].startswith("error: interrupted; nothing")
+    assert [path.name for path in tmp_path.rglob("*")] == ["results"]
+
+
+def test_list_names_everything(tmp_path: Path) -> None:
+    done = benchmark("list", cwd=tmp_path)
+
+    assert done.returncode == 0
+    for group in ("task", "model", "method", "suite"):
+        for file in (ROOT / "conf" / group).glob("*.yaml"):
+            assert file.stem in done.stdout
+
+
+def test_help_tells_the_settings(tmp_path: Path) -> None:
+    done = benchmark("--help", cwd=tmp_path)
+
+    assert done.returncode == 0
+    for word in ("python -m benchmark list", "limit: null", "+suite=pocket"):
+        assert word in done.stdout

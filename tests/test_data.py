@@ -1,0 +1,175 @@
+"""Sources, rows and labels: what is read is what is there, and every bad row is named."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmark.core import Example, UserError
+from benchmark.data import carve, digest_examples, read_chains
+from tasks.contact import Contact
+from tasks.protein import Protein
+from tasks.residue import Residue, SecondaryStructure
+
+COMMON: dict[str, Any] = {
+    "area": "function",
+    "version": 1,
+    "metrics": ["accuracy"],
+    "revision": None,
+    "columns": {"sequence": "seq", "label": "label"},
+    "max_length": None,
+    "allow": {},
+    "sizes": {},
+    "mirror": None,
+}
+
+
+def protein(source: str = "", kind: Any = "class", size: int = 3, **more: Any) -> Protein:
+    return Protein(**{**COMMON, "source": source, "kind": kind, "size": size, **more})
+
+
+def write_csv(path: Path, rows: list[tuple[Any, ...]], header: str = "seq,label,split") -> str:
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows([header.split(","), *rows])
+    return f"file:{path}"
+
+
+GOOD = [("ACDE", 0, "train"), ("CDEF", 1, "train"), ("AAAA", 1, "valid"), ("WWWW", 2, "test")]
+
+
+def test_one_file_with_a_split_column(tmp_path: Path) -> None:
+    splits = protein(write_csv(tmp_path / "a.csv", GOOD)).load()
+
+    assert [e.chains for e in splits.train] == [("ACDE",), ("CDEF",)]
+    assert [int(e.label) for e in splits.tests["test"]] == [2]
+    assert len(splits.valid) == 1
+
+
+def test_mirror_folder_with_named_test_sets(tmp_path: Path) -> None:
+    folder = tmp_path / "org" / "name"
+    folder.mkdir(parents=True)
+    for name in ("train", "valid", "test", "test.family"):
+        write_csv(folder / f"{name}.csv", [("ACD", 1), ("ACD", 1)], "seq,label")
+    splits = protein("hub:org/name", mirror=str(tmp_path)).load()
+
+    assert list(splits.tests) == ["test", "family"]
+    assert [e.id[-2:] for e in splits.train] == ["-0", "-1"], "occurrences are told apart"
+    assert splits.train[0].group == splits.train[1].group, "same chains, one unit"
+
+
+def test_a_changed_file_is_seen(tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "a.csv", GOOD)
+    before = digest_examples(protein(source).load().train)
+    write_csv(tmp_path / "a.csv", [("ACDE", 1, "train"), *GOOD[1:]])
+
+    assert digest_examples(protein(source).load().train) != before
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (("AC1E", 0, "train"), "row 0 of split train .* letter '1'"),
+        (("", 0, "train"), "row 0 of split train .* no sequence"),
+        (("AC||DE", 0, "train"), "empty chain"),
+        (("ACDE", 7, "train"), "row 0 .* label 7 is outside its range; allowed are .* 0 to 2"),
+        (("ACDE", "x", "train"), "label 'x' is not a number"),
+        (("ACDE", 0.5, "train"), "label 0.5 is outside its range"),
+        (("ACDE", None, "train"), "1 of 2 rows of split train .* unknown labels"),
+        (("ACXE", 0, "train"), "1 of 2 rows of split train .* unknown letters"),
+    ],
+)
+def test_a_bad_row_is_named(tmp_path: Path, row: tuple[Any, ...], told: str) -> None:
+    source = write_csv(tmp_path / "a.csv", [row, *GOOD[1:]])
+
+    with pytest.raises(UserError, match=told):
+        protein(source).load()
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("ftp:x", "starts with hub:, package: or file:"),
+        ("file:/nowhere.csv", "is not there"),
+        ("hub:org/absent", "cannot get org/absent from the hub .* mirror=DIR"),
+        ("package:absent.parquet", "is not there"),
+    ],
+)
+def test_a_missing_source_says_what_to_do(source: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        protein(source).load()
+
+
+def test_a_broken_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
+
+    with pytest.raises(UserError, match=r"a\.parquet is broken"):
+        protein(f"file:{tmp_path / 'a.parquet'}").load()
+
+
+def test_missing_column_and_missing_test(tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "a.csv", GOOD, "sequence,label,split")
+    with pytest.raises(UserError, match="has no column 'seq'; it has sequence, label, split"):
+        protein(source).load()
+    source = write_csv(tmp_path / "b.csv", GOOD[:3])
+    with pytest.raises(UserError, match="needs at least train and test"):
+        protein(source).load()
+
+
+def test_truncation_is_counted_allowed_and_cuts_labels(tmp_path: Path) -> None:
+    rows = [("ACDEFG", "HHHCCC", s) for s in ("train", "valid", "test")] + [("AC", "HC", "train")]
+    source = write_csv(tmp_path / "a.csv", rows)
+    fields = {**COMMON, "source": source, "kind": "class", "size": 2, "states": "HC"}
+    task = Residue(**{**fields, "max_length": 4, "allow": {"truncated": 1.0}})
+    splits = task.load()
+
+    assert splits.train[0].chains == ("ACDE",)
+    assert splits.train[0].label.tolist() == [0, 0, 0, 1]  # type: ignore[union-attr]
+    assert splits.notes["changes"]["train"] == {"rows": 2, "truncated": 1, "residues_cut": 2}
+    with pytest.raises(UserError, match="truncated, more than the task allows"):
+        Residue(**{**fields, "max_length": 4}).load()
+
+
+def test_valid_is_carved_by_group_and_says_so() -> None:
+    train = [Example(("A",), np.array(0), f"{i}", f"g{i // 3}") for i in range(300)]
+    kept, valid = carve(train, 0.1)
+
+    assert 27 <= len(valid) <= 33
+    assert not {e.group for e in kept} & {e.group for e in valid}
+    assert carve(train[::-1], 0.1)[1] == [e for e in train[::-1] if e in valid], "not by order"
+
+
+def test_labels_by_kind() -> None:
+    real = protein(kind="real", size=1)
+    assert float(real.parse("0.5", ("A",))) == 0.5
+    assert np.isnan(real.parse(None, ("A",)))
+    assert protein().parse(None, ("A",)) == -1
+    labels = protein(kind="labels", size=3)
+    assert labels.parse([1, 0, None], ("A",)).tolist() == [1, 0, -1]
+    with pytest.raises(ValueError, match="shape"):
+        labels.parse([1, 0], ("A",))
+
+
+def test_secondary_structure_is_reordered_to_ours() -> None:
+    fields = {**COMMON, "source": "", "kind": "class", "size": 3}
+    task = SecondaryStructure(**fields, states="CEH")
+
+    assert task.parse("CEH", ("AAA",)).tolist() == [2, 1, 0]
+    assert task.parse([0, 2, -1], ("AAA",)).tolist() == [2, 0, -1]
+    with pytest.raises(ValueError, match="2 labels for a chain of 3"):
+        task.parse("CE", ("AAA",))
+
+
+def test_contacts_are_sorted_separated_and_checked() -> None:
+    task = Contact(**COMMON, source="", min_separation=7)
+    label = task.parse([[0, 0], [9, 1], [1, 9], [3, 4]], ("A" * 10,))
+
+    assert label.tolist() == [[1, 9]]
+    assert task.parse([], ("AAA",)).shape == (0, 2)
+    with pytest.raises(ValueError, match="outside a chain of 3 residues"):
+        task.parse([[0, 3]], ("AAA",))
+
+
+def test_chains_are_split_and_upper_case() -> None:
+    assert read_chains("acd|EFX", "here") == ("ACD", "EFX")

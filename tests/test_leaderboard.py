@@ -1,0 +1,142 @@
+"""Tables say what the Records say, and never mix what cannot be compared."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.core import UserError
+from benchmark.leaderboard import markdown, tabulate, write
+from benchmark.results import Record, load, load_all, make_key, save
+
+
+def record(task: str = "solubility", model: str = "a", score: float = 0.5, **more: Any) -> Record:
+    settings = more.pop("settings", {"dtype": "float32", "model.layer": -1})
+    values: dict[str, Any] = {
+        "task": task,
+        "area": "developability",
+        "version": 1,
+        "model": model,
+        "method": "linear",
+        "seed": 0,
+        "limit": None,
+        "key": make_key([task, model, settings, more]),
+        "primary": "roc_auc",
+        "higher_is_better": {"roc_auc": True, "rmse": False},
+        "scores": {"test": {"roc_auc": score, "rmse": 1.0}},
+        "intervals": {"test": {"roc_auc": (score - 0.1, score + 0.1)}},
+        "examples": {"train": 10, "valid": 5, "test": 1234},
+        "scored": {"test": 1234},
+        "units": {"test": 600},
+        "notes": {"source": "hub:x/y"},
+        "data": {"train": "1", "valid": "2", "test": "3"},
+        "config": {"task": {"min": 1}},
+        "settings": settings,
+        "choices": {},
+        "backbone": {},
+        "seconds": {"total": 1.0},
+        "environment": {},
+        "created": "2026-01-01T00:00:00.000000Z",
+    }
+    return Record(**{**values, **more})
+
+
+def lines(*records: Record) -> list[str]:
+    return [line for line in markdown(tabulate(records)).splitlines() if line.startswith("| ")]
+
+
+def test_best_in_bold_best_first_with_the_mean() -> None:
+    table = lines(
+        record(score=0.4), record("stability", score=0.6),
+        record(model="b", score=0.7), record("stability", "b", 0.5),
+        record(model="c", score=0.1),
+    )  # fmt: skip
+
+    assert table[0] == (
+        "| model | solubility<br>roc_auc ↑, n = 1,234 | stability<br>roc_auc ↑, n = 1,234 | mean |"
+    )
+    assert table[1] == "| b | **0.700** [0.600, 0.800] | 0.500 [0.400, 0.600] | 0.600 |"
+    assert table[2] == "| a | 0.400 [0.300, 0.500] | **0.600** [0.500, 0.700] | 0.500 |"
+    assert table[3] == "| c | 0.100 [0.000, 0.200] | – | 1/2 |"
+
+
+def test_lower_is_better_ranks_upward_and_has_no_mean() -> None:
+    down = {"primary": "rmse", "higher_is_better": {"rmse": False}}
+    table = lines(
+        record(scores={"test": {"rmse": 2.0}}, **down),
+        record(model="b", scores={"test": {"rmse": 1.0}}, **down),
+        record("stability", "b"),
+    )
+
+    assert table[1] == "| b | **1.000** | **0.500** [0.400, 0.600] | – |"
+    assert table[2].startswith("| a | 2.000 |")
+
+
+def test_the_newest_of_the_same_settings_counts() -> None:
+    old = record(score=0.9)
+    new = record(score=0.2, created="2026-02-01T00:00:00.000000Z")
+
+    assert "**0.200**" in lines(old, new)[1] and len(lines(old, new)) == 2
+
+
+def test_other_settings_are_rows_of_their_own() -> None:
+    table = lines(record(), record(score=0.4, settings={"dtype": "float32", "model.layer": 3}))
+
+    assert [line.split(" | ")[0] for line in table[1:]] == ["| a (layer=-1)", "| a (layer=3)"]
+    mixed = lines(record(), record(settings={"dtype": "bfloat16", "model.layer": -1}))
+    assert len(mixed) == 3, "dtypes do not mix"
+
+
+def test_what_cannot_be_compared_shares_no_column() -> None:
+    for other in (
+        {"version": 2},
+        {"data": {"train": "1", "valid": "2", "test": "other"}},
+        {"config": {"task": {"min": 2}}},
+    ):
+        head = lines(record(), record(model="b", **other))[0]
+        assert "solubility #1" in head and "solubility #2" in head
+    text = markdown(tabulate([record(), record(method="lora")]))
+    assert "## Developability · linear" in text and "## Developability · lora" in text
+
+
+def test_seeds_are_averaged_and_limited_runs_left_out() -> None:
+    table = lines(record(score=0.4), record(score=0.6, seed=1), record(score=1.0, limit=5))
+
+    assert table[1] == "| a | **0.500** [0.400, 0.600] |"
+
+
+def test_embedded_and_published_tasks_have_tables_of_their_own() -> None:
+    text = markdown(tabulate([record(), record("pocket_x", notes={"source": "package:x"})]))
+
+    assert text.index("## Developability · linear") < text.index("## Developability, embedded")
+
+
+def test_saved_and_loaded_again(tmp_path: Path) -> None:
+    saved = record()
+    path = save(saved, {"id": ["a", "b"], "label": [0, 1]}, tmp_path)
+
+    assert load_all(tmp_path) == [load(path)]
+    assert load(path).scores == saved.scores
+    assert markdown(tabulate([load(path)])) == markdown(tabulate([saved]))
+    write(tmp_path)
+    row, _ = csv.DictReader((tmp_path / "leaderboard.csv").read_text().splitlines())
+    assert row["score"] == "0.5" and row["record"] == str(path.relative_to(tmp_path))
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_a_record_never_holds_what_is_not_a_number(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        save(record(score=float("nan")), {"id": ["a"]}, tmp_path)
+    assert not list(tmp_path.rglob("*.json")) and not list(tmp_path.rglob(".*"))
+
+
+def test_foreign_and_later_records_are_named(tmp_path: Path) -> None:
+    path = save(record(), {"id": ["a"]}, tmp_path)
+    path.write_text("{}")
+    with pytest.raises(UserError, match="is not a Record of this program"):
+        load(path)
+    save(replace(record(), format=99), {"id": ["a"]}, tmp_path)
+    with pytest.raises(UserError, match="has the format 99; this program reads 1"):
+        load(path)
