@@ -9,6 +9,8 @@ Imports point one way (`tests/test_architecture.py` holds it):
     methods   -> core, features, progress
     backbones -> core, batching
     metrics   -> core
-    cli, verbs -> all of the engine
+    evaluate  -> core
     leaderboard -> results -> core
+    run       -> evaluate, data, metrics, results
+    cli, verbs -> run, leaderboard, catalogue
 """

@@ -1,8 +1,9 @@
 """What can be named on the command line: the yaml files of conf/ and of a --config-dir."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from benchmark.core import UserError
 
@@ -49,3 +50,14 @@ def check_names(argv: Sequence[str]) -> None:
                 raise unknown(group, name, known)
             if group == "suite" and not word.startswith("+"):
                 raise UserError(f"a suite is added to the run: write +suite={value}")
+
+
+def flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings as one level, `prefix.key`."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            result |= flat(f"{prefix}.{key}", value)
+        else:
+            result[f"{prefix}.{key}"] = value
+    return result

@@ -197,14 +197,15 @@ def cells(column: "pa.ChunkedArray") -> Iterable[Any]:
 
     if not is_list(column.type):
         return list(column.to_pylist())
-    if is_list(column.type.value_type):
-        return (
-            None
-            if not cell.is_valid
-            else cell.values.flatten().to_numpy(False).reshape(len(cell), -1)
-            for cell in column
-        )
-    return (None if not cell.is_valid else cell.values.to_numpy(False) for cell in column)
+    nested = is_list(column.type.value_type)
+    return [
+        None
+        if not cell.is_valid
+        else cell.values.flatten().to_numpy(False).reshape(len(cell), -1 if len(cell) else 0)
+        if nested
+        else cell.values.to_numpy(False)
+        for cell in column
+    ]
 
 
 def carve(train: Sequence[Example], share: float) -> tuple[list[Example], list[Example]]:
@@ -308,7 +309,7 @@ def _from_hub(name: str, revision: str | None, notes: dict[str, Any]) -> dict[st
     from huggingface_hub import HfApi
     from huggingface_hub.errors import OfflineModeIsEnabled
 
-    datasets.disable_progress_bars()
+    datasets.enable_progress_bars()
     try:
         with suppress(OfflineModeIsEnabled):
             # asked first: it fails at once without a network, and it resolves the revision

@@ -22,6 +22,7 @@ ALLOWED = {
     "results": {"core"},
     "leaderboard": {"core", "results"},
     "catalogue": {"core"},
+    "run": {"core", "catalogue", "data", "evaluate", "metrics", "results"},
     "verbs": {"core", "catalogue", "leaderboard"},
     "pocket": {"core", "pocket"},
 }

@@ -135,6 +135,26 @@ def test_interrupted_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*")] == ["results"]
 
 
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, toy_conf: Path) -> None:
+    """Files may not grow past 6 kB: the Record is small enough, the predictions are not."""
+    code = (
+        "import resource, runpy, sys\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))\n"
+        "runpy.run_module('benchmark', run_name='__main__')\n"
+    )
+    words = ["--config-dir", str(toy_conf), "task=toy", "model=kmer"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+
+    assert "nothing of the unfinished run was written" in refused(done)
+    assert not [path for path in (tmp_path / "results").rglob("*") if path.is_file()]
+
+
 def test_list_names_everything(tmp_path: Path) -> None:
     done = benchmark("list", cwd=tmp_path)
 

@@ -96,7 +96,7 @@ def test_methods_answer_every_embedded_task(task_name: str, method: str) -> None
     first, second = (evaluate(task, splits, backbone, learner, metrics, 0) for _ in range(2))
 
     found = first.tests["test"]
-    assert set(found.scores) == set(task.metrics)
+    assert set(task.metrics) - set(found.scores) <= {"mcc"}, "undefined where one class is told"
     assert found.scores == second.tests["test"].scores
     assert found.intervals == second.tests["test"].intervals
     for metric, (low, high) in found.intervals.items():

@@ -29,8 +29,11 @@ from benchmark.core import (
 )
 from benchmark.features import pair_features, protein_features, residue_features
 from benchmark.methods.sample import CHUNK, Rows, Sampler, describe
+from benchmark.progress import track
 
 Floats = NDArray[np.float64]
+SMALL = 50_000_000
+"""Numbers in a table of features that one thread works through quickly enough."""
 
 
 class Model(NamedTuple):
@@ -97,6 +100,7 @@ class Linear(Method):
                 fits = ridge(rows, self.penalties)
             else:
                 fits = logistic(rows, readout, self.penalties, self.max_iter, self.tolerance)
+            fits = track(fits, len(self.penalties), "fit")
             best, losses = choose(fits, held_out, readout)
             sizes = {"train": describe(rows), "valid": describe(held_out)}
             del rows, held_out
@@ -212,6 +216,7 @@ def _logistic_path(
     """Classes, weights (f, columns) and bias for each penalty, each started from the one before."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     known = target != -1
     features = rows.features if known.all() else rows.features[known]
@@ -223,12 +228,12 @@ def _logistic_path(
         for _ in penalties:
             yield (classes, *constant)
         return
+    # Many threads on a small problem gain little, and lose minutes where cores are shared.
+    threads = 1 if features.size < SMALL else None
     solver = LogisticRegression(warm_start=True, max_iter=max_iter, tol=tolerance)
     for penalty in penalties:
-        with (
-            warnings.catch_warnings()
-        ):  # the strongest useful penalty may stop at max_iter: harmless
-            warnings.simplefilter("ignore", ConvergenceWarning)
+        with threadpool_limits(threads), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # stopped at max_iter: harmless
             solver.set_params(C=1 / penalty).fit(features, target, sample_weight=weight)
         yield (
             classes,

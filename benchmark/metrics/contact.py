@@ -1,0 +1,104 @@
+"""Contacts: the share of a protein's top-ranked pairs of residues that touch.
+
+Precision at L/n: the k = max(1, L // n) best pairs of a range of separations, or all where there
+are fewer; averaged over the proteins that have a pair in the range. L is the number of residues:
+it comes from the score matrix, which has no padding and no special tokens. Ranges as in CASP
+(doi:10.1002/prot.25064); "all" starts at the task's `min_separation`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmark.core import Array, Metric, Value
+from benchmark.metrics.answers import mean_over_examples
+
+NO_LIMIT = np.iinfo(np.int32).max
+RANGES = {"all": (0, NO_LIMIT), "short": (6, 11), "medium": (12, 23), "long": (24, NO_LIMIT)}
+"""Smallest and largest j - i; "all" has the task's `min_separation` for its smallest."""
+KEPT = np.dtype([("length", "i4"), ("range", "i1"), ("i", "i4"), ("j", "i4"), ("score", "f4")])
+"""A ranked pair: the chain's L, index into RANGES, residues i < j from 0."""
+
+
+def rank_pairs(scores: Array, min_separation: int) -> Array:
+    """Give the top L pairs of each range, best first; ties by i, then j.
+
+    `scores` is (L, L) and symmetric: its upper triangle is read, as float32. Rows have dtype KEPT.
+    """
+    length = len(scores)
+    if scores.shape != (length, length):
+        raise ValueError(f"scores have the shape {scores.shape}; they need to be (L, L)")
+    i, j = np.triu_indices(length, max(1, min(min_separation, RANGES["short"][0])))
+    score = scores[i, j].astype(np.float32)
+    if np.isnan(score).any():
+        raise ValueError("scores hold NaN")
+    order = np.argsort(-score, kind="stable")
+    separation = (j - i)[order]
+    ranked = []
+    for index, (name, (first, last)) in enumerate(RANGES.items()):
+        first = min_separation if name == "all" else first
+        top = order[(first <= separation) & (separation <= last)][:length]
+        rows = np.empty(len(top), KEPT)
+        rows["length"], rows["range"] = length, index
+        rows["i"], rows["j"], rows["score"] = i[top], j[top], score[top]
+        ranked.append(rows)
+    return np.concatenate(ranked)
+
+
+def hits(kept: Array, label: Array) -> Array:
+    """Say for each row of `kept` whether it is one of the contacts `label`, (m, 2) with i < j."""
+    if len(kept) == 0:
+        return np.zeros(0, dtype=bool)
+    length = kept["length"][0]
+    contact = np.zeros((length, length), dtype=bool)
+    first, second = np.asarray(label).reshape(-1, 2).T  # an empty label may be of shape (0,)
+    contact[first, second] = True
+    return np.asarray(contact[kept["i"], kept["j"]])
+
+
+def precision(kept: Array, label: Array, divisor: int, index: int) -> float:
+    """Precision at L / divisor of one protein in one range; NaN if it has no pair there.
+
+    >>> scores = np.zeros((10, 10))
+    >>> scores[0, 8] = scores[1, 9] = 1.0
+    >>> kept = rank_pairs(scores, min_separation=7)
+    >>> precision(kept, np.array([[0, 8]]), divisor=5, index=0)
+    0.5
+    """
+    rows = kept[kept["range"] == index]
+    if len(rows) == 0:
+        return float("nan")
+    top = rows[: max(1, int(rows["length"][0]) // divisor)]
+    return float(hits(top, label).mean())
+
+
+def precision_at(divisor: int, range_name: str) -> Metric:
+    """Make the metric of one divisor and one range, `p_at_l5_long` say.
+
+    Its predictions are tables from `rank_pairs`: all pairs are too many to keep.
+    """
+    index = list(RANGES).index(range_name)
+
+    def score(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
+        proteins = [
+            precision(np.asarray(kept), np.asarray(label), divisor, index)
+            for kept, label in zip(predictions, labels, strict=True)
+        ]
+        return mean_over_examples(np.array(proteins, dtype=np.float64), weights)
+
+    name = "p_at_l" + (f"{divisor}" if divisor > 1 else "")
+    return Metric(name if range_name == "all" else f"{name}_{range_name}", score, True)
+
+
+p_at_l5, p_at_l2, p_at_l = (precision_at(n, "all") for n in (5, 2, 1))
+p_at_l5_short, p_at_l2_short, p_at_l_short = (precision_at(n, "short") for n in (5, 2, 1))
+p_at_l5_medium, p_at_l2_medium, p_at_l_medium = (precision_at(n, "medium") for n in (5, 2, 1))
+p_at_l5_long, p_at_l2_long, p_at_l_long = (precision_at(n, "long") for n in (5, 2, 1))
+
+CONTACT_METRICS: tuple[Metric, ...] = (
+    *(p_at_l5, p_at_l2, p_at_l),
+    *(p_at_l5_short, p_at_l2_short, p_at_l_short),
+    *(p_at_l5_medium, p_at_l2_medium, p_at_l_medium),
+    *(p_at_l5_long, p_at_l2_long, p_at_l_long),
+)
+"""The first ranks."""

@@ -1,0 +1,158 @@
+"""One run, from its parts to its Record: what identifies it, what it leaves, how it is told."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark import metrics, results
+from benchmark.catalogue import flat
+from benchmark.core import Backbone, Method, Metric, Splits, Task
+from benchmark.data import digest_examples
+from benchmark.evaluate import Outcome, evaluate, limited
+from benchmark.results import Record
+
+PLACES = ("path", "revision", "device", "dtype", "batch_tokens", "trust_remote_code")
+"""Model settings that say where or how fast, not what: they set no rows of a table apart."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is ready to go. `names` are those of task, model and method, and the key."""
+
+    config: Mapping[str, Any]
+    names: Mapping[str, str]
+    task: Task
+    splits: Splits
+    backbone: Backbone
+    method: Method
+    scorers: tuple[Metric, ...]
+    settings: Mapping[str, Any]
+    data: Mapping[str, str]
+
+    @classmethod
+    def prepare(
+        cls,
+        *,
+        config: Mapping[str, Any],
+        choices: Mapping[str, str],
+        task: Task,
+        method: Method,
+        make_backbone: Callable[[], Backbone],
+    ) -> "Run":
+        """Read the data, then open the backbone, and tell this run from all others."""
+        scorers = tuple(metrics.find(name) for name in task.metrics)
+        splits = limited(task.load(), config["limit"])
+        data = {
+            "train": digest_examples(splits.train),
+            "valid": digest_examples(splits.valid),
+            **{name: digest_examples(examples) for name, examples in splits.tests.items()},
+        }
+        backbone = make_backbone()
+        model = {k: v for k, v in config["model"].items() if k not in PLACES}
+        settings = {
+            name: value
+            for group, values in (("model", model), ("method", config["method"]))
+            for name, value in flat(group, values).items()
+        }
+        asked = {k: v for k, v in config["task"].items() if k != "mirror"}
+        version = results.package_version("plm-benchmark")
+        names = {
+            "task": choices["task"],
+            "model": config["name"] or model_name(choices["model"], config["model"].get("path")),
+            "method": choices["method"],
+            "key": results.make_key(
+                [asked, settings, backbone.dtype, config["limit"], data, backbone.digest, version]
+            ),
+        }
+        shown = {k: v for k, v in settings.items() if not k.endswith("._target_")}
+        shown["dtype"] = backbone.dtype
+        return cls(config, names, task, splits, backbone, method, scorers, shown, data)
+
+    @property
+    def path(self) -> Path:
+        """Where its Record lies, below the results folder."""
+        return Path(*self.names.values(), f"seed{self.config['seed']}.json")
+
+    def evaluate(self) -> Outcome:
+        """Learn, predict, score."""
+        seed = self.config["seed"]
+        return evaluate(self.task, self.splits, self.backbone, self.method, self.scorers, seed)
+
+    def record(self, outcome: Outcome, seconds: Mapping[str, float]) -> Record:
+        """What the run leaves to be known."""
+        tests, splits, backbone = outcome.tests, self.splits, self.backbone
+        sizes = {name: len(examples) for name, examples in splits.tests.items()}
+        return Record(
+            task=self.names["task"],
+            model=self.names["model"],
+            method=self.names["method"],
+            key=self.names["key"],
+            area=self.task.area,
+            version=self.task.version,
+            seed=self.config["seed"],
+            limit=self.config["limit"],
+            primary=self.task.metrics[0],
+            higher_is_better={scorer.name: scorer.higher_is_better for scorer in self.scorers},
+            scores={name: test.scores for name, test in tests.items()},
+            intervals={name: test.intervals for name, test in tests.items()},
+            examples={"train": len(splits.train), "valid": len(splits.valid), **sizes},
+            scored={name: test.scored for name, test in tests.items()},
+            units={name: test.units for name, test in tests.items()},
+            notes=dict(splits.notes),
+            data=self.data,
+            config=self.config,
+            settings=self.settings,
+            choices=dict(outcome.choices),
+            backbone={"digest": backbone.digest, "dtype": backbone.dtype, **backbone.facts()},
+            seconds={phase: round(value, 3) for phase, value in seconds.items()},
+            environment=results.environment(),
+            created=results.now(),
+        )
+
+    def predictions(self, outcome: Outcome) -> Mapping[str, list[Any]]:
+        """The table of predictions: a row for each test example."""
+        rows: dict[str, list[Any]] = {}
+        for name, test in outcome.tests.items():
+            for example, kept in zip(self.splits.tests[name], test.predictions, strict=True):
+                cells = {"test": name, "id": example.id, "group": example.group}
+                for column, value in (cells | dict(self.task.rows(example, kept))).items():
+                    rows.setdefault(column, []).append(value)
+        return rows
+
+
+def model_name(choice: str, path: str | None) -> str:
+    """A model's name in the tables: its yaml's, or its folder's, or the last part of a hub id."""
+    if path and (choice == "huggingface" or Path(path).expanduser().is_dir()):
+        return Path(path).expanduser().absolute().name
+    return choice
+
+
+def summary(record: Record) -> str:
+    """The run in a line: score, interval, and what a reader must know to trust it."""
+    test = next(iter(record.scores))
+    score = record.scores[test].get(record.primary)
+    interval = record.intervals[test].get(record.primary)
+    units = record.units[test]
+    text = f"{record.task} · {record.model} · {record.method}: {record.primary} "
+    text += "undefined" if score is None else f"{score:.3f}"
+    if interval:
+        text += f" [{interval[0]:.3f}, {interval[1]:.3f}] (95 %, {units:,} units)"
+    elif score is not None:
+        text += f" ({units} units: too few for an interval)"
+    lines = [text]
+    if record.limit is not None:
+        lines.append(f"limit={record.limit}: a quick try, kept out of the leaderboard")
+    if published := record.notes.get("published_sizes"):
+        have = ", ".join(
+            f"{name} {record.examples.get(name, 0):,} of {n:,}" for name, n in published.items()
+        )
+        lines.append(f"not the published sizes: {have}")
+    for split, changes in record.notes.get("changes", {}).items():
+        altered = {k: v for k, v in changes.items() if k != "rows"}
+        if altered:
+            told = ", ".join(
+                f"{value:,} {name.replace('_', ' ')}" for name, value in altered.items()
+            )
+            lines.append(f"{split}: of {changes['rows']:,} rows {told}")
+    return "\n".join(lines)

@@ -1,0 +1,76 @@
+"""What the README tells is run here: the bare command, and every recipe as it is printed."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT, random_chain
+from tests.test_cli import benchmark
+
+README = (ROOT / "README.md").read_text()
+RECIPES = dict(re.findall(r"<!-- recipe: (\S+) -->\n```\w+\n(.*?)```", README, re.DOTALL))
+
+
+@pytest.fixture
+def own(tmp_path: Path, esm_folder: Path) -> Path:
+    """A user's folder: the README's recipes, a table, a checkpoint."""
+    for name, text in RECIPES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    rng = np.random.default_rng(0)
+    rows = ["seq,label,split"]
+    for split, count in (("train", 60), ("valid", 20), ("test", 30)):
+        for _ in range(count):
+            chain = random_chain(rng, int(rng.integers(20, 60)))
+            rows.append(f"{chain},{len(chain) + rng.normal():.3f},{split}")
+    (tmp_path / "mine.csv").write_text("\n".join(rows))
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step-1000").symlink_to(esm_folder)
+    return tmp_path
+
+
+def score(folder: Path, *words: str) -> dict[str, float]:
+    done = benchmark("--config-dir", "conf", *words, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    newest = max(folder.glob("results/*/*/*/*/*.json"), key=lambda path: path.stat().st_mtime_ns)
+    scores: dict[str, float] = json.loads(newest.read_text())["scores"]["test"]
+    return scores
+
+
+def test_task_recipe(own: Path) -> None:
+    assert set(score(own, "task=mine", "model=kmer")) == {"spearman", "rmse"}
+
+
+def test_checkpoint_recipe(own: Path) -> None:
+    score(own, "task=mine", "model=mine", "device=cpu")
+    assert (own / "results" / "mine" / "step-1000").is_dir()
+
+
+def test_family_recipe(own: Path) -> None:
+    assert score(own, "task=mine", "model=length")["spearman"] > 0.95
+
+
+def test_method_and_metric_recipes(own: Path) -> None:
+    metrics = "task.metrics=[rmse,mypackage.bias.bias]"
+    scores = score(own, "task=mine", "model=length", "method=mean", metrics)
+
+    assert abs(scores["bias"]) < 10 < scores["rmse"]
+
+
+def test_the_bare_command_gives_the_committed_score(tmp_path: Path) -> None:
+    """The smallest real run, offline; and results/ holds what this code gives."""
+    done = benchmark(cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob("results/pocket_ss8/onehot/linear/*/seed0.json")
+    ours = json.loads(path.read_text())
+    (committed,) = (ROOT / "results").glob("pocket_ss8/onehot/linear/*/seed0.json")
+    theirs = json.loads(committed.read_text())
+
+    assert re.search(r"q8 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\] \(95 %, 120 units\)", done.stdout)
+    assert ours["data"] == theirs["data"]
+    assert ours["scores"]["test"] == pytest.approx(theirs["scores"]["test"], abs=1e-3)
+    assert ours["intervals"]["test"].keys() == theirs["intervals"]["test"].keys()
