@@ -1,5 +1,6 @@
 """The command line: the only file that knows Hydra. Composes a run, runs it, keeps the tables."""
 
+import io
 import os
 import re
 import sys
@@ -8,14 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchmark.catalogue import GROUPS, check_names, flat, unknown
+from benchmark.catalogue import GROUPS, check_names, config_folders, flat, unknown
 from benchmark.core import UserError
 from benchmark.verbs import VERBS, run_verb
+
+NAME = r"[\w.+=@-]+"
+"""What the name of a model may be."""
 
 
 def main() -> None:
     """Run `sys.argv`; a mistake of the user's ends in one sentence and a non-zero exit."""
     argv = sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without "·" loses it, not the run
     try:
         if argv and argv[0] in VERBS:
             run_verb(argv[0], argv[1:])
@@ -83,8 +90,7 @@ def explain(error: Exception) -> str:
     if isinstance(error.__cause__, UserError | OSError | TypeError):
         return explain(error.__cause__)  # Hydra wraps what a constructor raises
     if isinstance(error, OSError):
-        where = f" ({error.filename})" if error.filename else ""
-        return f"{error.strerror or error}{where}; nothing of the unfinished run was written"
+        return f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} is missing; give {error.full_key}=..."
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
@@ -98,9 +104,11 @@ def known_settings() -> list[str]:
     from hydra import compose, initialize_config_module
     from omegaconf import OmegaConf
 
-    groups = [w for w in sys.argv[1:] if w.split("=")[0] in GROUPS[:3] and "," not in w]
+    words = [w for w in sys.argv[1:] if w.split("=")[0] in GROUPS[:3] and "," not in w]
+    own = ",".join(f"file://{folder.absolute()}" for folder in config_folders(sys.argv[1:])[1:])
     with initialize_config_module("conf", version_base="1.3"):
-        composed: Any = OmegaConf.to_container(compose("config", overrides=groups))
+        words.append(f"hydra.searchpath=[{own}]")
+        composed: Any = OmegaConf.to_container(compose("config", overrides=words))
     nested = [
         flat(key, value) if isinstance(value, dict) else {key: 0} for key, value in composed.items()
     ]
@@ -128,6 +136,7 @@ def run(cfg: Any) -> None:
         prepared = Run.prepare(
             config=config,
             choices=HydraConfig.get().runtime.choices,
+            name=model_name(HydraConfig.get(), config),
             make_backbone=lambda: instantiate(cfg.model, _convert_="all"),
             **parts,
         )
@@ -135,18 +144,19 @@ def run(cfg: Any) -> None:
     if path.exists():
         print(summary(results.load(path)))
         print(f"done before, nothing was run; delete {path} to run it again")
+        leaderboard.write(folder)
         return
     outcome = prepared.evaluate()
     seconds |= {**outcome.seconds, "total": time.perf_counter() - started}
     record = prepared.record(outcome, seconds)
     results.save(record, prepared.predictions(outcome), folder)
+    print(f"{summary(record)}\n{path}, {seconds['total']:.1f} s")
     tables = leaderboard.write(folder)
     if record.limit is None:
         leaderboard.show_task(tables, record)
-    print(f"{summary(record)}\n{path}, {seconds['total']:.1f} s")
 
 
-def check_settings(config: Mapping[str, Any]) -> None:
+def check_settings(config: dict[str, Any]) -> None:
     """Refuse settings of a run that Hydra lets through."""
     for name, lowest in {"limit": 1, "batch_tokens": 1, "seed": 0}.items():
         value = config[name]
@@ -154,8 +164,23 @@ def check_settings(config: Mapping[str, Any]) -> None:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
             raise UserError(f"{name}={value} is not allowed; give a whole number from {lowest} on")
-    name = config["name"]
-    if name is not None and (
-        not isinstance(name, str) or set(name) & set("/\\") or name[:1] in ".-"
-    ):
-        raise UserError(f"name={name} is not allowed; give a word without slashes")
+    if config["name"] is not None and not re.fullmatch(NAME, str(config["name"])):
+        raise UserError(
+            f"name={config['name']} is not allowed; give letters, digits and any of . _ + = @ -"
+        )
+    for name in ("results", "mirror"):
+        if isinstance(config[name], str):
+            config[name] = str(Path(config[name]).expanduser())
+        elif config[name] is not None or name == "results":
+            raise UserError(f"{name}={config[name]} is not allowed; give a folder")
+
+
+def model_name(hydra: Any, config: Mapping[str, Any]) -> str:
+    """A model's name in the tables: its yaml's, or that of the model.path of the command line."""
+    path = config["model"].get("path")
+    given = any(word.startswith("model.path=") for word in hydra.overrides.task)
+    if path is None or not given:
+        return str(hydra.runtime.choices["model"])
+    # a link keeps its own name, so this is not Path.resolve
+    name = Path(os.path.abspath(Path(path).expanduser())).name  # noqa: PTH100
+    return re.sub(rf"[^{NAME[1:-2]}]", "_", name) or "model"

@@ -7,7 +7,7 @@ This module imports nothing of ours and no numerical library but NumPy.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,23 @@ class Readout:
     min_separation: int = 0
     """Pairs are asked about only where j - i is at least this, in residues."""
 
+    def __post_init__(self) -> None:
+        kinds = {"real", "class", "labels"}
+        if self.kind not in kinds:
+            raise UserError(
+                f"kind={self.kind} is not known; allowed are {', '.join(sorted(kinds))}"
+            )
+        least = {"real": 1, "class": 2, "labels": 1}[self.kind]
+        if (
+            type(self.size) is not int
+            or self.size < least
+            or (self.kind == "real") > (self.size == 1)
+        ):
+            raise UserError(
+                f"size={self.size} does not fit kind={self.kind}; a class has 2 or more, "
+                "labels 1 or more, a real answer is 1"
+            )
+
     @property
     def width(self) -> int:
         """Numbers per answer in a prediction: 1 means that there is no last axis."""
@@ -119,6 +136,14 @@ class Task(ABC):
     """Raised whenever data or scoring change; tables never mix versions."""
     metrics: Sequence[str]
     """Names of metrics (`benchmark.metrics.find`); the first ranks the leaderboard."""
+
+    def __post_init__(self) -> None:
+        if self.area not in get_args(Area):
+            raise UserError(
+                f"area={self.area} is not known; allowed are {', '.join(get_args(Area))}"
+            )
+        if not self.metrics or isinstance(self.metrics, str):
+            raise UserError("metrics names no metric; give a list, the one that ranks first")
 
     @property
     @abstractmethod

@@ -48,8 +48,8 @@ class Changes:
 class Table:
     """A table of sequences and labels, and how it becomes examples. The fields are a task's yaml.
 
-    columns: names of the columns "sequence", "label" and "group"; without a group, rows with the
-        same chains are one unit.
+    columns: names of the columns "sequence", "label" and "group"; rows with the same chains are one
+        unit, with or without a group.
     max_length: longer chains are cut to their first `max_length` residues.
     allow: share of a split's rows that may be "truncated", hold "unknown_letters", or have
         "unknown_labels"; more of them, and the run fails.
@@ -74,19 +74,27 @@ class Table:
         splits, changes = {}, {}
         for name, table in tables.items():
             splits[name], changes[name] = self._examples(name, table, parse, readout)
-        sizes = {name: len(examples) for name, examples in splits.items()}
-        if self.sizes and sizes != self.sizes:
+        counts = {len(example.chains) for examples in splits.values() for example in examples}
+        if len(counts) > 1:
+            raise UserError(
+                f"{self.source} has rows of {min(counts)} and of {max(counts)} chains; "
+                "every row needs the same number"
+            )
+        sizes = {name: len(splits.get(name, ())) for name in self.sizes}
+        if sizes != self.sizes:
             notes["published_sizes"] = dict(self.sizes)
             if self.source.startswith("package:"):
                 raise UserError(
                     f"{self.source} has {sizes} examples instead of {dict(self.sizes)}; "
                     "install the package again"
                 )
-        train = splits.pop("train")
-        valid = next((splits.pop(name) for name in VALID_NAMES if name in splits), None)
+        train, valid = splits.pop("train"), splits.pop("valid", None)
         if valid is None:
             train, valid = carve(train, VALID_SHARE)
             notes["valid"] = f"{VALID_SHARE:.0%} of the train groups; the source has no valid"
+        seen = {example.chains for example in train}
+        also = {name: sum(e.chains in seen for e in examples) for name, examples in splits.items()}
+        notes["also_in_train"] = {name: count for name, count in also.items() if count}
         notes["changes"] = {
             name: {k: v for k, v in vars(change).items() if v} for name, change in changes.items()
         }
@@ -126,9 +134,12 @@ class Table:
             changes.unknown_labels += bool(np.size(unknown) and np.all(unknown))
             changes.unknown_answers += int(np.sum(unknown))
             name = digest(*chains)
-            group = name if groups is None else str(groups[row])
+            given = None if groups is None else groups[row]
+            group = name if given is None or given != given else str(given)
             examples.append(Example(chains, answer, f"{name}-{seen[chains]}", group))
             seen[chains] += 1
+        if groups is not None:
+            examples = joined(examples)
         if not examples:
             raise UserError(f"split {split} of {self.source} is empty; it needs at least one row")
         for kind in ("truncated", "unknown_letters", "unknown_labels"):
@@ -140,6 +151,22 @@ class Table:
                     f"mend the data or raise task.allow.{kind}"
                 )
         return examples, changes
+
+
+def joined(examples: list[Example]) -> list[Example]:
+    """Make one group of groups that share chains: such rows must not be told apart."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    groups, group = np.unique([example.group for example in examples], return_inverse=True)
+    names = {chains: row for row, chains in enumerate({e.chains: None for e in examples})}
+    chain = [names[example.chains] for example in examples]
+    links = coo_array(
+        (np.ones(len(group)), (group, chain)), shape=(len(groups), len(names))
+    ).tocsr()
+    _, part = connected_components(links @ links.T, directed=False)
+    first = {int(p): str(name) for p, name in zip(part[::-1], groups[::-1], strict=True)}
+    return [e._replace(group=first[int(part[g])]) for e, g in zip(examples, group, strict=True)]
 
 
 def digest(*parts: str | bytes) -> str:
@@ -163,9 +190,10 @@ def digest_examples(examples: Iterable[Example]) -> str:
 
 def read_chains(sequence: object, where: str) -> Chains:
     """Split a cell into its chains and check every letter."""
-    if not isinstance(sequence, str) or not sequence:
+    if not isinstance(sequence, str) or not sequence.strip():
         raise UserError(f"{where} has no sequence; every row needs one, in one-letter code")
-    chains = tuple(sequence.strip().upper().split(CHAIN_BREAK))
+    letters = sequence.strip()
+    chains = tuple((letters.upper() if letters.isascii() else letters).split(CHAIN_BREAK))
     for chain in chains:
         if not chain:
             raise UserError(f"{where} has an empty chain; remove the extra {CHAIN_BREAK!r}")
@@ -197,15 +225,17 @@ def cells(column: "pa.ChunkedArray") -> Iterable[Any]:
 
     if not is_list(column.type):
         return list(column.to_pylist())
-    nested = is_list(column.type.value_type)
-    return [
-        None
-        if not cell.is_valid
-        else cell.values.flatten().to_numpy(False).reshape(len(cell), -1 if len(cell) else 0)
-        if nested
-        else cell.values.to_numpy(False)
-        for cell in column
-    ]
+    if not is_list(column.type.value_type):
+        return [cell.values.to_numpy(False) if cell.is_valid else None for cell in column]
+    return [as_matrix(cell.values) if cell.is_valid else None for cell in column]
+
+
+def as_matrix(rows: "pa.ListArray") -> Array:
+    """A list of lists of one length as (rows, length); of several lengths as objects."""
+    lengths = rows.value_lengths().to_numpy(False)
+    if len(lengths) and (lengths == lengths[0]).all():
+        return np.asarray(rows.flatten().to_numpy(False)).reshape(len(lengths), -1)
+    return np.array([None, *rows.to_pylist()], dtype=object)[1:]
 
 
 def carve(train: Sequence[Example], share: float) -> tuple[list[Example], list[Example]]:
@@ -246,37 +276,54 @@ def read_tables(
         tables = _from_files(Path(name).expanduser(), f"the source {name}")
     else:
         raise UserError(f"source {source!r} is not known; it starts with hub:, package: or file:")
-    if "train" not in tables or not any(name.startswith("test") for name in tables):
+    splits: dict[str, pa.Table] = {}
+    for name, table in tables.items():
+        known = split_name(name, source)
+        if known in splits:
+            raise UserError(f"{source} has two splits that mean {known}; leave one")
+        splits[known] = table
+    tests = sorted(set(splits) - {"train", "valid"}, key=lambda name: (name != "test", name))
+    if "train" not in splits or not tests:
         raise UserError(
             f"{source} has the splits {', '.join(tables)}; it needs at least train and test"
         )
-    order = ["train", *VALID_NAMES, "test"]
-    rank = {name: index for index, name in enumerate(order)}
-    return dict(sorted(tables.items(), key=lambda item: rank.get(item[0], len(order)))), notes
+    return {name: splits[name] for name in ("train", "valid", *tests) if name in splits}, notes
+
+
+def split_name(name: object, source: str) -> str:
+    """What we call a split of a source: train, valid, test, or X for a further test set test.X."""
+    if name in VALID_NAMES:
+        return "valid"
+    first, _, further = str(name).partition(".")
+    if name in ("train", "test") or (
+        first == "test" and further not in ("", "train", *VALID_NAMES)
+    ):
+        return further or first
+    raise UserError(
+        f"{source} has a split {name!r}; allowed are train, {' or '.join(VALID_NAMES)}, test, and "
+        "test.NAME for further test sets"
+    )
 
 
 def _from_files(path: Path, what: str) -> dict[str, "pa.Table"]:
     """Read a folder of split files, or one file with a column `split`."""
     if path.is_dir():
-        files = {
-            file.stem.removeprefix("test.") if file.stem != "test" else "test": file
-            for file in sorted(path.iterdir())
-            if file.suffix in FORMATS and file.stem.split(".")[0] in ("train", "test", *VALID_NAMES)
-        }
+        files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in FORMATS]
+        if len({file.stem for file in files}) < len(files):
+            raise UserError(f"{what} holds a split in two formats; leave one of them")
         if files:
-            return {name: _open_file(file, what) for name, file in files.items()}
+            return {file.stem: _open_file(file, what) for file in files}
         raise UserError(
             f"{what} holds no train, valid or test file; put .parquet or .csv files there"
         )
-    if path.suffix not in FORMATS or not path.is_file():
+    if path.suffix.lower() not in FORMATS or not path.is_file():
         raise UserError(f"{what} is not there; give a folder, or a .parquet or .csv file")
     table = _open_file(path, what)
     if "split" not in table.column_names:
         raise UserError(f"{what} has no column 'split'; it tells train, valid and test rows apart")
     names = table["split"].to_pylist()
     return {
-        name: table.filter([other == name for other in names])
-        for name in dict.fromkeys(name for name in names if name)
+        str(name): table.filter([other == name for other in names]) for name in dict.fromkeys(names)
     }
 
 
@@ -286,10 +333,14 @@ def _open_file(file: Path, what: str) -> "pa.Table":
     from datasets.exceptions import DatasetGenerationError
 
     datasets.disable_progress_bars()
+    kind = file.suffix[1:].lower()
+    # "NA" is a peptide; only an empty cell is no value
+    options = {"keep_default_na": False, "na_values": [""]} if kind == "csv" else {}
     with tempfile.TemporaryDirectory() as cache:
         try:
             loaded = datasets.load_dataset(
-                file.suffix[1:],
+                kind,
+                **options,
                 data_files=str(file),
                 cache_dir=cache,
                 keep_in_memory=True,
@@ -299,7 +350,7 @@ def _open_file(file: Path, what: str) -> "pa.Table":
             cause = error.__cause__ or error
             if isinstance(cause, OSError) and cause.errno:
                 raise cause from None  # the disk's fault, not the file's
-            raise UserError(f"{what}: {file.name} is broken or not {file.suffix[1:]}") from None
+            raise UserError(f"{what}: {file.name} is broken or not {kind}") from None
         return loaded.data.table
 
 

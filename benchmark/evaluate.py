@@ -34,7 +34,9 @@ class Scores(NamedTuple):
     scores: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     units: int
+    """Resampling units among the scored examples."""
     scored: int
+    """Examples with a known answer."""
     predictions: list[Value]
     """As kept by the task, one for each example."""
 
@@ -104,11 +106,17 @@ def score(
     metrics: Sequence[Metric], kept: Sequence[Value], examples: Sequence[Example], seed: int
 ) -> Scores:
     """Each metric's score and its 95 % percentile bootstrap interval over the resampling units."""
-    labels = [example.label for example in examples]
-    names, unit = np.unique([example.group for example in examples], return_inverse=True)
+    everything = list(kept)
+    known = [row for row, example in enumerate(examples) if np.any(_known(example.label))]
+    labels = [examples[row].label for row in known]
+    kept = [kept[row] for row in known]
+    names, unit = np.unique([examples[row].group for row in known], return_inverse=True)
     scores, intervals = {}, {}
     for metric in metrics:
-        value = float(metric(kept, labels)[0])
+        try:
+            value = float(metric(kept, labels)[0])
+        except ValueError as error:
+            raise UserError(f"the metric {metric.name} does not fit the task: {error}") from None
         if np.isfinite(value):
             scores[metric.name] = value
     if len(names) >= FEWEST_UNITS:
@@ -123,8 +131,7 @@ def score(
             if len(values) > RESAMPLES / 2:
                 low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
                 intervals[name] = float(low), float(high)
-    known = sum(bool(np.any(_known(example.label))) for example in examples)
-    return Scores(scores, intervals, len(names), known, list(kept))
+    return Scores(scores, intervals, len(names), len(known), everything)
 
 
 def _known(label: Value) -> Array:

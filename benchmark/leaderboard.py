@@ -1,18 +1,19 @@
 """Tables of Records: results/README.md for people, results/leaderboard.csv for programs.
 
-Of each (task, model, method, settings, seed) the newest Record counts. Methods never share a
-table, data or task versions never share a column, runs with `limit` are left out.
+Of each (task, model, method, settings) the newest weights count, with all their seeds. Methods
+never share a table, data or task versions never share a column, runs with `limit` are left out.
 """
 
 import csv
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.core import UserError
-from benchmark.results import Record, load_all, replacing
+from benchmark.results import SOURCES, Record, load_all, replacing
 
 SHOWN = 3
 """Further metrics beside the first in the terminal's table; the Record has all."""
@@ -40,7 +41,7 @@ class Row(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A score, the mean over seeds; so are the ends of its interval."""
+    """A score, the mean over seeds; so are the ends of its interval. NaN: undefined."""
 
     score: float
     interval: tuple[float, float] | None
@@ -48,6 +49,8 @@ class Cell(NamedTuple):
 
     def __str__(self) -> str:
         """Score and interval, three decimals."""
+        if isnan(self.score):
+            return "–"
         low_high = f" [{self.interval[0]:.3f}, {self.interval[1]:.3f}]" if self.interval else ""
         return f"{self.score:.3f}{low_high}"
 
@@ -57,7 +60,7 @@ Cells = dict[tuple[Row, Column], Cell]
 
 def column_of(record: Record) -> Column:
     """The column that a Record belongs to."""
-    asked = {k: v for k, v in record.config["task"].items() if k not in ("mirror", "source")}
+    asked = {k: v for k, v in record.config["task"].items() if k not in SOURCES}
     question = json.dumps([record.data, asked], sort_keys=True)
     embedded = str(record.notes.get("source", "")).startswith("package:")
     return Column(record.area, embedded, record.task, record.version, question)
@@ -70,11 +73,15 @@ def row_of(record: Record) -> Row:
 
 def tabulate(records: Iterable[Record]) -> Cells:
     """The cells of all tables; Records come oldest first."""
-    newest = defaultdict[tuple[Row, Column], dict[int, Record]](dict)
+    runs = defaultdict[tuple[Row, Column], list[Record]](list)
     for record in records:
         if record.limit is None:
-            newest[row_of(record), column_of(record)][record.seed] = record
-    return {place: cell(list(seeds.values())) for place, seeds in newest.items()}
+            runs[row_of(record), column_of(record)].append(record)
+    cells = {}
+    for place, found in runs.items():
+        seeds = {record.seed: record for record in found if record.key == found[-1].key}
+        cells[place] = cell(list(seeds.values()))
+    return cells
 
 
 def cell(records: Sequence[Record]) -> Cell:
@@ -115,20 +122,39 @@ def headings(columns: Sequence[Column]) -> dict[Column, str]:
     return result
 
 
+def usual(cells: Cells) -> list[Column]:
+    """One column for each task: the one in which most rows have a score."""
+    counts = Counter(column for _, column in cells)
+    chosen: dict[str, Column] = {}
+    for column in sorted(counts):
+        if column.task not in chosen or counts[column] > counts[chosen[column.task]]:
+            chosen[column.task] = column
+    return list(chosen.values())
+
+
 def mean(cells: Mapping[Column, Cell], columns: Sequence[Column]) -> str:
-    """The plain mean of an area's scores (the papers' headline figure), or how many are there."""
-    if len(cells) < len(columns):
-        return f"{len(cells)}/{len(columns)}"
-    if not all(c.records[0].higher_is_better[c.records[0].primary] for c in cells.values()):
+    """The plain mean of an area's scores (the papers' headline figure), or how many are there.
+
+    There is none over scores where less is better, nor over different weights of one name.
+    """
+    mine = [cells[column] for column in columns if column in cells]
+    scores = [cell.score for cell in mine if not isnan(cell.score)]
+    if len(scores) < len(columns):
+        return f"{len(scores)}/{len(columns)}"
+    records = [cell.records[-1] for cell in mine]
+    if len({record.backbone.get("digest") for record in records}) > 1:
+        return "mixed weights"
+    if not all(record.higher_is_better[record.primary] for record in records):
         return "–"
-    return f"{sum(c.score for c in cells.values()) / len(cells):.3f}"
+    return f"{sum(scores) / len(scores):.3f}"
 
 
 def best(cells: Sequence[Cell]) -> float:
     """The best score of a column."""
     record = cells[0].records[0]
     pick = max if record.higher_is_better[record.primary] else min
-    return pick(round(cell.score, 3) for cell in cells)
+    scores = [round(cell.score, 3) for cell in cells if not isnan(cell.score)]
+    return pick(scores) if scores else float("nan")
 
 
 def markdown(cells: Cells) -> str:
@@ -166,7 +192,7 @@ def table(cells: Cells) -> list[str]:
         record = next(cell.records[-1] for (_, other), cell in cells.items() if other == column)
         arrow = "↑" if record.higher_is_better[record.primary] else "↓"
         test = next(iter(record.scores))
-        head.append(f"{names[column]}<br>{record.primary} {arrow}, n = {record.examples[test]:,}")
+        head.append(f"{names[column]}<br>{record.primary} {arrow}, n = {record.scored[test]:,}")
     if len(columns) > 1:
         head.append("mean")
     for row in rows:
@@ -178,7 +204,7 @@ def table(cells: Cells) -> list[str]:
                 score, _, rest = text.partition(" ")
                 text = f"**{score}** {rest}".strip()
             line.append(text)
-        rank = mean(mine, columns)
+        rank = mean(mine, usual(cells))
         if len(columns) > 1:
             line.append(rank)
         first = next((mine[c].score for c in columns if c in mine), 0.0)
@@ -211,7 +237,7 @@ def rows_of_csv(cells: Cells) -> list[dict[str, Any]]:
                             "low": low,
                             "high": high,
                             "higher_is_better": record.higher_is_better[metric],
-                            "examples": record.examples[test],
+                            "scored": record.scored[test],
                             "units": record.units[test],
                             "seed": record.seed,
                             "settings": row.settings,

@@ -6,12 +6,14 @@ Files are written under a temporary name and renamed: a killed run leaves nothin
 """
 
 import hashlib
+import inspect
 import json
 import os
 import platform
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -31,6 +34,8 @@ FORMAT = 1
 PACKAGES = ("torch", "transformers", "scikit-learn", "numpy", "scipy", "peft", "datasets")
 SOURCE = ("benchmark", "tasks", "conf", "pyproject.toml", "constraints.txt")
 """What decides a score: changes elsewhere leave a commit clean."""
+SOURCES = ("source", "revision", "mirror", "columns", "allow", "sizes")
+"""Task settings that say where the data is: digests of its content say what it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,13 +89,13 @@ def save(record: Record, predictions: Mapping[str, Sequence[Any]], results: Path
     import pyarrow.parquet as pq
 
     path = results / record.folder / f"seed{record.seed}.json"
+    text = json.dumps(asdict(record), indent=1, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path.with_suffix(".parquet")) as file:
         columns = {name: column(values) for name, values in predictions.items()}
         pq.write_table(pa.table(columns), file, compression="zstd")
     with replacing(path) as file:
-        text = json.dumps(asdict(record), indent=1, allow_nan=False)
-        file.write_text(text + "\n", encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
     return path
 
 
@@ -114,13 +119,24 @@ def column(values: Sequence[Any]) -> "pa.Array":
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` that takes its place when the block ends well."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         yield temporary
         temporary.replace(path)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def code_digest(*objects: object) -> str:
+    """Digest of this program's code, and of the files that define these objects' classes."""
+    root = Path(__file__).parents[1]
+    files = {file for name in ("benchmark", "tasks") for file in (root / name).rglob("*.py")}
+    files |= {Path(inspect.getfile(type(thing))) for thing in objects}
+    state = hashlib.sha256()
+    for file in sorted(files, key=lambda file: (file.name, str(file))):
+        state.update(file.name.encode() + file.read_bytes())
+    return state.hexdigest()[:16]
 
 
 def make_key(parts: Any) -> str:
@@ -138,7 +154,7 @@ def load(path: Path) -> Record:
                 f"{path} has the format {values['format']}; this program reads {FORMAT}"
             )
         return Record(**values)
-    except (json.JSONDecodeError, KeyError, TypeError):
+    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError):
         raise UserError(f"{path} is not a Record of this program; move it out of results") from None
 
 
@@ -152,9 +168,7 @@ def check_writable(results: Path) -> None:
     """Refuse before the run, not after it, a folder that cannot take the Record."""
     try:
         results.mkdir(parents=True, exist_ok=True)
-        with replacing(results / ".write-test") as file:
-            file.write_text("")
-        (results / ".write-test").unlink()
+        tempfile.TemporaryFile(dir=results).close()
     except OSError as error:
         raise UserError(
             f"cannot write to results={results} ({error.strerror}); give a folder of your own"

@@ -10,7 +10,7 @@ from benchmark.catalogue import flat
 from benchmark.core import Backbone, Method, Metric, Splits, Task
 from benchmark.data import digest_examples
 from benchmark.evaluate import Outcome, evaluate, limited
-from benchmark.results import Record
+from benchmark.results import SOURCES, Record
 
 PLACES = ("path", "revision", "device", "dtype", "batch_tokens", "trust_remote_code")
 """Model settings that say where or how fast, not what: they set no rows of a table apart."""
@@ -36,6 +36,7 @@ class Run:
         *,
         config: Mapping[str, Any],
         choices: Mapping[str, str],
+        name: str,
         task: Task,
         method: Method,
         make_backbone: Callable[[], Backbone],
@@ -55,14 +56,14 @@ class Run:
             for group, values in (("model", model), ("method", config["method"]))
             for name, value in flat(group, values).items()
         }
-        asked = {k: v for k, v in config["task"].items() if k != "mirror"}
-        version = results.package_version("plm-benchmark")
+        asked = {k: v for k, v in config["task"].items() if k not in SOURCES}
+        code = results.code_digest(task, backbone, method)
         names = {
             "task": choices["task"],
-            "model": config["name"] or model_name(choices["model"], config["model"].get("path")),
+            "model": config["name"] or name,
             "method": choices["method"],
             "key": results.make_key(
-                [asked, settings, backbone.dtype, config["limit"], data, backbone.digest, version]
+                [asked, settings, backbone.dtype, config["limit"], data, backbone.digest, code]
             ),
         }
         shown = {k: v for k, v in settings.items() if not k.endswith("._target_")}
@@ -121,13 +122,6 @@ class Run:
         return rows
 
 
-def model_name(choice: str, path: str | None) -> str:
-    """A model's name in the tables: its yaml's, or its folder's, or the last part of a hub id."""
-    if path and (choice == "huggingface" or Path(path).expanduser().is_dir()):
-        return Path(path).expanduser().absolute().name
-    return choice
-
-
 def summary(record: Record) -> str:
     """The run in a line: score, interval, and what a reader must know to trust it."""
     test = next(iter(record.scores))
@@ -148,6 +142,8 @@ def summary(record: Record) -> str:
             f"{name} {record.examples.get(name, 0):,} of {n:,}" for name, n in published.items()
         )
         lines.append(f"not the published sizes: {have}")
+    for name, count in record.notes.get("also_in_train", {}).items():
+        lines.append(f"{name}: {count:,} of {record.examples[name]:,} examples are in train, too")
     for split, changes in record.notes.get("changes", {}).items():
         altered = {k: v for k, v in changes.items() if k != "rows"}
         if altered:

@@ -15,12 +15,13 @@ def show_list(options: Mapping[str, Any]) -> None:
     from rich.table import Table
 
     console = Console()
-    folders = config_folders()
+    own = options.get("config_dir")
+    folders = config_folders(["--config-dir", str(own)] if own else [])
     tasks = Table(title="tasks", title_justify="left", box=None, pad_edge=False)
     for heading in ("task=", "area", "kind", "metric", "train/valid/test", "source"):
         tasks.add_column(heading, overflow="fold", no_wrap=heading == "task=")
     for name in names("task", folders):
-        task = with_parents(folders[0] / "task", name)
+        task = with_parents(folders, "task", name)
         sizes = task.get("sizes") or {}
         kind = str(task["_target_"]).rsplit(".", 1)[-1]
         tasks.add_row(
@@ -37,23 +38,29 @@ def show_list(options: Mapping[str, Any]) -> None:
         listed.add_column(("+" if group == "suite" else "") + f"{group}=")
         listed.add_column("what")
         for name in names(group, folders):
-            first = (folders[0] / group / f"{name}.yaml").read_text().splitlines()
+            file = find(folders, group, name)
+            first = file.read_text(encoding="utf-8").splitlines()
             notes = [line[2:] for line in first if line.startswith("# ") and "@package" not in line]
-            loaded: Any = OmegaConf.load(folders[0] / group / f"{name}.yaml")
+            loaded: Any = OmegaConf.load(file)
             listed.add_row(name, notes[0] if notes else str(loaded.get("path", "")))
         console.print()
         console.print(listed)
 
 
-def with_parents(folder: Path, name: str) -> dict[str, Any]:
+def find(folders: Sequence[Path], group: str, name: str) -> Path:
+    """The yaml of this name; ours comes first, as it does in a run."""
+    return next(f for folder in folders if (f := folder / group / f"{name}.yaml").is_file())
+
+
+def with_parents(folders: Sequence[Path], group: str, name: str) -> dict[str, Any]:
     """A yaml's values over those of the yamls of its group that its defaults name."""
     from omegaconf import OmegaConf
 
-    values: Any = OmegaConf.to_container(OmegaConf.load(folder / f"{name}.yaml"))
+    values: Any = OmegaConf.to_container(OmegaConf.load(find(folders, group, name)))
     merged: dict[str, Any] = {}
     for parent in values.pop("defaults", []):
         if isinstance(parent, str) and parent != "_self_":
-            merged |= with_parents(folder, parent)
+            merged |= with_parents(folders, group, parent)
     return {**merged, **values}
 
 
@@ -70,7 +77,7 @@ def show_leaderboard(options: Mapping[str, Any]) -> None:
 
 
 VERBS: dict[str, tuple[Callable[[Mapping[str, Any]], None], Sequence[str]]] = {
-    "list": (show_list, ()),
+    "list": (show_list, ("config_dir",)),
     "leaderboard": (show_leaderboard, ("results",)),
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.core import Array, Chains, Example, Readout, Value
+from benchmark.core import Array, Chains, Example, Readout, UserError, Value
 from benchmark.metrics.contact import RANGES, hits, rank_pairs
 from tasks.table import TableTask
 
@@ -22,6 +22,13 @@ class Contact(TableTask):
 
     min_separation: int
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if type(self.min_separation) is not int or self.min_separation < 1:
+            raise UserError(
+                f"min_separation={self.min_separation} is not allowed; give residues, 1 or more"
+            )
+
     @property
     def readout(self) -> Readout:
         """Pairs from the nearest that any range is scored on."""
@@ -33,8 +40,13 @@ class Contact(TableTask):
             raise ValueError(f"{len(chains)} chains, but contacts need a single chain")
         if cell is None:
             raise ValueError("no contacts; give an empty list if there are none")
-        pairs = np.sort(np.asarray(cell, dtype=np.int64).reshape(-1, 2), axis=1)
-        if pairs.size and not 0 <= pairs.min() <= pairs.max() < len(chains[0]):
+        pairs = np.asarray(cell)
+        if pairs.size == 0:
+            return np.empty((0, 2), np.int32)
+        if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype.kind not in "iu":
+            raise ValueError("contacts are not a list of pairs [i, j] of whole numbers")
+        pairs = np.sort(pairs.astype(np.int64), axis=1)
+        if not 0 <= pairs.min() <= pairs.max() < len(chains[0]):
             raise ValueError(
                 f"contact {pairs[pairs[:, 1].argmax()].tolist()} is outside a chain of "
                 f"{len(chains[0])} residues, counted from 0"

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmark.core import Array, Chains, Readout
+from benchmark.core import Array, Chains, Readout, UserError
 from tasks.table import TableTask, read_answers
 
 
@@ -51,7 +51,7 @@ class SecondaryStructure(Residue):
 
         order = {len(DSSP3): DSSP3, len(DSSP8): DSSP8}.get(self.size)
         if order is None or sorted(self.states or "") != sorted(order):
-            raise ValueError(f"states must be the letters of {DSSP8} or {DSSP3} in some order")
+            raise UserError(f"states must be the letters of {DSSP8} or {DSSP3} in some order")
         return Readout("residue", "class", self.size)
 
     def parse(self, cell: Any, chains: Chains) -> Array:

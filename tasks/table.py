@@ -29,16 +29,18 @@ def read_answers(cell: Any, readout: Readout) -> Array:
     None is an unknown answer. Real answers come back as float64, others as int64.
     """
     unknown = np.nan if readout.kind == "real" else -1
-    values = np.asarray(unknown if cell is None or cell == "" else cell)
+    if cell is None or (isinstance(cell, str) and not cell.strip()):
+        cell = [unknown] * readout.size if readout.kind == "labels" else unknown
+    values = np.asarray(cell)
     if values.dtype == object:
         values = np.asarray([unknown if value is None else value for value in values])
     try:
         numbers = values.astype(np.float64)
     except ValueError:
         raise ValueError(f"label {cell!r} is not a number") from None
+    if np.isinf(numbers).any():
+        raise ValueError("a label is infinite; unknown labels are empty or NaN")
     if readout.kind == "real":
-        if np.isinf(numbers).any():
-            raise ValueError(f"label {cell!r} is infinite; unknown labels are empty or NaN")
         return numbers
     numbers = np.where(np.isnan(numbers), -1, numbers)
     last = readout.size - 1 if readout.kind == "class" else 1

@@ -152,7 +152,7 @@ def test_settings_that_cannot_be(esm_folder: Path) -> None:
             open_folder(esm_folder, **changes)
     with pytest.raises(UserError, match="no folder here, and no hub id"):
         open_folder(Path("./nowhere"))
-    with pytest.raises(UserError, match="cannot get org/nothing from the hub"):
+    with pytest.raises(UserError, match="org/nothing is no folder here, and cannot be had"):
         open_folder(Path("org/nothing"))
 
 

@@ -101,7 +101,10 @@ def test_several_runs_go_on_after_a_failure(tmp_path: Path, toy_conf: Path) -> N
         (["limit=0"], "limit=0 is not allowed; give a whole number from 1 on"),
         (["name=a/b"], "name=a/b is not allowed"),
         (["model=huggingface"], "model.path is missing"),
-        (["model=huggingface", "model.path=no/where"], "cannot get no/where from the hub"),
+        (
+            ["model=huggingface", "model.path=no/where"],
+            "no/where is no folder here, and cannot be had from the hub",
+        ),
         (["model=random", "device=cuda:9"], "device=cuda:9 is not there"),
         (["task=contact"], "cannot get biomap-research/contact_prediction_binary from the hub"),
         (["task=contact", "mirror=nowhere"], "the mirror of biomap-research/contact"),
@@ -110,6 +113,15 @@ def test_several_runs_go_on_after_a_failure(tmp_path: Path, toy_conf: Path) -> N
         (["task=pocket_ss8", "model=kmer"], "the backbone Kmer has none"),
         (["leaderboard", "results=nothing"], "there are no Records in nothing"),
         (["leaderboard", "result=nothing"], "leaderboard takes results=..."),
+        (["task.metrics=[]"], "metrics names no metric"),
+        (["task=pocket_metal", "task.kind=classes"], "kind=classes is not known"),
+        (["task=pocket_metal", "task.kind=real"], "size=2 does not fit kind=real"),
+        (["task=pocket_location", "task.metrics=[roc_auc]"], "roc_auc does not fit the task"),
+        (["task.area=binding"], "area=binding is not known; allowed are structure"),
+        (["task=pocket_contact", "task.min_separation=x"], "min_separation=x is not allowed"),
+        (["method.penalties=[]"], "penalties=[] is not a list of positive numbers"),
+        (["results=null"], "results=None is not allowed; give a folder"),
+        (["list", "tasks"], "list takes config_dir=..."),
         (["--config-dir", "absent"], "--config-dir absent is not a folder"),
     ],
 )
@@ -151,7 +163,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, toy_conf
         text=True,
     )
 
-    assert "nothing of the unfinished run was written" in refused(done)
+    assert "File too large" in refused(done)
     assert not [path for path in (tmp_path / "results").rglob("*") if path.is_file()]
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from benchmark.core import Example, UserError
@@ -99,6 +101,81 @@ def test_a_bad_row_is_named(tmp_path: Path, row: tuple[Any, ...], told: str) -> 
 def test_a_missing_source_says_what_to_do(source: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
         protein(source).load()
+
+
+def write_parquet(path: Path, **columns: list[Any]) -> str:
+    pq.write_table(pa.table(columns), path)
+    return f"file:{path}"
+
+
+def test_lists_of_labels_from_parquet(tmp_path: Path) -> None:
+    split = ["train", "valid", "test"]
+    source = write_parquet(
+        tmp_path / "a.parquet",
+        seq=["ACD"] * 3,
+        split=split,
+        label=[[0, 1, -1], [2, 2, 2], [1, 1, 0]],
+    )
+    fields = {**COMMON, "source": source, "kind": "class", "size": 3, "states": None}
+    assert Residue(**fields).load().train[0].label.tolist() == [0, 1, -1]  # type: ignore[union-attr]
+    source = write_parquet(
+        tmp_path / "b.parquet", seq=["ACD"] * 3, split=split, label=[[0, 1], [1, None], None]
+    )
+    task = protein(source, "labels", 2, allow={"unknown_labels": 1.0})
+    splits = task.load()
+    assert [p[0].label.tolist() for p in (splits.valid, splits.tests["test"])] == [
+        [1, -1],
+        [-1, -1],
+    ]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("label", [[[0, 9, 1], [15, 2, 3]], [[0, 9], [5]], [[0.5, 3.0]]])
+def test_contacts_that_are_no_pairs_are_refused(tmp_path: Path, label: Any) -> None:
+    split = ["train", "valid", "test"]
+    source = write_parquet(
+        tmp_path / "a.parquet", seq=["A" * 20] * 3, split=split, label=[label] * 3
+    )
+    with pytest.raises(UserError, match=r"row 0 .* not a list of pairs"):
+        Contact(**{**COMMON, "source": source}, min_separation=7).load()
+
+
+def test_groups_that_share_chains_are_one_and_none_is_ones_own(tmp_path: Path) -> None:
+    rows = [("AC", 0, "train", "a"), ("AC", 1, "train", "b"), ("DE", 1, "train", "b")]
+    rows += [("FG", 1, "train", None), ("HI", 1, "train", None), *((*r, "z") for r in GOOD[2:])]
+    source = write_csv(tmp_path / "a.csv", rows, "seq,label,split,cluster")
+    columns = {"sequence": "seq", "label": "label", "group": "cluster"}
+    groups = [e.group for e in protein(source, columns=columns).load().train]
+
+    assert groups[0] == groups[1] == groups[2]
+    assert len(set(groups)) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["train", "test", "holdout"], "a split 'holdout'; allowed are train"),
+        (["train", "test", "valid", "val"], "two splits that mean valid"),
+        (["train", "test", "test.valid"], "a split 'test.valid'"),
+        (["train", "test", None], "a split 'None'"),
+    ],
+)
+def test_splits_have_known_names(tmp_path: Path, names: list[Any], told: str) -> None:
+    rows = [("ACD", 1, name) for name in names]
+    with pytest.raises(UserError, match=told):
+        protein(write_csv(tmp_path / "a.csv", rows)).load()
+
+
+def test_a_test_set_with_a_name_alone(tmp_path: Path) -> None:
+    rows = [*GOOD[:3], ("ACD", 1, "test.family"), ("ACDE", 1, "test.family")]
+    splits = protein(write_csv(tmp_path / "a.csv", rows)).load()
+
+    assert list(splits.tests) == ["family"]
+    assert splits.notes["also_in_train"] == {"family": 1}
+
+
+def test_na_is_a_peptide(tmp_path: Path) -> None:
+    rows = [("NA", 0, "train"), *GOOD]
+    assert protein(write_csv(tmp_path / "a.csv", rows)).load().train[0].chains == ("NA",)
 
 
 def test_a_broken_file_is_one_sentence(tmp_path: Path) -> None:

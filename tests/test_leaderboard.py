@@ -22,7 +22,7 @@ def record(task: str = "solubility", model: str = "a", score: float = 0.5, **mor
         "method": "linear",
         "seed": 0,
         "limit": None,
-        "key": make_key([task, model, settings, more]),
+        "key": make_key([task, model, settings, more.get("data"), more.get("backbone")]),
         "primary": "roc_auc",
         "higher_is_better": {"roc_auc": True, "rmse": False},
         "scores": {"test": {"roc_auc": score, "rmse": 1.0}},
@@ -35,7 +35,7 @@ def record(task: str = "solubility", model: str = "a", score: float = 0.5, **mor
         "config": {"task": {"min": 1}},
         "settings": settings,
         "choices": {},
-        "backbone": {},
+        "backbone": {"digest": "w"},
         "seconds": {"total": 1.0},
         "environment": {},
         "created": "2026-01-01T00:00:00.000000Z",
@@ -105,6 +105,30 @@ def test_seeds_are_averaged_and_limited_runs_left_out() -> None:
     table = lines(record(score=0.4), record(score=0.6, seed=1), record(score=1.0, limit=5))
 
     assert table[1] == "| a | **0.500** [0.400, 0.600] |"
+
+
+def test_weights_of_one_name_never_mix() -> None:
+    """A checkpoint overwritten in place: its seeds are not averaged with the old ones'."""
+    new = {"backbone": {"digest": "new"}, "created": "2026-02-01T00:00:00.000000Z"}
+    table = lines(record(score=0.9), record(score=0.9, seed=2), record(score=0.2, seed=1, **new))
+    assert "**0.200**" in table[1]
+    partly = lines(record(), record("stability"), record("stability", **new))
+    assert partly[1].endswith("| mixed weights |")
+
+
+def test_another_question_does_not_cost_the_mean() -> None:
+    table = lines(
+        record(), record("stability", score=0.7), record(model="b"), record("stability", "b"),
+        record(score=0.1, config={"task": {"min": 2}}),
+    )  # fmt: skip
+
+    assert [line.split(" | ")[-1] for line in table[1:]] == ["0.600 |", "0.500 |"]
+
+
+def test_undefined_scores_are_dashes() -> None:
+    table = lines(record(scores={"test": {}}, intervals={"test": {}}), record(model="b", score=0.3))
+
+    assert table[1:] == ["| b | **0.300** [0.200, 0.400] |", "| a | – |"]
 
 
 def test_embedded_and_published_tasks_have_tables_of_their_own() -> None:

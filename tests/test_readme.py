@@ -47,7 +47,7 @@ def test_task_recipe(own: Path) -> None:
 
 def test_checkpoint_recipe(own: Path) -> None:
     score(own, "task=mine", "model=mine", "device=cpu")
-    assert (own / "results" / "mine" / "step-1000").is_dir()
+    assert (own / "results" / "mine" / "mine").is_dir()
 
 
 def test_family_recipe(own: Path) -> None:

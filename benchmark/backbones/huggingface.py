@@ -15,8 +15,20 @@ from benchmark.core import UserError
 if TYPE_CHECKING:
     import torch
 
-WEIGHTS = ("*.safetensors", "*.bin")
-OTHER = ("*.json", "*.txt", "*.model", "*.py")
+WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
+"""Formats of weights; the first that is there is loaded."""
+OTHER = (
+    "config.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "*vocab*",
+    "merges.txt",
+    "*.model",
+    "*.py",
+)
+"""What else decides outputs; a trainer's logs and states in the same folder do not."""
+INDEX = ("*.index.json",)
 UNUSED = ("pooler.", "contact_head.", "lm_head.", "cls.")
 """Heads that embeddings do not pass through; a checkpoint may lack them."""
 
@@ -71,25 +83,27 @@ def fetch(path: str, revision: str | None) -> tuple[Path, str | None]:
 
     try:
         for weights in WEIGHTS:  # a hub repository may hold the same weights in both formats
-            patterns = [*OTHER, weights]
+            patterns = [*OTHER, *INDEX, weights]
             folder = Path(snapshot_download(path, revision=revision, allow_patterns=patterns))
             if any(folder.glob(weights)):
                 break
     except Exception as error:  # the network stack below raises many unrelated types
         raise UserError(
-            f"cannot get {path} from the hub ({type(error).__name__}); connect to the network, or "
-            "download it elsewhere and give model.path=DIR"
+            f"model.path={path} is no folder here, and cannot be had from the hub "
+            f"({type(error).__name__}); correct it, connect to the network, or download it "
+            "elsewhere and give its folder"
         ) from None
     return folder, folder.name
 
 
 def digest_folder(folder: Path) -> str:
     """Digest of the names and content of every file that decides what the model computes."""
-    files = sorted(file for pattern in WEIGHTS + OTHER for file in folder.glob(pattern))
-    if not any(file.match(weights) for file in files for weights in WEIGHTS):
+    weights = next((found for name in WEIGHTS if (found := list(folder.glob(name)))), None)
+    if not weights:
         raise UserError(
             f"{folder} holds no weights ({' or '.join(WEIGHTS)}); give the folder of a checkpoint"
         )
+    files = sorted({*weights, *(file for name in OTHER for file in folder.glob(name))})
     state = hashlib.sha256()
     for file in files:
         with file.open("rb") as stream:

@@ -52,7 +52,7 @@ class Model(NamedTuple):
 class Linear(Method):
     """A linear probe. Residues and pairs are sampled for training; all are answered in testing.
 
-    penalties: tried in this order, strongest first.
+    penalties: tried from the largest on.
     max_iter, tolerance: of L-BFGS, for each penalty; the tolerance is on the largest entry of the
         gradient of the mean loss.
     max_residues: residues that are trained on, at the most.
@@ -66,6 +66,14 @@ class Linear(Method):
     max_residues: int
     max_chains: int
     pairs_per_chain: int
+
+    def __post_init__(self) -> None:
+        if (
+            not isinstance(self.penalties, Sequence)
+            or not self.penalties
+            or min(self.penalties) <= 0
+        ):
+            raise UserError(f"method.penalties={self.penalties} is not a list of positive numbers")
 
     def fit(
         self,
@@ -96,11 +104,12 @@ class Linear(Method):
             for table in (rows, held_out):
                 for part in table.chunks():
                     table.features[part] = scaler.transform(table.features[part])
+            penalties = sorted(self.penalties, reverse=True)
             if readout.kind == "real":
-                fits = ridge(rows, self.penalties)
+                fits = ridge(rows, penalties)
             else:
-                fits = logistic(rows, readout, self.penalties, self.max_iter, self.tolerance)
-            fits = track(fits, len(self.penalties), "fit")
+                fits = logistic(rows, readout, penalties, self.max_iter, self.tolerance)
+            fits = track(fits, len(penalties), "fit")
             best, losses = choose(fits, held_out, readout)
             sizes = {"train": describe(rows), "valid": describe(held_out)}
             del rows, held_out
