@@ -17,22 +17,17 @@ def show_list(options: Mapping[str, Any]) -> None:
     console = Console()
     own = options.get("config_dir")
     folders = config_folders(["--config-dir", str(own)] if own else [])
-    tasks = Table(title="tasks", title_justify="left", box=None, pad_edge=False)
-    for heading in ("task=", "area", "kind", "metric", "train/valid/test", "source"):
-        tasks.add_column(heading, overflow="fold", no_wrap=heading == "task=")
-    for name in names("task", folders):
-        task = with_parents(folders, "task", name)
-        sizes = task.get("sizes") or {}
-        kind = str(task["_target_"]).rsplit(".", 1)[-1]
-        tasks.add_row(
-            name,
-            task["area"],
-            f"{kind} {task.get('kind', '')}".strip(),
-            task["metrics"][0],
-            "/".join(f"{size:,}" for size in sizes.values()),
-            task["source"],
-        )
-    console.print(tasks)
+    tasks = {name: with_parents(folders, "task", name) for name in names("task", folders)}
+    line = "{:<27} {:<24} {:<8} {}".format
+    console.print(line("task=", "asks for", "metric", "train/valid/test"), style="bold")
+    for area in dict.fromkeys(task["area"] for task in tasks.values()):
+        console.print(f"\n{area}", style="bold")
+        for name, task in tasks.items():
+            if task["area"] == area:
+                kind = f"{task['_target_']} {task.get('kind', '')}".rsplit(".", 1)[-1].strip()
+                sizes = "/".join(f"{size:,}" for size in (task.get("sizes") or {}).values())
+                print(line(name, kind, task["metrics"][0], sizes))
+                console.print(f"  {task['source']}", style="dim", highlight=False)
     for group in GROUPS[1:]:
         listed = Table(title=f"{group}s", title_justify="left", box=None, pad_edge=False)
         listed.add_column(("+" if group == "suite" else "") + f"{group}=")
