@@ -171,7 +171,7 @@ class Backbone(ABC):
     """
 
     dtype: str = "float32"
-    batch_tokens: int = 8192
+    batch_tokens: int = 4096
     """Residues in one batch, padding counted."""
     max_length: int | None = None
     """Longest chain that can be read, in residues; None: no limit."""
