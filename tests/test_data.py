@@ -78,8 +78,8 @@ def test_a_changed_file_is_seen(tmp_path: Path) -> None:
         (("ACDE", 7, "train"), "row 0 .* label 7 is outside its range; allowed are .* 0 to 2"),
         (("ACDE", "x", "train"), "label 'x' is not a number"),
         (("ACDE", 0.5, "train"), "label 0.5 is outside its range"),
-        (("ACDE", None, "train"), "1 of 2 rows of split train .* unknown labels"),
-        (("ACXE", 0, "train"), "1 of 2 rows of split train .* unknown letters"),
+        (("ACDE", None, "train"), "1 of 2 rows of split train .* have no known label"),
+        (("ACXE", 0, "train"), "1 of 2 rows of split train .* letters outside the 20"),
     ],
 )
 def test_a_bad_row_is_named(tmp_path: Path, row: tuple[Any, ...], told: str) -> None:
@@ -204,7 +204,7 @@ def test_truncation_is_counted_allowed_and_cuts_labels(tmp_path: Path) -> None:
     assert splits.train[0].chains == ("ACDE",)
     assert splits.train[0].label.tolist() == [0, 0, 0, 1]  # type: ignore[union-attr]
     assert splits.notes["changes"]["train"] == {"rows": 2, "truncated": 1, "residues_cut": 2}
-    with pytest.raises(UserError, match="truncated, more than the task allows"):
+    with pytest.raises(UserError, match="max_length, more than the task allows"):
         Residue(**{**fields, "max_length": 4}).load()
 
 

@@ -1,0 +1,167 @@
+"""Where examples come from: the hub, a mirror of it, the package itself, or a file of the user's.
+
+`source:` in a task's yaml is one of
+
+- `hub:<org>/<name>`: read with the `datasets` library; with `mirror=DIR` (or BENCHMARK_MIRROR) the
+  same code reads DIR/<org>/<name>/{train,valid,test}.parquet or .csv, and test.<name>.* beside;
+- `package:<name>.parquet`: small real data inside this package (benchmark/pocket);
+- `file:PATH`: a folder laid out like a mirror, or one .parquet or .csv file with a column `split`.
+"""
+
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmark.core import Array, UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMATS = (".parquet", ".csv")
+VALID_NAMES = ("valid", "validation", "val", "dev")
+
+
+def read_tables(
+    source: str, mirror: str | None, revision: str | None
+) -> tuple[dict[str, "pa.Table"], dict[str, Any]]:
+    """Read a source's splits by name, train first, and notes on where they were read."""
+    kind, _, name = source.partition(":")
+    notes: dict[str, Any] = {"source": source}
+    if kind == "hub" and not mirror:
+        tables = _from_hub(name, revision, notes)
+    elif kind == "hub" and mirror:
+        notes["mirror"] = True
+        tables = _from_files(Path(mirror) / name, f"the mirror of {name}")
+    elif kind == "package":
+        tables = _from_files(Path(__file__).parent / "pocket" / name, f"the embedded {name}")
+    elif kind == "file":
+        tables = _from_files(Path(name).expanduser(), f"the source {name}")
+    else:
+        raise UserError(f"source {source!r} is not known; it starts with hub:, package: or file:")
+    splits: dict[str, pa.Table] = {}
+    for name, table in tables.items():
+        known = split_name(name, source)
+        if known in splits:
+            raise UserError(f"{source} has two splits that mean {known}; leave one")
+        splits[known] = table
+    tests = sorted(set(splits) - {"train", "valid"}, key=lambda name: (name != "test", name))
+    if "train" not in splits or not tests:
+        raise UserError(
+            f"{source} has the splits {', '.join(tables)}; it needs at least train and test"
+        )
+    return {name: splits[name] for name in ("train", "valid", *tests) if name in splits}, notes
+
+
+def split_name(name: object, source: str) -> str:
+    """What we call a split of a source: train, valid, test, or X for a further test set test.X."""
+    if name in VALID_NAMES:
+        return "valid"
+    first, _, further = str(name).partition(".")
+    if name in ("train", "test") or (
+        first == "test" and further not in ("", "train", *VALID_NAMES)
+    ):
+        return further or first
+    raise UserError(
+        f"{source} has a split {name!r}; allowed are train, {' or '.join(VALID_NAMES)}, test, and "
+        "test.NAME for further test sets"
+    )
+
+
+def _from_files(path: Path, what: str) -> dict[str, "pa.Table"]:
+    """Read a folder of split files, or one file with a column `split`."""
+    if path.is_dir():
+        files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in FORMATS]
+        if len({file.stem for file in files}) < len(files):
+            raise UserError(f"{what} holds a split in two formats; leave one of them")
+        if files:
+            return {file.stem: _open_file(file, what) for file in files}
+        raise UserError(
+            f"{what} holds no train, valid or test file; put .parquet or .csv files there"
+        )
+    if path.suffix.lower() not in FORMATS or not path.is_file():
+        raise UserError(f"{what} is not there; give a folder, or a .parquet or .csv file")
+    table = _open_file(path, what)
+    if "split" not in table.column_names:
+        raise UserError(f"{what} has no column 'split'; it tells train, valid and test rows apart")
+    names = table["split"].to_pylist()
+    return {
+        str(name): table.filter([other == name for other in names]) for name in dict.fromkeys(names)
+    }
+
+
+def _open_file(file: Path, what: str) -> "pa.Table":
+    """Open one Parquet or CSV file through `datasets`, past its cache: a changed file is seen."""
+    import datasets
+    from datasets.exceptions import DatasetGenerationError
+
+    datasets.disable_progress_bars()
+    kind = file.suffix[1:].lower()
+    # "NA" is a peptide; only an empty cell is no value
+    options = {"keep_default_na": False, "na_values": [""]} if kind == "csv" else {}
+    with tempfile.TemporaryDirectory() as cache:
+        try:
+            loaded = datasets.load_dataset(
+                kind,
+                **options,
+                data_files=str(file),
+                cache_dir=cache,
+                keep_in_memory=True,
+                split="train",
+            )
+        except (DatasetGenerationError, ValueError, OSError) as error:
+            cause = error.__cause__ or error
+            if isinstance(cause, OSError) and cause.errno:
+                raise cause from None  # the disk's fault, not the file's
+            raise UserError(f"{what}: {file.name} is broken or not {kind}") from None
+        return loaded.data.table
+
+
+def _from_hub(name: str, revision: str | None, notes: dict[str, Any]) -> dict[str, "pa.Table"]:
+    """Read a data set from the hub; with HF_HUB_OFFLINE=1 from an earlier download."""
+    import datasets
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    datasets.enable_progress_bars()
+    try:
+        with suppress(OfflineModeIsEnabled):
+            # asked first: it fails at once without a network, and it resolves the revision
+            revision = HfApi().dataset_info(name, revision=revision, timeout=20).sha
+        loaded = datasets.load_dataset(name, revision=revision)
+    except Exception as error:  # the network stack below raises many unrelated types
+        raise UserError(
+            f"cannot get {name} from the hub ({type(error).__name__}); connect to the network, set "
+            f"HF_HUB_OFFLINE=1 to use an earlier download, or give mirror=DIR with "
+            f"DIR/{name}/train.parquet and test.parquet (valid.parquet if there is one)"
+        ) from None
+    notes["revision"] = revision or "of an earlier download"
+    return {split: loaded[split].data.table for split in loaded}
+
+
+def cells(column: "pa.ChunkedArray") -> list[Any]:
+    """A column's values; lists come as NumPy arrays, lists of pairs as (m, 2)."""
+    import pyarrow as pa
+
+    def is_list(kind: pa.DataType) -> bool:
+        return bool(
+            pa.types.is_list(kind)
+            or pa.types.is_large_list(kind)
+            or pa.types.is_fixed_size_list(kind)
+        )
+
+    if not is_list(column.type):
+        return list(column.to_pylist())
+    if not is_list(column.type.value_type):
+        return [cell.values.to_numpy(False) if cell.is_valid else None for cell in column]
+    return [as_matrix(cell.values) if cell.is_valid else None for cell in column]
+
+
+def as_matrix(rows: "pa.ListArray") -> Array:
+    """A list of lists of one length as (rows, length); of several lengths as objects."""
+    lengths = rows.value_lengths().to_numpy(False)
+    if len(lengths) and (lengths == lengths[0]).all():
+        return np.asarray(rows.flatten().to_numpy(False)).reshape(len(lengths), -1)
+    return np.array([None, *rows.to_pylist()], dtype=object)[1:]
