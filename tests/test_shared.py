@@ -1,0 +1,97 @@
+"""Real backbones on real data: scores lie where independent programs put them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra.utils import instantiate
+
+from benchmark.backbones.floors import Kmer
+from benchmark.core import Splits
+from benchmark.evaluate import evaluate, limited
+from benchmark.metrics import find
+from tests.conftest import SHARED, composed, make_backbone, make_task
+
+pytestmark = pytest.mark.shared
+ESM2_8M = SHARED / "models" / "esm2_t6_8M_encoder"
+MIRROR = f"mirror={SHARED / 'data'}"
+
+
+def scores(
+    task_name: str, model: str, *overrides: str, limit: int | None = None
+) -> dict[str, float]:
+    task = make_task(task_name, MIRROR, *overrides)
+    splits: Splits = limited(task.load(), limit)
+    method = instantiate(composed().method, _convert_="all")
+    backbone = make_backbone(model, ESM2_8M)
+    metrics = [find(name) for name in task.metrics]
+    return evaluate(task, splits, backbone, method, metrics, 0).tests["test"].scores
+
+
+def test_secondary_structure_of_esm2_8m_and_of_a_window() -> None:
+    """An independent linear Q3 probe gave 0.748 for ESM-2 8M and 0.621 for a one-hot window of 15.
+
+    On other chains, so within three hundredths.
+    """
+    assert scores("pocket_ss8", "huggingface")["q3"] == pytest.approx(0.748, abs=0.03)
+    assert scores("pocket_ss8", "onehot")["q3"] == pytest.approx(0.621, abs=0.03)
+
+
+def test_localization_of_esm2_8m_and_of_composition() -> None:
+    """An independent linear probe gave accuracy 0.645 for ESM-2 8M, 0.42 for the composition.
+
+    It had 1,000 training proteins of DeepLoc; so has this one.
+    """
+    task = make_task(
+        "pocket_location",
+        MIRROR,
+        "task.source=hub:biomap-research/localization_prediction",
+        "task.columns.group=null",
+        "task.allow={truncated: 1.0, unknown_letters: 1.0}",
+        "task.sizes={}",
+    )
+    splits = task.load()
+    tests = {"test": splits.tests["test"][::4]}
+    splits = Splits(splits.train[:1000], splits.valid[:300], tests, splits.notes)
+    method = instantiate(composed().method, _convert_="all")
+    found = {
+        type(backbone).__name__: evaluate(task, splits, backbone, method, [find("accuracy")], 0)
+        .tests["test"]
+        .scores["accuracy"]
+        for backbone in (make_backbone("huggingface", ESM2_8M), Kmer(1))
+    }
+
+    assert found["HuggingFace"] == pytest.approx(0.645, abs=0.05)
+    assert found["Kmer"] == pytest.approx(0.42, abs=0.07)
+
+
+def test_contact_runs_from_a_mirror() -> None:
+    """Every range is scored; a language model sees more contacts than a window of residues."""
+    floor = scores("contact", "onehot", limit=60)
+    model = scores("contact", "huggingface", limit=60)
+
+    assert set(floor) == set(make_task("contact").metrics)
+    assert model["p_at_l5"] > floor["p_at_l5"] > 0.03, "the base rate is 0.029"
+
+
+def test_every_mirrored_format_of_labels_reads(tmp_path: Path) -> None:
+    """Strings for numbers, lists of classes with unknown ones, two chains in one cell."""
+    path = SHARED / "data" / "biomap-research"
+    real = make_task(
+        "pocket_metal", "task.kind=real", "task.size=1", "task.columns.group=null",
+        f"task.source=file:{path / 'fitness_prediction'}", "task.sizes={}",
+    )  # fmt: skip
+    assert np.isfinite([float(np.asarray(e.label)) for e in real.load().train]).all()
+    ssp = make_task(
+        "pocket_ss8", "task.size=3", "task.states=HEC", "task.columns={label: label, group: null}",
+        f"task.source=file:{path / 'ssp_q3'}", "task.sizes={}", "task.allow.truncated=1.0",
+        "task.allow.unknown_letters=1.0", "task.metrics=[q3]",
+    )  # fmt: skip
+    splits = ssp.load()
+    assert splits.notes["valid"].startswith("10%")
+    assert splits.notes["changes"]["train"]["unknown_answers"] > 0
+    pairs = make_task(
+        "pocket_metal", f"task.source=file:{path / 'peptide_HLA_MHC_affinity'}", "task.sizes={}",
+        "task.columns.group=null", "task.allow.unknown_letters=1.0",
+    )  # fmt: skip
+    assert {len(e.chains) for e in pairs.load().train} == {2}
