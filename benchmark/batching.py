@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from benchmark.core import UserError
+
 T = TypeVar("T")
 WINDOW = 32
 """Batches' worth of chains that are sorted by length together: more wastes less padding, less
@@ -39,6 +41,9 @@ def map_batches(
         window = chains[start:stop]
         results: dict[int, T] = {}
         for batch in batches([len(chain) for chain in window], max_tokens):
-            results.update(zip(batch, embed([window[i] for i in batch]), strict=True))
+            rows = embed([window[i] for i in batch])
+            if len(rows) != len(batch):
+                raise UserError(f"the backbone gave {len(rows)} rows for {len(batch)} chains")
+            results.update(zip(batch, rows, strict=True))
         yield from (results[i] for i in range(len(window)))
         start = stop

@@ -46,6 +46,12 @@ def check_names(argv: Sequence[str]) -> None:
             continue
         for name in value.split(","):
             known = names(group, folders)
+            both = set(names(group, folders[:1])) & set(names(group, folders[1:]))
+            if name in both:
+                raise UserError(
+                    f"{group} {name!r} is in --config-dir and in the package, which would win; "
+                    "give yours a name of its own"
+                )
             if name and "(" not in value and name not in known:
                 raise unknown(group, name, known)
             if group == "suite" and not word.startswith("+"):

@@ -3,11 +3,14 @@
 import io
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
+
+from yaml import YAMLError
 
 from benchmark.catalogue import GROUPS, check_names, config_folders, flat, unknown
 from benchmark.core import UserError
@@ -23,6 +26,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without "·" loses it, not the run
+    # as Ctrl-C, so that a scheduler's kill leaves no scratch files either
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if argv and argv[0] in VERBS:
             run_verb(argv[0], argv[1:])
@@ -37,7 +42,7 @@ def main() -> None:
         fail("interrupted; nothing of the unfinished run was written", 130)
     except BrokenPipeError:
         os._exit(1)  # the reader of our output has gone
-    except OSError as error:
+    except (OSError, YAMLError) as error:
         fail(explain(error))
 
 
@@ -59,7 +64,7 @@ def run_hydra() -> None:
         decorate(job)()
     except JobError:
         sys.exit(1)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UserError(explain(error)) from None
 
 
@@ -94,6 +99,16 @@ def explain(error: Exception) -> str:
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} is missing; give {error.full_key}=..."
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    if isinstance(error, YAMLError):
+        return f"a yaml file cannot be read: {text}"
+    if found := re.match(r"Error locating target '(.+?)'", text):
+        reason = error.__cause__ or "it is not there"
+        return f"cannot import {found[1]} ({reason}); modules are looked for where you are, too"
+    if found := re.match(r"(\w+)\.__init__\(\) missing .*?: (.+)", text):
+        lacks = f"{found[1]} lacks the settings {found[2]}"
+        return f"{lacks}; give them in its yaml, or, if it reads a table, its line of defaults"
+    if found := re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(.+)'", text):
+        return f"{found[1]} has no setting {found[2]!r}; remove it from the yaml"
     if found := re.match(r"Could not override '(.+?)'", text):
         return str(unknown("setting", found[1], known_settings()))
     return text
@@ -112,7 +127,7 @@ def known_settings() -> list[str]:
     nested = [
         flat(key, value) if isinstance(value, dict) else {key: 0} for key, value in composed.items()
     ]
-    return [key for keys in nested for key in keys]
+    return [*GROUPS, *(key for keys in nested for key in keys)]
 
 
 def run(cfg: Any) -> None:
@@ -142,18 +157,16 @@ def run(cfg: Any) -> None:
         )
     path = folder / prepared.path
     if path.exists():
-        print(summary(results.load(path)))
-        print(f"done before, nothing was run; delete {path} to run it again")
-        leaderboard.write(folder)
+        record = results.load(path)
+        print(f"{summary(record)}\ndone before, nothing was run; delete {path} to run it again")
+        leaderboard.tell(folder, record)
         return
     outcome = prepared.evaluate()
     seconds |= {**outcome.seconds, "total": time.perf_counter() - started}
     record = prepared.record(outcome, seconds)
     results.save(record, prepared.predictions(outcome), folder)
     print(f"{summary(record)}\n{path}, {seconds['total']:.1f} s")
-    tables = leaderboard.write(folder)
-    if record.limit is None:
-        leaderboard.show_task(tables, record)
+    leaderboard.tell(folder, record)
 
 
 def check_settings(config: dict[str, Any]) -> None:
@@ -169,10 +182,12 @@ def check_settings(config: dict[str, Any]) -> None:
             f"name={config['name']} is not allowed; give letters, digits and any of . _ + = @ -"
         )
     for name in ("results", "mirror"):
-        if isinstance(config[name], str):
-            config[name] = str(Path(config[name]).expanduser())
-        elif config[name] is not None or name == "results":
-            raise UserError(f"{name}={config[name]} is not allowed; give a folder")
+        value = config[name]
+        if value is None and name == "mirror":
+            continue
+        if not isinstance(value, str) or not value:
+            raise UserError(f"{name}={value} is not allowed; give a folder")
+        config[name] = str(Path(value).expanduser())
 
 
 def model_name(hydra: Any, config: Mapping[str, Any]) -> str:

@@ -142,8 +142,10 @@ class Task(ABC):
             raise UserError(
                 f"area={self.area} is not known; allowed are {', '.join(get_args(Area))}"
             )
+        if type(self.version) is not int:
+            raise UserError(f"version={self.version} is not a whole number")
         if not self.metrics or isinstance(self.metrics, str):
-            raise UserError("metrics names no metric; give a list, the one that ranks first")
+            raise UserError(f"metrics={self.metrics} is not a list of names; the first one ranks")
 
     @property
     @abstractmethod

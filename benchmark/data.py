@@ -74,6 +74,7 @@ class Table:
                 f"{self.source} has rows of {min(counts)} and of {max(counts)} chains; "
                 "every row needs the same number"
             )
+        notes["sizes"] = {name: len(examples) for name, examples in splits.items()}
         sizes = {name: len(splits.get(name, ())) for name in self.sizes}
         if sizes != self.sizes:
             notes["published_sizes"] = dict(self.sizes)

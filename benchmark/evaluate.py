@@ -13,6 +13,7 @@ from benchmark.core import (
     Example,
     Method,
     Metric,
+    Predictor,
     Readout,
     Splits,
     Task,
@@ -74,6 +75,8 @@ def evaluate(
     seconds: dict[str, float] = {}
     with clock(seconds, "fit"):
         predictor = method.fit(backbone, task.readout, splits.train, splits.valid, seed)
+    if not isinstance(predictor, Predictor):
+        raise UserError(f"{type(method).__name__}.fit gave no benchmark.core.Predictor")
     tests = {}
     for name, examples in splits.tests.items():
         with clock(seconds, "predict"):
@@ -82,7 +85,10 @@ def evaluate(
                 check(prediction, examples[len(kept)], task.readout)
                 kept.append(task.keep(prediction))
         if len(kept) != len(examples):
-            raise RuntimeError(f"{len(kept)} predictions for {len(examples)} examples of {name}")
+            raise UserError(
+                f"{type(method).__name__} gave {len(kept)} predictions for the {len(examples)} "
+                f"examples of {name}"
+            )
         with clock(seconds, "score"):
             tests[name] = score(metrics, kept, examples, seed)
     return Outcome(tests, predictor.choices, seconds)
@@ -95,7 +101,7 @@ def check(prediction: Value, example: Example, readout: Readout) -> None:
     shape = {"protein": (), "residue": lengths, "pair": 2 * lengths}[readout.level]
     shape += (readout.width,) if readout.width > 1 else ()
     if values.shape != shape:
-        raise RuntimeError(f"a prediction has shape {values.shape}, not {shape}")
+        raise UserError(f"the method gave a prediction of shape {values.shape}, not {shape}")
     if readout.level == "pair":
         values = values[np.triu_indices(len(values), max(1, readout.min_separation))]
     if not np.isfinite(values).all():
@@ -114,8 +120,8 @@ def score(
     scores, intervals = {}, {}
     for metric in metrics:
         try:
-            value = float(metric(kept, labels)[0])
-        except ValueError as error:
+            (value,) = map(float, metric(kept, labels))
+        except (TypeError, ValueError) as error:
             raise UserError(f"the metric {metric.name} does not fit the task: {error}") from None
         if np.isfinite(value):
             scores[metric.name] = value

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.core import UserError
-from benchmark.results import SOURCES, Record, load_all, replacing
+from benchmark.results import SOURCES, TITLE, Record, load_all, replacing
 
 SHOWN = 3
 """Further metrics beside the first in the terminal's table; the Record has all."""
@@ -160,7 +160,7 @@ def best(cells: Sequence[Cell]) -> float:
 def markdown(cells: Cells) -> str:
     """All tables, an area and a method each."""
     lines = [
-        "# Leaderboard",
+        TITLE,
         "",
         "Made by `python -m benchmark` from the Records in this folder; do not edit. Each score is "
         "of the task's first metric on its first test set, with its 95 % bootstrap interval over "
@@ -182,7 +182,7 @@ def markdown(cells: Cells) -> str:
 
 
 def table(cells: Cells) -> list[str]:
-    """One Markdown table, best mean first."""
+    """One Markdown table: rows with most scores first, then by their mean."""
     columns = sorted({column for _, column in cells})
     rows = sorted({row for row, _ in cells})
     names = headings(columns)
@@ -211,9 +211,20 @@ def table(cells: Cells) -> list[str]:
         if not any(c.records[0].higher_is_better[c.records[0].primary] for c in mine.values()):
             first = -first
         order = float(rank) if rank.replace(".", "").replace("-", "").isdigit() else -1e9
-        lines.append((-order, -first, "| " + " | ".join(line) + " |"))
+        lines.append((-len(mine), -order, -first, "| " + " | ".join(line) + " |"))
     rule = "|---" * len(head) + "|"
-    return ["| " + " | ".join(head) + " |", rule, *(text for _, _, text in sorted(lines))]
+    notes = [f"`{names[c]}`: {describe(c, cells)}" for c in columns if names[c] != c.task]
+    body = [text for *_, text in sorted(lines)]
+    return ["| " + " | ".join(head) + " |", rule, *body, *(line for n in notes for line in ("", n))]
+
+
+def describe(column: Column, cells: Cells) -> str:
+    """What sets a column apart from another of the same task."""
+    record = next(cell.records[-1] for (_, other), cell in cells.items() if other == column)
+    data, asked = json.loads(column.question)
+    test = next(iter(record.scores))
+    settings = ", ".join(f"{key}={asked[key]}" for key in sorted(asked) if key[0] != "_")
+    return f"version {column.version}, test data {data.get(test)}, {settings}"
 
 
 def rows_of_csv(cells: Cells) -> list[dict[str, Any]]:
@@ -268,6 +279,19 @@ def require(cells: Cells, results: Path) -> Cells:
     if cells:
         return cells
     raise UserError(f"there are no Records in {results}; run `python -m benchmark` first")
+
+
+def tell(results: Path, record: Record) -> None:
+    """Make the tables again, and print how models compare on the Record's task, by its method."""
+    cells = write(results)
+    if record.limit is not None:
+        return
+    show_task(cells, record)
+    shown = cells[row_of(record), column_of(record)].records[-1]
+    if shown.backbone["digest"] != record.backbone["digest"]:
+        print(
+            f"the tables show newer weights of the name {record.model}; name=WORD sets them apart"
+        )
 
 
 def show_task(cells: Cells, record: Record) -> None:

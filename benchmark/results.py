@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT = 1
+TITLE = "# Leaderboard"
+"""First line of the tables' README.md."""
 PACKAGES = ("torch", "transformers", "scikit-learn", "numpy", "scipy", "peft", "datasets")
 SOURCE = ("benchmark", "tasks", "conf", "pyproject.toml", "constraints.txt")
 """What decides a score: changes elsewhere leave a commit clean."""
@@ -129,13 +131,27 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def code_digest(*objects: object) -> str:
-    """Digest of this program's code, and of the files that define these objects' classes."""
-    root = Path(__file__).parents[1]
-    files = {file for name in ("benchmark", "tasks") for file in (root / name).rglob("*.py")}
-    files |= {Path(inspect.getfile(type(thing))) for thing in objects}
+    """Digest of the modules that define these classes and functions, and of what those import.
+
+    Followed are modules of this program and of the packages that the objects are from, as far as
+    they are imported at the top of a file.
+    """
+    names = {str(getattr(thing, "__module__", "")) for thing in objects}
+    packages = {"benchmark", "tasks", *(name.partition(".")[0] for name in names)}
+    seen: set[str] = set()
+    while names - seen:
+        name = min(names - seen)
+        seen.add(name)
+        for value in vars(sys.modules[name]).values():
+            other = (
+                value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
+            )
+            if other in sys.modules and str(other).partition(".")[0] in packages:
+                names.add(str(other))
     state = hashlib.sha256()
-    for file in sorted(files, key=lambda file: (file.name, str(file))):
-        state.update(file.name.encode() + file.read_bytes())
+    for name in sorted(seen):
+        if file := getattr(sys.modules[name], "__file__", None):
+            state.update(name.encode() + Path(file).read_bytes())
     return state.hexdigest()[:16]
 
 
@@ -159,8 +175,13 @@ def load(path: Path) -> Record:
 
 
 def load_all(results: Path) -> list[Record]:
-    """Every Record below a folder, oldest first."""
-    records = [load(path) for path in sorted(results.glob("*/*/*/*/seed*.json"))]
+    """Every Record below a folder, oldest first; a broken one is told and left out."""
+    records = []
+    for path in sorted(results.glob("*/*/*/*/seed*.json")):
+        try:
+            records.append(load(path))
+        except UserError as error:
+            print(f"left out of the tables: {error}", file=sys.stderr)
     return sorted(records, key=lambda record: record.created)
 
 
@@ -168,6 +189,12 @@ def check_writable(results: Path) -> None:
     """Refuse before the run, not after it, a folder that cannot take the Record."""
     try:
         results.mkdir(parents=True, exist_ok=True)
+        readme = results / "README.md"
+        if readme.exists() and not readme.read_text(errors="replace").startswith(TITLE):
+            raise UserError(
+                f"results={results} holds a README.md that is not a leaderboard, which the tables "
+                "would replace; give a folder of its own"
+            )
         tempfile.TemporaryFile(dir=results).close()
     except OSError as error:
         raise UserError(

@@ -7,8 +7,8 @@ from typing import Any
 
 from benchmark import metrics, results
 from benchmark.catalogue import flat
-from benchmark.core import Backbone, Method, Metric, Splits, Task
-from benchmark.data import digest_examples
+from benchmark.core import Backbone, Method, Metric, Splits, Task, UserError
+from benchmark.data import CHAIN_BREAK, digest_examples
 from benchmark.evaluate import Outcome, evaluate, limited
 from benchmark.results import SOURCES, Record
 
@@ -42,6 +42,8 @@ class Run:
         make_backbone: Callable[[], Backbone],
     ) -> "Run":
         """Read the data, then open the backbone, and tell this run from all others."""
+        require(task, Task, "task")
+        require(method, Method, "method")
         scorers = tuple(metrics.find(name) for name in task.metrics)
         splits = limited(task.load(), config["limit"])
         data = {
@@ -50,6 +52,7 @@ class Run:
             **{name: digest_examples(examples) for name, examples in splits.tests.items()},
         }
         backbone = make_backbone()
+        require(backbone, Backbone, "model")
         model = {k: v for k, v in config["model"].items() if k not in PLACES}
         settings = {
             name: value
@@ -57,7 +60,8 @@ class Run:
             for name, value in flat(group, values).items()
         }
         asked = {k: v for k, v in config["task"].items() if k not in SOURCES}
-        code = results.code_digest(task, backbone, method)
+        parts = type(task), type(backbone), type(method), evaluate
+        code = results.code_digest(*parts, *(scorer.fn for scorer in scorers))
         names = {
             "task": choices["task"],
             "model": config["name"] or name,
@@ -93,7 +97,7 @@ class Run:
             version=self.task.version,
             seed=self.config["seed"],
             limit=self.config["limit"],
-            primary=self.task.metrics[0],
+            primary=self.scorers[0].name,
             higher_is_better={scorer.name: scorer.higher_is_better for scorer in self.scorers},
             scores={name: test.scores for name, test in tests.items()},
             intervals={name: test.intervals for name, test in tests.items()},
@@ -116,10 +120,20 @@ class Run:
         rows: dict[str, list[Any]] = {}
         for name, test in outcome.tests.items():
             for example, kept in zip(self.splits.tests[name], test.predictions, strict=True):
-                cells = {"test": name, "id": example.id, "group": example.group}
+                seq = CHAIN_BREAK.join(example.chains)
+                cells = {"test": name, "id": example.id, "group": example.group, "seq": seq}
                 for column, value in (cells | dict(self.task.rows(example, kept))).items():
                     rows.setdefault(column, []).append(value)
         return rows
+
+
+def require(thing: object, kind: type, group: str) -> None:
+    """Refuse a yaml whose `_target_` is not what its folder holds."""
+    if not isinstance(thing, kind):
+        raise UserError(
+            f"{group}= makes a {type(thing).__name__}, not a benchmark.core.{kind.__name__}; "
+            "correct _target_ in its yaml"
+        )
 
 
 def summary(record: Record) -> str:
@@ -137,13 +151,12 @@ def summary(record: Record) -> str:
     lines = [text]
     if record.limit is not None:
         lines.append(f"limit={record.limit}: a quick try, kept out of the leaderboard")
+    sizes = record.notes.get("sizes", {})
     if published := record.notes.get("published_sizes"):
-        have = ", ".join(
-            f"{name} {record.examples.get(name, 0):,} of {n:,}" for name, n in published.items()
-        )
+        have = ", ".join(f"{name} {sizes.get(name, 0):,} of {n:,}" for name, n in published.items())
         lines.append(f"not the published sizes: {have}")
     for name, count in record.notes.get("also_in_train", {}).items():
-        lines.append(f"{name}: {count:,} of {record.examples[name]:,} examples are in train, too")
+        lines.append(f"{name}: {count:,} of {sizes[name]:,} examples are in train, too")
     for split, changes in record.notes.get("changes", {}).items():
         altered = {k: v for k, v in changes.items() if k != "rows"}
         if altered:

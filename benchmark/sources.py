@@ -8,6 +8,7 @@
 - `file:PATH`: a folder laid out like a mirror, or one .parquet or .csv file with a column `split`.
 """
 
+import csv
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -82,7 +83,9 @@ def _from_files(path: Path, what: str) -> dict[str, "pa.Table"]:
             f"{what} holds no train, valid or test file; put .parquet or .csv files there"
         )
     if path.suffix.lower() not in FORMATS or not path.is_file():
-        raise UserError(f"{what} is not there; give a folder, or a .parquet or .csv file")
+        raise UserError(
+            f"{what} is not there: {path.absolute()} is no folder and no .parquet or .csv file"
+        )
     table = _open_file(path, what)
     if "split" not in table.column_names:
         raise UserError(f"{what} has no column 'split'; it tells train, valid and test rows apart")
@@ -99,10 +102,14 @@ def _open_file(file: Path, what: str) -> "pa.Table":
 
     datasets.disable_progress_bars()
     kind = file.suffix[1:].lower()
-    # "NA" is a peptide; only an empty cell is no value
-    options = {"keep_default_na": False, "na_values": [""]} if kind == "csv" else {}
+    options: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as cache:
         try:
+            if kind == "csv":  # all as text: "NA" is a peptide, "0011" a label of four residues
+                with file.open(newline="", encoding="utf-8-sig") as stream:
+                    header = next(csv.reader(stream), [])
+                text = datasets.Features({name: datasets.Value("string") for name in header})
+                options = {"features": text, "keep_default_na": False, "na_values": [""]}
             loaded = datasets.load_dataset(
                 kind,
                 **options,

@@ -1,5 +1,6 @@
 """`python -m benchmark VERB key=value ...`: everything that is not a run."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,13 @@ def show_list(options: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    from benchmark import metrics
+
+    console = Console(highlight=False)
     own = options.get("config_dir")
     folders = config_folders(["--config-dir", str(own)] if own else [])
+    if not folders[-1].is_dir():
+        raise UserError(f"config_dir={own} is not a folder")
     tasks = {name: with_parents(folders, "task", name) for name in names("task", folders)}
     line = "{:<27} {:<24} {:<8} {}".format
     console.print(line("task=", "asks for", "metric", "train/valid/test"), style="bold")
@@ -28,6 +33,7 @@ def show_list(options: Mapping[str, Any]) -> None:
                 sizes = "/".join(f"{size:,}" for size in (task.get("sizes") or {}).values())
                 print(line(name, kind, task["metrics"][0], sizes))
                 console.print(f"  {task['source']}", style="dim", highlight=False)
+    console.print(f"\n[bold]metrics[/bold] {', '.join(sorted(metrics.known()))}", highlight=False)
     for group in GROUPS[1:]:
         listed = Table(title=f"{group}s", title_justify="left", box=None, pad_edge=False)
         listed.add_column(("+" if group == "suite" else "") + f"{group}=")
@@ -66,7 +72,7 @@ def show_leaderboard(options: Mapping[str, Any]) -> None:
 
     from benchmark import leaderboard
 
-    results = Path(str(options.get("results", "results")))
+    results = Path(str(options.get("results", "results"))).expanduser()
     cells = leaderboard.require(leaderboard.write(results), results)
     Console().print(Markdown(leaderboard.markdown(cells).replace("<br>", " ")))
 
@@ -78,10 +84,11 @@ VERBS: dict[str, tuple[Callable[[Mapping[str, Any]], None], Sequence[str]]] = {
 
 
 def run_verb(name: str, words: Sequence[str]) -> None:
-    """Run a verb with key=value words."""
+    """Run a verb with key=value words; --config-dir DIR is the same as config_dir=DIR."""
     from omegaconf import OmegaConf
 
     verb, allowed = VERBS[name]
+    words = re.sub(r"--config-dir[ =]", "config_dir=", " ".join(words)).split()
     for word in words:
         if word.partition("=")[0] not in allowed or "=" not in word:
             takes = " ".join(f"{key}=..." for key in allowed) or "no settings"

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from benchmark.core import Array, Chains, Readout, UserError
+from benchmark.metrics.secondary_structure import DSSP3, DSSP8
 from tasks.table import TableTask, read_answers
 
 
@@ -47,8 +48,6 @@ class SecondaryStructure(Residue):
     @property
     def readout(self) -> Readout:
         """One of 8 states or 3, in the order of the metrics."""
-        from benchmark.metrics.secondary_structure import DSSP3, DSSP8
-
         order = {len(DSSP3): DSSP3, len(DSSP8): DSSP8}.get(self.size)
         if order is None or sorted(self.states or "") != sorted(order):
             raise UserError(f"states must be the letters of {DSSP8} or {DSSP3} in some order")
@@ -56,8 +55,6 @@ class SecondaryStructure(Residue):
 
     def parse(self, cell: Any, chains: Chains) -> Array:
         """Make a label of shape (L,), classes counted as `benchmark.metrics` does."""
-        from benchmark.metrics.secondary_structure import DSSP3, DSSP8
-
         order = DSSP8 if self.size == len(DSSP8) else DSSP3
         ours = np.array([order.index(state) for state in self.states or ""] + [-1])
         return ours[super().parse(cell, chains)]

@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 HEAVY = ("torch", "sklearn", "scipy", "pandas", "datasets", "transformers", "pyarrow")
 ALLOWED = {
     "core": set(),
-    "batching": set(),
+    "batching": {"core"},
     "progress": set(),
     "metrics": {"core", "metrics"},
     "sources": {"core"},
@@ -24,7 +24,7 @@ ALLOWED = {
     "leaderboard": {"core", "results"},
     "catalogue": {"core"},
     "run": {"core", "catalogue", "data", "evaluate", "metrics", "results"},
-    "verbs": {"core", "catalogue", "leaderboard"},
+    "verbs": {"core", "catalogue", "leaderboard", "metrics"},
     "pocket": {"core", "pocket"},
 }
 

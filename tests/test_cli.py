@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def test_a_run_leaves_a_record_predictions_and_tables(tmp_path: Path, toy_conf: 
     assert f"accuracy {score:.3f} [{low:.3f}, {high:.3f}] (95 %, 30 units)" in done.stdout
     assert str(path.relative_to(tmp_path)) in done.stdout
     rows = pq.read_table(path.with_suffix(".parquet")).to_pylist()
-    assert list(rows[0]) == ["test", "id", "group", "label", "prediction"]
+    assert list(rows[0]) == ["test", "id", "group", "seq", "label", "prediction"]
     right = sum((row["prediction"] > 0.5) == row["label"] for row in rows)
     assert right / len(rows) == pytest.approx(score), "the score can be had from the predictions"
     table = (tmp_path / "results" / "README.md").read_text()
@@ -79,6 +80,71 @@ def test_a_local_checkpoint_and_its_name(tmp_path: Path, toy_conf: Path, esm_fol
     }
 
 
+def test_two_checkpoints_of_one_name_are_told(
+    tmp_path: Path, toy_conf: Path, esm_folder: Path
+) -> None:
+    """The tables show the newest weights; the older ones' run says so when it is asked again."""
+    words = ("--config-dir", str(toy_conf), "task=toy", "model=huggingface", "name=last")
+    other = Path(shutil.copytree(esm_folder, tmp_path / "b"))
+    (other / "special_tokens_map.json").write_text('{"unk_token": "<unk>"}')
+    first = benchmark(*words, f"model.path={esm_folder}", cwd=tmp_path)
+    assert "newer weights" not in first.stdout
+    assert benchmark(*words, f"model.path={other}", cwd=tmp_path).returncode == 0
+    again = benchmark(*words, f"model.path={esm_folder}", cwd=tmp_path)
+
+    assert "done before" in again.stdout
+    assert (
+        "the tables show newer weights of the name last; name=WORD sets them apart" in again.stdout
+    )
+
+
+def test_changed_code_is_run_again(tmp_path: Path, toy_conf: Path) -> None:
+    """A metric's file, and what it imports of its package, are part of a run's key."""
+    (tmp_path / "mine2").mkdir()
+    (tmp_path / "mine2" / "helper.py").write_text("OFFSET = 1.0\n")
+    (tmp_path / "mine2" / "shift.py").write_text(
+        "import numpy as np\nfrom benchmark.core import metric\nfrom mine2 import helper\n"
+        "@metric(higher_is_better=True)\ndef shift(predictions, labels, weights):\n"
+        "    return np.full(len(weights), helper.OFFSET)\n"
+    )
+    words = ("--config-dir", str(toy_conf), "task=toy", "model=kmer")
+    words += ("task.metrics=[mine2.shift.shift]",)
+    assert "shift 1.000" in benchmark(*words, cwd=tmp_path).stdout
+    assert "done before" in benchmark(*words, cwd=tmp_path).stdout
+    (tmp_path / "mine2" / "helper.py").write_text("OFFSET = 2.0\n")
+
+    assert "shift 2.000" in benchmark(*words, cwd=tmp_path).stdout
+
+
+def test_a_readme_that_is_not_ours_is_not_replaced(tmp_path: Path, toy_conf: Path) -> None:
+    (tmp_path / "README.md").write_text("# My project")
+    done = benchmark("--config-dir", str(toy_conf), "task=toy", "results=.", cwd=tmp_path)
+
+    assert "holds a README.md that is not a leaderboard" in refused(done)
+    assert (tmp_path / "README.md").read_text() == "# My project"
+
+
+def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
+    path = toy_conf / "task" / "toy.yaml"
+    text = path.read_text()
+    words = ("--config-dir", str(toy_conf), "task=toy")
+    for changed, told in (
+        (text + "kind: [", "a yaml file cannot be read"),
+        (text.replace("size: 2\n", ""), "Protein lacks the settings 'size'"),
+        (text + "states: HEC\n", "Protein has no setting 'states'"),
+        (text.replace("protein.Protein", "proteins.Protein"), "cannot import tasks.proteins"),
+        (
+            text.replace("tasks.protein.Protein", "benchmark.backbones.floors.Kmer"),
+            "has no setting",
+        ),
+    ):
+        path.write_text(changed)
+        assert told in refused(benchmark(*words, cwd=tmp_path))
+    path.rename(path.with_name("pocket_metal.yaml"))
+    done = benchmark("--config-dir", str(toy_conf), "task=pocket_metal", cwd=tmp_path)
+    assert "give yours a name of its own" in refused(done)
+
+
 def test_several_runs_go_on_after_a_failure(tmp_path: Path, toy_conf: Path) -> None:
     words = ("--config-dir", str(toy_conf), "-m", "task=toy", "model=huggingface,kmer")
     done = benchmark(*words, cwd=tmp_path)
@@ -113,15 +179,19 @@ def test_several_runs_go_on_after_a_failure(tmp_path: Path, toy_conf: Path) -> N
         (["task=pocket_ss8", "model=kmer"], "the backbone Kmer has none"),
         (["leaderboard", "results=nothing"], "there are no Records in nothing"),
         (["leaderboard", "result=nothing"], "leaderboard takes results=..."),
-        (["task.metrics=[]"], "metrics names no metric"),
+        (["task.metrics=[]"], "metrics=[] is not a list of names"),
         (["task=pocket_metal", "task.kind=classes"], "kind=classes is not known"),
         (["task=pocket_metal", "task.kind=real"], "size=2 does not fit kind=real"),
         (["task=pocket_location", "task.metrics=[roc_auc]"], "roc_auc does not fit the task"),
         (["task.area=binding"], "area=binding is not known; allowed are structure"),
         (["task=pocket_contact", "task.min_separation=x"], "min_separation=x is not allowed"),
         (["method.penalties=[]"], "penalties=[] is not a list of positive numbers"),
+        (["results="], "results= is not allowed; give a folder"),
+        (["model.encoding=foo"], "encoding=foo is not known"),
+        (["task.version=two"], "version=two is not a whole number"),
+        (["method.max_iter=abc"], "whole numbers"),
         (["results=null"], "results=None is not allowed; give a folder"),
-        (["list", "tasks"], "list takes config_dir=..."),
+        (["list", "tasks"], "list takes config_dir=..., not"),
         (["--config-dir", "absent"], "--config-dir absent is not a folder"),
     ],
 )
@@ -130,7 +200,8 @@ def test_a_mistake_is_one_sentence(tmp_path: Path, words: list[str], told: str) 
     assert not list(tmp_path.rglob("*.json"))
 
 
-def test_interrupted_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_leaves_nothing(tmp_path: Path, kind: signal.Signals) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "benchmark", "model=random"]
     with subprocess.Popen(
@@ -139,10 +210,11 @@ def test_interrupted_leaves_nothing(tmp_path: Path) -> None:
         while not (tmp_path / "results").exists():
             time.sleep(0.05)
         time.sleep(2)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(kind)
         _, errors = process.communicate(timeout=60)
 
-    assert process.returncode == 130
+    # a shell shows 130 for both; Python ends by the signal itself if it came during an exec()
+    assert process.returncode in (130, -signal.SIGINT), errors
     assert errors.strip().splitlines()[-1].startswith("error: interrupted; nothing")
     assert [path.name for path in tmp_path.rglob("*")] == ["results"]
 

@@ -70,7 +70,7 @@ def test_a_poisoned_test_label_changes_nothing_but_the_score() -> None:
 
 def test_every_example_is_scored_or_the_run_fails() -> None:
     assert run(examples(50), Oracle()).scored == 50
-    with pytest.raises(RuntimeError, match="shape"):
+    with pytest.raises(UserError, match="shape"):
         run(examples(5), Oracle(lambda chains: np.zeros(2)))
     with pytest.raises(UserError, match="not finite"):
         run(examples(5), Oracle(lambda chains: np.asarray(np.nan)))
@@ -79,7 +79,7 @@ def test_every_example_is_scored_or_the_run_fails() -> None:
         def fit(self, *parts: Any) -> Predictor:
             return Predictor(lambda questions: [np.asarray(1.0)] * (len(questions) - 1), {})
 
-    with pytest.raises(RuntimeError, match="4 predictions for 5 examples"):
+    with pytest.raises(UserError, match="4 predictions for the 5 examples"):
         run(examples(5), Forgetful())
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core import RESIDUES, Backbone
+from benchmark.core import RESIDUES, Backbone, UserError
 from benchmark.data import digest
 
 Floats = NDArray[np.float32]
@@ -40,6 +40,10 @@ class Window(Backbone):
     width: int
 
     def __post_init__(self) -> None:
+        if self.encoding not in ("onehot", "blosum62"):
+            raise UserError(f"encoding={self.encoding} is not known; allowed: onehot, blosum62")
+        if type(self.width) is not int or self.width < 1:
+            raise UserError(f"width={self.width} is not allowed; give a number of residues")
         self.residue_dim = self.protein_dim = self.width * len(RESIDUES)
         self._table = encoding_table(self.encoding)
 

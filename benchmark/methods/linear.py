@@ -68,11 +68,11 @@ class Linear(Method):
     pairs_per_chain: int
 
     def __post_init__(self) -> None:
-        if (
-            not isinstance(self.penalties, Sequence)
-            or not self.penalties
-            or min(self.penalties) <= 0
-        ):
+        counts = self.max_iter, self.max_residues, self.max_chains, self.pairs_per_chain
+        if any(type(count) is not int or count < 1 for count in counts):
+            raise UserError("method.max_... and pairs_per_chain are whole numbers from 1 on")
+        given = isinstance(self.penalties, Sequence) and len(self.penalties)
+        if not given or min(self.penalties) <= 0:
             raise UserError(f"method.penalties={self.penalties} is not a list of positive numbers")
 
     def fit(

@@ -28,8 +28,13 @@ def find(name: str) -> Metric:
         if not isinstance(found, Metric):
             raise UserError(f"{name!r} is no metric; decorate the function with @metric")
         return found
+    here = known()
+    if name not in here:
+        raise UserError(f"no metric {name!r}; there are {', '.join(sorted(here))}")
+    return here[name]
+
+
+def known() -> dict[str, Metric]:
+    """Give every metric in this folder by its name."""
     modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
-    known = {m.name: m for module in modules for m in vars(module).values() if type(m) is Metric}
-    if name not in known:
-        raise UserError(f"no metric {name!r}; there are {', '.join(sorted(known))}")
-    return known[name]
+    return {m.name: m for module in modules for m in vars(module).values() if type(m) is Metric}
