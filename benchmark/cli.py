@@ -165,8 +165,10 @@ def run(cfg: Any) -> None:
     seconds |= {**outcome.seconds, "total": time.perf_counter() - started}
     record = prepared.record(outcome, seconds)
     results.save(record, prepared.predictions(outcome), folder)
-    print(f"{summary(record)}\n{path}, {seconds['total']:.1f} s")
-    leaderboard.tell(folder, record)
+    try:
+        leaderboard.tell(folder, record)
+    finally:  # the Record is there, even where a table cannot be written
+        print(f"{summary(record)}\n{path}, {seconds['total']:.1f} s")
 
 
 def check_settings(config: dict[str, Any]) -> None:

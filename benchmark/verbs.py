@@ -10,7 +10,7 @@ from benchmark.core import UserError
 
 
 def show_list(options: Mapping[str, Any]) -> None:
-    """Tasks (area, kind, metric, sizes, source), models, methods and suites."""
+    """Tasks (area, kind, metric, sizes, source), metrics, models, methods and suites."""
     from omegaconf import OmegaConf
     from rich.console import Console
     from rich.table import Table

@@ -117,7 +117,7 @@ def test_lists_of_labels_from_parquet(tmp_path: Path) -> None:
         label=[[0, 1, -1], [2, 2, 2], [1, 1, 0]],
     )
     fields = {**COMMON, "source": source, "kind": "class", "size": 3, "states": None}
-    assert Residue(**fields).load().train[0].label.tolist() == [0, 1, -1]  # type: ignore[union-attr]
+    assert np.asarray(Residue(**fields).load().train[0].label).tolist() == [0, 1, -1]
     source = write_parquet(
         tmp_path / "b.parquet", seq=["ACD"] * 3, split=split, label=[[0, 1], [1, None], None]
     )
@@ -126,7 +126,7 @@ def test_lists_of_labels_from_parquet(tmp_path: Path) -> None:
     assert [p[0].label.tolist() for p in (splits.valid, splits.tests["test"])] == [
         [1, -1],
         [-1, -1],
-    ]  # type: ignore[union-attr]
+    ]
 
 
 @pytest.mark.parametrize("label", [[[0, 9, 1], [15, 2, 3]], [[0, 9], [5]], [[0.5, 3.0]]])
@@ -202,7 +202,7 @@ def test_truncation_is_counted_allowed_and_cuts_labels(tmp_path: Path) -> None:
     splits = task.load()
 
     assert splits.train[0].chains == ("ACDE",)
-    assert splits.train[0].label.tolist() == [0, 0, 0, 1]  # type: ignore[union-attr]
+    assert np.asarray(splits.train[0].label).tolist() == [0, 0, 0, 1]
     assert splits.notes["changes"]["train"] == {"rows": 2, "truncated": 1, "residues_cut": 2}
     with pytest.raises(UserError, match="max_length, more than the task allows"):
         Residue(**{**fields, "max_length": 4}).load()

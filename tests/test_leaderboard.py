@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.core import UserError
 from benchmark.leaderboard import markdown, tabulate, write
-from benchmark.results import Record, load, load_all, make_key, save
+from benchmark.results import Record, load, load_all, make_key, replacing, save
 
 
 def record(task: str = "solubility", model: str = "a", score: float = 0.5, **more: Any) -> Record:
@@ -154,6 +154,21 @@ def test_a_record_never_holds_what_is_not_a_number(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         save(record(score=float("nan")), {"id": ["a"]}, tmp_path)
     assert not list(tmp_path.rglob("*.json")) and not list(tmp_path.rglob(".*"))
+
+
+def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A file is renamed into its place, so that no reader and no kill finds half of it."""
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    with replacing(path) as file:
+        file.write_text("new")
+        written = file.stat().st_ino
+        assert path.read_text() == "old"
+    assert path.read_text() == "new" and path.stat().st_ino == written
+    with pytest.raises(KeyboardInterrupt), replacing(path) as file:
+        file.write_text("half")
+        raise KeyboardInterrupt
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["new"]
 
 
 def test_foreign_and_later_records_are_named(tmp_path: Path) -> None:

