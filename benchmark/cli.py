@@ -1,4 +1,7 @@
-"""The command line: the only file that knows Hydra. Composes a run, runs it, keeps the tables."""
+"""The command line. Composes a run, runs it, keeps the tables.
+
+Only this file and `benchmark.compose` know Hydra.
+"""
 
 import io
 import os
@@ -12,7 +15,8 @@ from typing import Any, NoReturn
 
 from yaml import YAMLError
 
-from benchmark.catalogue import GROUPS, check_names, config_folders, flat, unknown
+from benchmark.catalogue import GROUPS, check_names, config_folders, unknown
+from benchmark.compose import settings_of
 from benchmark.core import UserError
 from benchmark.verbs import VERBS, run_verb
 
@@ -30,7 +34,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if argv and argv[0] in VERBS:
-            run_verb(argv[0], argv[1:])
+            sys.exit(do_verb(argv))
         elif argv and "=" not in argv[0] and not argv[0].startswith("-"):
             raise unknown("verb", argv[0], list(VERBS))
         else:
@@ -44,6 +48,19 @@ def main() -> None:
         os._exit(1)  # the reader of our output has gone
     except (OSError, YAMLError) as error:
         fail(explain(error))
+
+
+def do_verb(argv: list[str]) -> int:
+    """Run a verb, and return its exit status; Hydra's complaints become sentences here, too."""
+    try:
+        check_names(argv)
+        return run_verb(argv[0], argv[1:])
+    except UserError:
+        raise
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in ("hydra", "omegaconf"):
+            raise
+        raise UserError(explain(error)) from None
 
 
 def fail(sentence: str, status: int = 1) -> NoReturn:
@@ -116,18 +133,8 @@ def explain(error: Exception) -> str:
 
 def known_settings() -> list[str]:
     """Every setting of the run that the command line chose, as words of the command line."""
-    from hydra import compose, initialize_config_module
-    from omegaconf import OmegaConf
-
     words = [w for w in sys.argv[1:] if w.split("=")[0] in GROUPS[:3] and "," not in w]
-    own = ",".join(f"file://{folder.absolute()}" for folder in config_folders(sys.argv[1:])[1:])
-    with initialize_config_module("conf", version_base="1.3"):
-        words.append(f"hydra.searchpath=[{own}]")
-        composed: Any = OmegaConf.to_container(compose("config", overrides=words))
-    nested = [
-        flat(key, value) if isinstance(value, dict) else {key: 0} for key, value in composed.items()
-    ]
-    return [*GROUPS, *(key for keys in nested for key in keys)]
+    return settings_of(words, config_folders(sys.argv[1:])[1:])
 
 
 def run(cfg: Any) -> None:

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 """The 20 standard amino acids, in the order of every residue axis in this package."""
 
+MASK = "_"
+"""Stands for a hidden residue in a chain that a masked language model is asked about."""
+
 Array = NDArray[Any]
 Chains = tuple[str, ...]
 """One question: the amino-acid sequence of each chain."""
@@ -207,6 +210,70 @@ class ProteinEmbeddings(Protocol):
 
     def embed_proteins(self, chains: Sequence[str]) -> NDArray[np.float32]:
         """Embed one batch: (n, protein_dim)."""
+        ...
+
+
+@runtime_checkable
+class MaskedLogProbs(Protocol):
+    """Ability: what is expected at each position, seeing both sides of it."""
+
+    def masked_log_probs(self, chains: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Score one batch: natural-log probabilities of `RESIDUES`, (L, 20), that sum to 1.
+
+        A residue written `MASK` is hidden from the model; one that is written out is seen, also
+        where its own row is read (the wild-type marginal).
+        """
+        ...
+
+
+@runtime_checkable
+class CausalLogProbs(Protocol):
+    """Ability: what is expected at each position, seeing what stands before it."""
+
+    def causal_log_probs(self, chains: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Score one batch: natural-log probabilities of `RESIDUES`, (L, 20), that sum to 1."""
+        ...
+
+    def log_likelihoods(self, chains: Sequence[str]) -> NDArray[np.float64]:
+        """Mean natural-log likelihood of a residue of each chain, as the authors score it, (n,)."""
+        ...
+
+
+@runtime_checkable
+class Attentions(Protocol):
+    """Ability: the attention maps of every layer and head."""
+
+    def attentions(self, chains: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Map one batch: (layers x heads, L, L) for each chain, row attends to column."""
+        ...
+
+
+@runtime_checkable
+class ContactHead(Protocol):
+    """Ability: contact probabilities by the checkpoint's own trained head."""
+
+    def contacts(self, chains: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Predict one batch: probabilities (L, L), symmetric."""
+        ...
+
+
+@runtime_checkable
+class Sampling(Protocol):
+    """Ability: new chains, drawn residue by residue."""
+
+    def sample(
+        self,
+        prompts: Sequence[str],
+        *,
+        max_length: int,
+        temperature: float,
+        top_p: float,
+        seed: int,
+    ) -> list[str]:
+        """Continue each prompt (first residues, or "") until the model ends it.
+
+        max_length: residues, the prompt's among them.
+        """
         ...
 
 

@@ -3,13 +3,23 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmark.catalogue import GROUPS, config_folders, names
 from benchmark.core import UserError
 
 
-def show_list(options: Mapping[str, Any]) -> None:
+class Request(NamedTuple):
+    """The words after a verb."""
+
+    options: Mapping[str, Any]
+    words: Sequence[str]
+    """As they came, for `benchmark.compose`; without config_dir."""
+    folders: Sequence[Path]
+    """The user's own folder of yaml files, if there is one."""
+
+
+def show_list(request: Request) -> None:
     """Tasks (area, kind, metric, sizes, source), metrics, models, methods and suites."""
     from omegaconf import OmegaConf
     from rich.console import Console
@@ -18,10 +28,7 @@ def show_list(options: Mapping[str, Any]) -> None:
     from benchmark import metrics
 
     console = Console(highlight=False)
-    own = options.get("config_dir")
-    folders = config_folders(["--config-dir", str(own)] if own else [])
-    if not folders[-1].is_dir():
-        raise UserError(f"config_dir={own} is not a folder")
+    folders = [*config_folders(), *request.folders]
     tasks = {name: with_parents(folders, "task", name) for name in names("task", folders)}
     line = "{:<27} {:<24} {:<8} {}".format
     console.print(line("task=", "asks for", "metric", "train/valid/test"), style="bold")
@@ -65,33 +72,49 @@ def with_parents(folders: Sequence[Path], group: str, name: str) -> dict[str, An
     return {**merged, **values}
 
 
-def show_leaderboard(options: Mapping[str, Any]) -> None:
+def show_leaderboard(request: Request) -> None:
     """Make the tables again from the Records in results=DIR, and show them."""
     from rich.console import Console
     from rich.markdown import Markdown
 
     from benchmark import leaderboard
 
-    results = Path(str(options.get("results", "results"))).expanduser()
+    results = Path(str(request.options.get("results", "results"))).expanduser()
     cells = leaderboard.require(leaderboard.write(results), results)
     Console().print(Markdown(leaderboard.markdown(cells).replace("<br>", " ")))
 
 
-VERBS: dict[str, tuple[Callable[[Mapping[str, Any]], None], Sequence[str]]] = {
-    "list": (show_list, ("config_dir",)),
-    "leaderboard": (show_leaderboard, ("results",)),
+class Verb(NamedTuple):
+    """What a verb does with a request, and the settings that it takes.
+
+    A setting takes those below it as well: `model` takes `model.path=`. The exit status is what
+    `do` returns, 0 for None.
+    """
+
+    do: Callable[[Request], int | None]
+    takes: Sequence[str]
+
+
+VERBS = {
+    "list": Verb(show_list, ("config_dir",)),
+    "leaderboard": Verb(show_leaderboard, ("results",)),
 }
 
 
-def run_verb(name: str, words: Sequence[str]) -> None:
+def run_verb(name: str, words: Sequence[str]) -> int:
     """Run a verb with key=value words; --config-dir DIR is the same as config_dir=DIR."""
     from omegaconf import OmegaConf
 
-    verb, allowed = VERBS[name]
+    verb = VERBS[name]
     words = re.sub(r"--config-dir[ =]", "config_dir=", " ".join(words)).split()
     for word in words:
-        if word.partition("=")[0] not in allowed or "=" not in word:
-            takes = " ".join(f"{key}=..." for key in allowed) or "no settings"
+        key, equals, _ = word.lstrip("+").partition("=")
+        if key.partition(".")[0] not in verb.takes or not equals:
+            takes = " ".join(f"{key}=..." for key in verb.takes) or "no settings"
             raise UserError(f"{name} takes {takes}, not {word!r}")
     options: Any = OmegaConf.to_container(OmegaConf.from_cli(list(words)))
-    verb(options)
+    folder = Path(str(options["config_dir"])) if "config_dir" in options else None
+    if folder and not folder.is_dir():
+        raise UserError(f"config_dir={folder} is not a folder")
+    rest = [word for word in words if not word.startswith("config_dir=")]
+    return verb.do(Request(options, rest, [folder] if folder else [])) or 0

@@ -23,6 +23,7 @@ ALLOWED = {
     "results": {"core"},
     "leaderboard": {"core", "results"},
     "catalogue": {"core"},
+    "compose": {"catalogue"},
     "run": {"core", "catalogue", "data", "evaluate", "metrics", "results"},
     "verbs": {"core", "catalogue", "leaderboard", "metrics"},
     "pocket": {"core", "pocket"},

@@ -4,33 +4,30 @@ python -m benchmark model=huggingface model.path=facebook/esm2_t6_8M_UR50D
 python -m benchmark model=huggingface model.path=checkpoints/step-1000
 """
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmark.backbones.transformer import Alphabet, Pooling, Transformer, resolve
+from benchmark.backbones.alphabet import Alphabet
+from benchmark.backbones.checkpoint import digest_folder, fetch
+from benchmark.backbones.transformer import Objective, Pooling, Transformer, resolve
 from benchmark.core import UserError
 
 if TYPE_CHECKING:
     import torch
 
-WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
-"""Formats of weights; the first that is there is loaded."""
-OTHER = (
-    "config.json",
-    "tokenizer*",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "*vocab*",
-    "merges.txt",
-    "*.model",
-    "*.py",
-)
-"""What else decides outputs; a trainer's logs and states in the same folder do not."""
-INDEX = ("*.index.json",)
 UNUSED = ("pooler.", "contact_head.", "lm_head.", "cls.")
-"""Heads that embeddings do not pass through; a checkpoint may lack them."""
+"""Parts of a base model that embeddings do not pass through; a checkpoint may lack them."""
+
+
+class Opened(NamedTuple):
+    """A checkpoint's module, and what it holds besides."""
+
+    module: "torch.nn.Module"
+    language_model: "torch.nn.Module | None"
+    objective: Objective | None
+    contact_head: bool
 
 
 class HuggingFace(Transformer):
@@ -51,15 +48,18 @@ class HuggingFace(Transformer):
         place, number = resolve(device, dtype)
         folder, self._revision = fetch(path, revision)
         self._digest = digest_folder(folder)
-        module, tokenizer = open_checkpoint(folder, path, number, trust_remote_code)
-        alphabet = Alphabet.of_tokenizer(tokenizer)
+        opened = open_checkpoint(folder, path, place, number, trust_remote_code)
+        alphabet = open_alphabet(folder, path, trust_remote_code)
         super().__init__(
-            module.to(place),
+            opened.module,
             alphabet,
             layer=layer,
             pooling=pooling,
             batch_tokens=batch_tokens,
-            max_length=longest_chain(module, len(alphabet.prefix + alphabet.suffix)),
+            max_length=longest_chain(opened.module, alphabet.special),
+            language_model=opened.language_model,
+            objective=opened.objective,
+            contact_head=opened.contact_head,
         )
 
     @property
@@ -72,68 +72,16 @@ class HuggingFace(Transformer):
         return {**super().facts(), "revision": self._revision}
 
 
-def fetch(path: str, revision: str | None) -> tuple[Path, str | None]:
-    """The checkpoint's folder, downloaded if `path` is a hub id, and the resolved revision."""
-    folder = Path(path).expanduser()
-    if folder.is_dir():
-        return folder, None
-    if path.count("/") != 1 or path.startswith((".", "/", "~")):
-        raise UserError(f"model.path={path} is no folder here, and no hub id of the form org/name")
-    from huggingface_hub import snapshot_download
-
-    try:
-        for weights in WEIGHTS:  # a hub repository may hold the same weights in both formats
-            patterns = [*OTHER, *INDEX, weights]
-            folder = Path(snapshot_download(path, revision=revision, allow_patterns=patterns))
-            if any(folder.glob(weights)):
-                break
-    except Exception as error:  # the network stack below raises many unrelated types
-        raise UserError(
-            f"model.path={path} is no folder here, and cannot be had from the hub "
-            f"({type(error).__name__}); correct it, connect to the network, or download it "
-            "elsewhere and give its folder"
-        ) from None
-    return folder, folder.name
-
-
-def digest_folder(folder: Path) -> str:
-    """Digest of the names and content of every file that decides what the model computes."""
-    weights = next((found for name in WEIGHTS if (found := list(folder.glob(name)))), None)
-    if not weights:
-        raise UserError(
-            f"{folder} holds no weights ({' or '.join(WEIGHTS)}); give the folder of a checkpoint"
-        )
-    files = sorted({*weights, *(file for name in OTHER for file in folder.glob(name))})
-    state = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            state.update(file.name.encode() + hashlib.file_digest(stream, "sha256").digest())
-    return state.hexdigest()[:16]
-
-
-def open_checkpoint(
-    folder: Path, path: str, dtype: "torch.dtype", trust_remote_code: bool
-) -> tuple["torch.nn.Module", Any]:
-    """Load module and tokenizer; refuse a checkpoint that leaves a used weight untrained."""
-    from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTokenizer
+@contextmanager
+def opening(path: str) -> Iterator[None]:
+    """Keep transformers quiet, and make one sentence of whatever it stumbles over."""
     from transformers.utils import logging
 
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        trust = {"trust_remote_code": trust_remote_code}
-        config = AutoConfig.from_pretrained(folder, **trust)
-        if getattr(config, "auto_map", None) and not trust_remote_code:
-            raise UserError(
-                f"{path} brings its own code; "
-                "read it, then allow it with model.trust_remote_code=true"
-            )
-        auto = AutoModelForTextEncoding if config.is_encoder_decoder else AutoModel
-        module, info = auto.from_pretrained(
-            folder, config=config, dtype=dtype, output_loading_info=True, **trust
-        )
-        tokenizer = AutoTokenizer.from_pretrained(folder, **trust)
+        yield
     except UserError:
         raise
     except Exception as error:  # broken files fail in many ways, each deep inside a library
@@ -141,17 +89,91 @@ def open_checkpoint(
         raise UserError(f"cannot open the checkpoint {path}: {reason}") from None
     finally:
         logging.set_verbosity(verbosity)
-    absent = sorted(
-        name
-        for name in {*info["missing_keys"], *map(str, info.get("mismatched_keys", ()))}
-        if not name.startswith(UNUSED)
+
+
+def open_checkpoint(
+    folder: Path,
+    path: str,
+    device: "torch.device",
+    dtype: "torch.dtype",
+    trust_remote_code: bool,
+) -> Opened:
+    """Load the module; refuse a checkpoint that leaves a weight of its base untrained."""
+    from transformers import (
+        AutoConfig,
+        AutoModel,
+        AutoModelForCausalLM,
+        AutoModelForMaskedLM,
+        AutoModelForTextEncoding,
     )
-    if absent:
+
+    trust = {"trust_remote_code": trust_remote_code}
+    with opening(path):
+        config = AutoConfig.from_pretrained(folder, **trust)
+        if getattr(config, "auto_map", None) and not trust_remote_code:
+            raise UserError(
+                f"{path} brings its own code; "
+                "read it, then allow it with model.trust_remote_code=true"
+            )
+        objective = objective_of(config)
+        auto: Any = {
+            "masked": AutoModelForMaskedLM,
+            "causal": AutoModelForCausalLM,
+            None: AutoModelForTextEncoding if config.is_encoder_decoder else AutoModel,
+        }[objective]
+        whole, info = auto.from_pretrained(
+            folder, config=config, dtype=dtype, output_loading_info=True, **trust
+        )
+    base = whole.base_model
+    absent = [*info["missing_keys"], *map(str, info.get("mismatched_keys", ()))]
+    prefix = "" if base is whole else f"{whole.base_model_prefix}."
+    heads = [name for name in absent if not name.startswith(prefix)]
+    inner = [name.removeprefix(prefix) for name in absent if name.startswith(prefix)]
+    lacking = sorted(name for name in inner if not name.startswith(UNUSED))
+    if lacking:
         raise UserError(
-            f"{path} lacks {len(absent)} weights of its own architecture ({absent[0]}, ...); "
+            f"{path} lacks {len(lacking)} weights of its own architecture ({lacking[0]}, ...); "
             "they would be random, so this checkpoint cannot be evaluated"
         )
-    return module, tokenizer
+    speaks = base is not whole and not heads
+    contact = hasattr(base, "contact_head") and not any("contact_head" in name for name in inner)
+    kept = (whole if speaks else base).to(device)
+    return Opened(
+        kept.base_model if speaks else kept,
+        kept if speaks else None,
+        objective if speaks else None,
+        contact,
+    )
+
+
+def objective_of(config: Any) -> Objective | None:
+    """What a checkpoint of this configuration was trained on, by its architecture's name."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
+
+    if config.is_encoder_decoder:
+        return None
+    names = tuple(config.architectures or ())
+    auto = getattr(config, "auto_map", None) or {}
+    can_mask = type(config) in MODEL_FOR_MASKED_LM_MAPPING or "AutoModelForMaskedLM" in auto
+    can_cause = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING or "AutoModelForCausalLM" in auto
+    causal = getattr(config, "is_decoder", False) or any(
+        n.endswith(("ForCausalLM", "LMHeadModel")) for n in names
+    )
+    if can_cause and (causal or not can_mask):
+        return "causal"
+    return "masked" if can_mask else None
+
+
+def open_alphabet(folder: Path, path: str, trust_remote_code: bool) -> Alphabet:
+    """Read the tokenizer; a folder with nothing but vocab.txt is read token by token."""
+    from transformers import AutoTokenizer
+
+    vocabulary = folder / "vocab.txt"
+    if vocabulary.is_file() and not any(folder.glob("tokenizer*")):
+        return Alphabet.of_tokens(vocabulary.read_text(encoding="utf-8").split())
+    with opening(path):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    return Alphabet.of_tokenizer(tokenizer)
 
 
 def longest_chain(module: "torch.nn.Module", special: int) -> int | None:

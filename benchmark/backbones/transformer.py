@@ -1,64 +1,21 @@
-"""What every backbone on a `transformers` module shares: ids, padding, layers, pooling."""
+"""What every backbone on a `transformers` module shares: ids, padding, layers, pooling, heads."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core import RESIDUES, Backbone, UserError
-from benchmark.data import AMBIGUOUS
+from benchmark.backbones.alphabet import Alphabet
+from benchmark.core import MASK, RESIDUES, Backbone, UserError
 
 if TYPE_CHECKING:
     import torch
 
 Floats = NDArray[np.float32]
 Pooling = Literal["mean", "start", "last"]
-
-
-@dataclass(frozen=True)
-class Alphabet:
-    """How a chain becomes token ids: `prefix`, one id a residue, `suffix`.
-
-    So embeddings and residues align by construction.
-    """
-
-    ids: Mapping[str, int]
-    prefix: tuple[int, ...]
-    suffix: tuple[int, ...]
-    pad: int
-
-    @classmethod
-    def of_tokenizer(cls, tokenizer: Any) -> "Alphabet":
-        """Read it off a tokenizer; a letter's token is "A", or "▁A" of SentencePiece."""
-        vocabulary = tokenizer.get_vocab()
-        ids = {
-            letter: vocabulary[token]
-            for letter in RESIDUES + AMBIGUOUS
-            for token in (letter, f"▁{letter}")
-            if token in vocabulary
-        }
-        if missing := set(RESIDUES) - set(ids):
-            raise UserError(
-                f"the tokenizer has no token for {', '.join(sorted(missing))}; "
-                "a protein model has one for each of the 20 residues"
-            )
-        other = ids.get("X", tokenizer.unk_token_id)
-        ids |= {letter: other for letter in AMBIGUOUS if letter not in ids and other is not None}
-        encoded = list(tokenizer("A")["input_ids"])
-        if ids["A"] not in encoded:
-            raise UserError("the tokenizer does not give a residue its own token")
-        at = encoded.index(ids["A"])
-        pad = tokenizer.pad_token_id
-        return cls(ids, tuple(encoded[:at]), tuple(encoded[at + 1 :]), 0 if pad is None else pad)
-
-    def encode(self, chain: str) -> list[int]:
-        """Token ids of a chain."""
-        try:
-            return [*self.prefix, *(self.ids[residue] for residue in chain), *self.suffix]
-        except KeyError as letter:
-            raise UserError(f"the tokenizer has no token for the residue {letter}") from None
+Objective = Literal["masked", "causal"]
 
 
 def resolve(device: str, dtype: str) -> tuple["torch.device", "torch.dtype"]:
@@ -87,6 +44,11 @@ class Transformer(Backbone):
     layer: index into the hidden states, 0 the embedding layer's output; -1 the last, after the
         final normalisation.
     pooling: a protein is the mean over its residues, or the start token's or the last token's row.
+    language_model: the module with its head, which maps ids to logits over the vocabulary, and the
+        objective that it was trained on. Without it there are no log-probabilities.
+    contact_head: whether the checkpoint holds the weights of the module's `contact_head`.
+
+    Abilities that depend on the checkpoint are attributes of the object, not of the class.
     """
 
     def __init__(
@@ -98,6 +60,9 @@ class Transformer(Backbone):
         pooling: Pooling,
         batch_tokens: int,
         max_length: int | None = None,
+        language_model: "torch.nn.Module | None" = None,
+        objective: Objective | None = None,
+        contact_head: bool = False,
     ) -> None:
         config: Any = module.config
         self.module = module.eval()
@@ -119,9 +84,20 @@ class Transformer(Backbone):
             raise UserError(
                 "pooling=start needs a start token and the model has none; use mean or last"
             )
+        self.objective = objective if language_model is not None else None
+        if language_model is not None:
+            self.language_model: Any = language_model.eval()
+            if objective == "masked" and MASK in alphabet.ids:
+                self.masked_log_probs = self._masked_log_probs
+            if objective == "causal" and alphabet.prefix:
+                self.causal_log_probs = self._causal_log_probs
+                self.log_likelihoods = self._log_likelihoods
+                self.sample = self._sample
+        if contact_head:
+            self.contacts = self._contacts
 
-    def hidden(self, chains: Sequence[str]) -> "torch.Tensor":
-        """Hidden states of one right-padded batch, (B, T, dim), special tokens included."""
+    def ids(self, chains: Sequence[str]) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """Token ids and attention mask of one right-padded batch, (B, T) each."""
         import torch
 
         rows = [self.alphabet.encode(chain) for chain in chains]
@@ -131,15 +107,27 @@ class Transformer(Backbone):
         for index, row in enumerate(rows):
             ids[index, : len(row)] = torch.tensor(row)
             mask[index, : len(row)] = 1
+        return ids.to(self.device), mask.to(self.device)
+
+    def hidden(self, chains: Sequence[str]) -> "torch.Tensor":
+        """Hidden states of one right-padded batch, (B, T, dim), special tokens included."""
+        import torch
+
+        ids, mask = self.ids(chains)
         last = self.layer in (-1, self.layers)
-        output = self.module(
-            input_ids=ids.to(self.device),
-            attention_mask=mask.to(self.device),
-            output_hidden_states=not last,
-        )
+        output = self.module(input_ids=ids, attention_mask=mask, output_hidden_states=not last)
         states = output.last_hidden_state if last else output.hidden_states[self.layer]
         assert isinstance(states, torch.Tensor)
         return states
+
+    def logits(self, chains: Sequence[str]) -> "torch.Tensor":
+        """The language model's logits of one right-padded batch, (B, T, vocabulary)."""
+        import torch
+
+        ids, mask = self.ids(chains)
+        logits = self.language_model(input_ids=ids, attention_mask=mask).logits
+        assert isinstance(logits, torch.Tensor)
+        return logits
 
     def embed_residues(self, chains: Sequence[str]) -> list[Floats]:
         """(L, dim) for each chain."""
@@ -154,21 +142,113 @@ class Transformer(Backbone):
         """(n, dim) by the chosen pooling."""
         import torch
 
-        start, extra = len(self.alphabet.prefix), len(self.alphabet.prefix + self.alphabet.suffix)
+        start, extra = len(self.alphabet.prefix), self.alphabet.special
         with torch.inference_mode():
             states = self.hidden(chains).float()
             if self.pooling == "start":
                 pooled = states[:, 0]
             elif self.pooling == "last":
                 last = torch.tensor(
-                    [len(chain) + extra - 1 for chain in chains], device=self.device
+                    [len(chain) + extra - 1 for chain in chains], device=states.device
                 )
-                pooled = states[torch.arange(len(chains), device=self.device), last]
+                pooled = states[torch.arange(len(chains), device=states.device), last]
             else:
                 rows = zip(states, chains, strict=True)
                 pooled = torch.stack([row[start : start + len(c)].mean(dim=0) for row, c in rows])
         result: Floats = pooled.cpu().numpy()
         return result
+
+    def attentions(self, chains: Sequence[str]) -> list[Floats]:
+        """(layers x heads, L, L) for each chain."""
+        import torch
+
+        ids, mask = self.ids(chains)
+        with torch.inference_mode(), eager(self.module):
+            maps = self.module(input_ids=ids, attention_mask=mask, output_attentions=True)
+        table = torch.stack([m.float().cpu() for m in maps.attentions], dim=1).flatten(1, 2)
+        start = len(self.alphabet.prefix)
+        parts = [slice(start, start + len(chain)) for chain in chains]
+        return [row[:, part, part].numpy() for row, part in zip(table, parts, strict=True)]
+
+    def _residue_log_probs(self, chains: Sequence[str], shift: int) -> list[Floats]:
+        import torch
+
+        columns = [self.alphabet.ids[residue] for residue in RESIDUES]
+        with torch.inference_mode():
+            table = self.logits(chains)[..., columns].float().log_softmax(-1).cpu().numpy()
+        start = len(self.alphabet.prefix) - shift
+        return [row[start : start + len(chain)] for row, chain in zip(table, chains, strict=True)]
+
+    def _masked_log_probs(self, chains: Sequence[str]) -> list[Floats]:
+        return self._residue_log_probs(chains, 0)
+
+    def _causal_log_probs(self, chains: Sequence[str]) -> list[Floats]:
+        return self._residue_log_probs(chains, 1)
+
+    def _log_likelihoods(self, chains: Sequence[str]) -> NDArray[np.float64]:
+        means = []
+        for chain, table in zip(chains, self._causal_log_probs(chains), strict=True):
+            known = [(row, RESIDUES.index(c)) for row, c in enumerate(chain) if c in RESIDUES]
+            means.append(np.mean([table[at] for at in known], dtype=np.float64))
+        return np.array(means)
+
+    def _contacts(self, chains: Sequence[str]) -> list[Floats]:
+        import torch
+
+        ids, mask = self.ids(chains)
+        module: Any = self.module
+        with torch.inference_mode(), eager(module):
+            table = module.predict_contacts(ids, mask).float().cpu().numpy()
+        return [row[: len(chain), : len(chain)] for row, chain in zip(table, chains, strict=True)]
+
+    def _sample(
+        self,
+        prompts: Sequence[str],
+        *,
+        max_length: int,
+        temperature: float,
+        top_p: float,
+        seed: int,
+    ) -> list[str]:
+        import torch
+
+        letters = {self.alphabet.ids[residue]: residue for residue in RESIDUES}
+        ends = self.alphabet.ends
+        allowed = [*letters, *ends]
+
+        def legal(ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
+            forbidden = torch.full_like(scores, -torch.inf)
+            forbidden[:, allowed] = 0
+            return scores + forbidden
+
+        drawn: dict[int, str] = {}
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.inference_mode(), torch.random.fork_rng(devices):
+            torch.manual_seed(seed)
+            for length in sorted({len(prompt) for prompt in prompts}):  # no padding within a batch
+                rows = [row for row, prompt in enumerate(prompts) if len(prompt) == length]
+                start = [
+                    [*self.alphabet.prefix, *(self.alphabet.ids[c] for c in prompts[row])]
+                    for row in rows
+                ]
+                ids = torch.tensor(start, device=self.device)
+                found = self.language_model.generate(
+                    input_ids=ids,
+                    attention_mask=torch.ones_like(ids),
+                    do_sample=True,
+                    temperature=temperature,
+                    top_p=top_p,
+                    top_k=0,
+                    max_new_tokens=max_length - length,
+                    eos_token_id=list(ends) or None,
+                    pad_token_id=self.alphabet.pad,
+                    logits_processor=[legal],
+                )
+                for row, tokens in zip(rows, found.tolist(), strict=True):
+                    tail = tokens[len(start[0]) :]
+                    stop = next((at for at, token in enumerate(tail) if token in ends), len(tail))
+                    drawn[row] = prompts[row] + "".join(letters[token] for token in tail[:stop])
+        return [drawn[row] for row in range(len(prompts))]
 
     def facts(self) -> Mapping[str, Any]:
         """Size and shape."""
@@ -178,3 +258,14 @@ class Transformer(Backbone):
             "dim": self.residue_dim,
             "device": self.device.type,
         }
+
+
+@contextmanager
+def eager(module: Any) -> Iterator[None]:
+    """Attention by plain matrix products for a while: the fused kernels return no maps."""
+    before = module.config._attn_implementation
+    module.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        module.set_attn_implementation(before)

@@ -1,0 +1,98 @@
+"""How a chain becomes token ids, read off a tokenizer or a list of tokens."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.core import MASK, RESIDUES, UserError
+from benchmark.data import AMBIGUOUS
+
+STARTS = ("<s>", "<cls>", "[CLS]")
+ENDS = ("</s>", "<eos>", "[SEP]")
+PADS = ("<pad>", "[PAD]")
+MASKS = ("<mask>", "[MASK]")
+UNKNOWN = ("<unk>", "[UNK]")
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """`prefix`, one id a residue, `suffix`: embeddings and residues align by construction.
+
+    ids: of the 20 residues, of the ambiguous letters as far as there is a token for them, and of
+        `MASK` where the model has a mask token.
+    ends: tokens by which a causal model ends a chain.
+    """
+
+    ids: Mapping[str, int]
+    prefix: tuple[int, ...]
+    suffix: tuple[int, ...]
+    pad: int
+    ends: tuple[int, ...] = ()
+
+    @classmethod
+    def of_tokenizer(cls, tokenizer: Any) -> "Alphabet":
+        """Read it off a tokenizer of transformers'; "▁A" is SentencePiece's token of A."""
+        ids = letter_ids(tokenizer.get_vocab(), tokenizer.unk_token_id, tokenizer.mask_token_id)
+        encoded = list(tokenizer("A")["input_ids"])
+        if ids["A"] not in encoded:
+            raise UserError("the tokenizer does not give a residue its own token")
+        at = encoded.index(ids["A"])
+        pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+        suffix = tuple(encoded[at + 1 :])
+        return cls(
+            ids,
+            tuple(encoded[:at]),
+            suffix,
+            0 if pad is None else pad,
+            suffix[:1] if suffix else () if end is None else (end,),
+        )
+
+    @classmethod
+    def of_tokens(cls, tokens: Sequence[str]) -> "Alphabet":
+        """Make it of the tokens in the order of their ids: start token, residues, end token."""
+        vocabulary = {token: index for index, token in enumerate(tokens)}
+
+        def find(names: Sequence[str]) -> int | None:
+            return next((vocabulary[name] for name in names if name in vocabulary), None)
+
+        start, end, pad = find(STARTS), find(ENDS), find(PADS)
+        suffix = () if end is None else (end,)
+        return cls(
+            letter_ids(vocabulary, find(UNKNOWN), find(MASKS)),
+            () if start is None else (start,),
+            suffix,
+            0 if pad is None else pad,
+            suffix,
+        )
+
+    @property
+    def special(self) -> int:
+        """Number of tokens that are no residues."""
+        return len(self.prefix) + len(self.suffix)
+
+    def encode(self, chain: str) -> list[int]:
+        """Token ids of a chain."""
+        try:
+            return [*self.prefix, *(self.ids[residue] for residue in chain), *self.suffix]
+        except KeyError as letter:
+            raise UserError(f"the tokenizer has no token for the residue {letter}") from None
+
+
+def letter_ids(
+    vocabulary: Mapping[str, int], unknown: int | None, mask: int | None
+) -> dict[str, int]:
+    """Ids of the residues, of other letters as far as there are tokens, and of the mask."""
+    ids = {
+        letter: vocabulary[token]
+        for letter in RESIDUES + AMBIGUOUS
+        for token in (letter, f"▁{letter}")
+        if token in vocabulary
+    }
+    if missing := set(RESIDUES) - set(ids):
+        raise UserError(
+            f"the tokenizer has no token for {', '.join(sorted(missing))}; "
+            "a protein model has one for each of the 20 residues"
+        )
+    other = ids.get("X", unknown)
+    ids |= {letter: other for letter in AMBIGUOUS if letter not in ids and other is not None}
+    return ids if mask is None else {**ids, MASK: mask}
