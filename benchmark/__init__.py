@@ -9,7 +9,7 @@ Imports point one way (`tests/test_architecture.py` holds it):
     methods   -> core, features, progress
     backbones -> core, batching
     metrics   -> core
-    data -> sources -> core
+    data -> sources, units -> core
     evaluate  -> core
     leaderboard -> results -> core
     run       -> evaluate, data, metrics, results

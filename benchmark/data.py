@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmark.core import RESIDUES, Array, Chains, Example, Readout, Splits, UserError
 from benchmark.sources import cells, read_tables
+from benchmark.units import joined, keys
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,8 +43,9 @@ class Changes:
 class Table:
     """A table of sequences and labels, and how it becomes examples. The fields are a task's yaml.
 
-    columns: names of the columns "sequence", "label" and "group"; rows with the same chains are one
-        unit, with or without a group.
+    columns: names of the columns "sequence", "label" and "group".
+    unit: what is resampled: its "name" in words, and as `benchmark.units.keys` has them, "chain"
+        and "substitutions"; a column "group" goes first.
     max_length: longer chains are cut to their first `max_length` residues.
     allow: share of a split's rows that may be "truncated", hold "unknown_letters", or have
         "unknown_labels"; more of them, and the run fails.
@@ -54,6 +56,7 @@ class Table:
     source: str
     revision: str | None
     columns: Mapping[str, str | None]
+    unit: Mapping[str, Any]
     max_length: int | None
     allow: Mapping[str, float]
     sizes: Mapping[str, int]
@@ -74,6 +77,7 @@ class Table:
                 f"{self.source} has rows of {min(counts)} and of {max(counts)} chains; "
                 "every row needs the same number"
             )
+        notes["unit"] = self.unit["name"]
         notes["sizes"] = {name: len(examples) for name, examples in splits.items()}
         sizes = {name: len(splits.get(name, ())) for name in self.sizes}
         if sizes != self.sizes:
@@ -110,8 +114,9 @@ class Table:
             )
         sequence_column, label_column, group_column = names
         sequences, labels = table[sequence_column].to_pylist(), cells(table[label_column])
-        groups = table[group_column].to_pylist() if group_column else None
-        changes, seen, examples = Changes(rows=table.num_rows), Counter[Chains](), []
+        changes, seen = Changes(rows=table.num_rows), Counter[Chains]()
+        rows: list[Chains] = []
+        answers: list[Array] = []
         for row, (sequence, cell) in enumerate(zip(sequences, labels, strict=True)):
             where = f"row {row} of split {split} of {self.source}"
             whole = read_chains(sequence, where)
@@ -128,14 +133,9 @@ class Table:
             unknown = np.isnan(answer) if readout.kind == "real" else answer == -1
             changes.unknown_labels += bool(np.size(unknown) and np.all(unknown))
             changes.unknown_answers += int(np.sum(unknown))
-            name = digest(*chains)
-            given = None if groups is None else groups[row]
-            group = name if given is None or given != given else str(given)
-            examples.append(Example(chains, answer, f"{name}-{seen[chains]}", group))
-            seen[chains] += 1
-        if groups is not None:
-            examples = joined(examples)
-        if not examples:
+            rows.append(chains)
+            answers.append(answer)
+        if not rows:
             raise UserError(f"split {split} of {self.source} is empty; it needs at least one row")
         for kind, told in LIMITED.items():
             count, share = getattr(changes, kind), self.allow.get(kind, 0.0)
@@ -145,23 +145,16 @@ class Table:
                     f"more than the task allows ({share:.0%}); mend the data or raise "
                     f"task.allow.{kind}"
                 )
+        groups = [digest(key) for key in keys(rows, self.unit["chain"], self.unit["substitutions"])]
+        if group_column:
+            given = table[group_column].to_pylist()
+            both = zip(given, groups, strict=True)
+            groups = joined(rows, [own if g is None or g != g else str(g) for g, own in both])
+        examples = []
+        for chains, answer, group in zip(rows, answers, groups, strict=True):
+            examples.append(Example(chains, answer, f"{digest(*chains)}-{seen[chains]}", group))
+            seen[chains] += 1
         return examples, changes
-
-
-def joined(examples: list[Example]) -> list[Example]:
-    """Make one group of groups that share chains: such rows must not be told apart."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    groups, group = np.unique([example.group for example in examples], return_inverse=True)
-    names = {chains: row for row, chains in enumerate({e.chains: None for e in examples})}
-    chain = [names[example.chains] for example in examples]
-    links = coo_array(
-        (np.ones(len(group)), (group, chain)), shape=(len(groups), len(names))
-    ).tocsr()
-    _, part = connected_components(links @ links.T, directed=False)
-    first = {int(p): str(name) for p, name in zip(part[::-1], groups[::-1], strict=True)}
-    return [e._replace(group=first[int(part[g])]) for e, g in zip(examples, group, strict=True)]
 
 
 def digest(*parts: str | bytes) -> str:
@@ -216,7 +209,7 @@ def carve(train: Sequence[Example], share: float) -> tuple[list[Example], list[E
     wanted = share * len(train)
     for group in sorted(rows, key=lambda name: digest("valid", name)):
         if wanted < len(rows[group]) / 2:
-            break
+            continue  # a unit that is too large for what is left to be taken
         chosen.add(group)
         wanted -= len(rows[group])
     if not chosen or len(chosen) == len(rows):

@@ -21,6 +21,7 @@ COMMON: dict[str, Any] = {
     "metrics": ["accuracy"],
     "revision": None,
     "columns": {"sequence": "seq", "label": "label"},
+    "unit": {"name": "protein", "chain": None, "substitutions": None},
     "max_length": None,
     "allow": {},
     "sizes": {},
