@@ -7,6 +7,7 @@ This module imports nothing of ours and no numerical library but NumPy.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import numpy as np
@@ -54,6 +55,10 @@ class Splits(NamedTuple):
     """Test sets by name; the first one ranks."""
     notes: Mapping[str, Any]
     """For the Record: source, revision, counts of changed rows, where valid is from."""
+    learn: Mapping[str, tuple[Sequence[Example], Sequence[Example]]] = MappingProxyType({})
+    """Test set -> its own train and valid, where it has any (cross-validation)."""
+    means: Mapping[str, Mapping[str, float]] = MappingProxyType({})
+    """Mean -> weight of each test set in it, of sum 1. The first mean ranks, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -298,4 +303,8 @@ class Method(ABC):
         valid: Sequence[Example],
         seed: int,
     ) -> Predictor:
-        """Learn from `train`, choose by `valid`. The same seed gives the same bits on a CPU."""
+        """Learn from `train`, choose by `valid`. The same seed gives the same bits on a CPU.
+
+        It is called once for each fold of a cross-validated task, with one backbone: whatever it
+        changes in there, a later call must not see.
+        """

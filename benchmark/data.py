@@ -43,7 +43,9 @@ class Changes:
 class Table:
     """A table of sequences and labels, and how it becomes examples. The fields are a task's yaml.
 
-    columns: names of the columns "sequence", "label" and "group".
+    columns: names of the columns "sequence", "label", "group" and "fold". Several sequence columns
+        are the chains of a row. A table with a fold column has no splits: each fold is a test set,
+        the next one its valid, and the mean over folds is the score.
     unit: what is resampled: its "name" in words, and as `benchmark.units.keys` has them, "chain"
         and "substitutions"; a column "group" goes first.
     max_length: longer chains are cut to their first `max_length` residues.
@@ -55,7 +57,7 @@ class Table:
 
     source: str
     revision: str | None
-    columns: Mapping[str, str | None]
+    columns: Mapping[str, Any]
     unit: Mapping[str, Any]
     max_length: int | None
     allow: Mapping[str, float]
@@ -67,7 +69,8 @@ class Table:
 
         A source without a validation split gives 10 % of its train groups, always the same ones.
         """
-        tables, notes = read_tables(self.source, self.mirror, self.revision)
+        fold = self.columns.get("fold")
+        tables, notes = read_tables(self.source, self.mirror, self.revision, fold is not None)
         splits, changes = {}, {}
         for name, table in tables.items():
             splits[name], changes[name] = self._examples(name, table, parse, readout)
@@ -87,17 +90,26 @@ class Table:
                     f"{self.source} has {sizes} examples instead of {dict(self.sizes)}; "
                     "install the package again"
                 )
-        train, valid = splits.pop("train"), splits.pop("valid", None)
-        if valid is None:
-            train, valid = carve(train, VALID_SHARE)
-            notes["valid"] = f"{VALID_SHARE:.0%} of the train groups; the source has no valid"
-        seen = {example.chains for example in train}
-        also = {name: sum(e.chains in seen for e in examples) for name, examples in splits.items()}
-        notes["also_in_train"] = {name: count for name, count in also.items() if count}
         notes["changes"] = {
             name: {k: v for k, v in vars(change).items() if v} for name, change in changes.items()
         }
-        return Splits(train, valid, splits, notes)
+        if fold is not None:
+            ((name, table),) = tables.items()
+            tests, learn = cross_validate(splits[name], table[fold].to_pylist())
+            notes["valid"] = "of each fold the next one"
+            means = {"mean": dict.fromkeys(tests, 1 / len(tests))}
+            made = Splits([], [], tests, notes, learn, means)
+        else:
+            train, valid = splits.pop("train"), splits.pop("valid", None)
+            if valid is None:
+                train, valid = carve(train, VALID_SHARE)
+                notes["valid"] = f"{VALID_SHARE:.0%} of the train groups; the source has no valid"
+                if not self.columns.get("group"):
+                    notes["valid"] += ", and no groups: relatives may be on both sides"
+            made = Splits(train, valid, splits, notes)
+        notes["sizes"] |= {name: len(examples) for name, examples in made.tests.items()}
+        notes["also_in_train"] = also_in_train(made)
+        return made
 
     def _examples(
         self,
@@ -106,20 +118,23 @@ class Table:
         parse: Callable[[Any, Chains], Array],
         readout: Readout,
     ) -> tuple[list[Example], Changes]:
-        names = [self.columns.get(role) for role in ("sequence", "label", "group")]
-        if missing := [name for name in names if name and name not in table.column_names]:
+        roles = ("sequence", "label", "group", "fold")
+        sequence, label, group_column, fold = map(self.columns.get, roles)
+        chain_columns = [sequence] if isinstance(sequence, str) else list(sequence or ())
+        names = [*chain_columns, *filter(None, (label, group_column, fold))]
+        if missing := [name for name in names if name not in table.column_names]:
             raise UserError(
                 f"{self.source}, split {split}, has no column {missing[0]!r}; it has "
                 f"{', '.join(table.column_names)}; name the right one in the task's yaml"
             )
-        sequence_column, label_column, group_column = names
-        sequences, labels = table[sequence_column].to_pylist(), cells(table[label_column])
+        sequences = zip(*(table[column].to_pylist() for column in chain_columns), strict=True)
+        labels = cells(table[label])
         changes, seen = Changes(rows=table.num_rows), Counter[Chains]()
         rows: list[Chains] = []
         answers: list[Array] = []
-        for row, (sequence, cell) in enumerate(zip(sequences, labels, strict=True)):
+        for row, (parts, cell) in enumerate(zip(sequences, labels, strict=True)):
             where = f"row {row} of split {split} of {self.source}"
-            whole = read_chains(sequence, where)
+            whole = tuple(chain for part in parts for chain in read_chains(part, where))
             try:
                 answer = parse(cell, whole)
             except (ValueError, TypeError) as error:
@@ -219,3 +234,35 @@ def carve(train: Sequence[Example], share: float) -> tuple[list[Example], list[E
         )
     kept = [example for example in train if example.group not in chosen]
     return kept, [example for example in train if example.group in chosen]
+
+
+def cross_validate(
+    examples: Sequence[Example], folds: Sequence[object], prefix: str = ""
+) -> tuple[dict[str, list[Example]], dict[str, tuple[list[Example], list[Example]]]]:
+    """Test each fold once; the next one is its valid, the rest its train. By name: `learn`."""
+    parts = defaultdict(list)
+    for row, (example, fold) in enumerate(zip(examples, folds, strict=True)):
+        if fold is None:
+            raise UserError(f"row {row} has no fold; every row needs one")
+        parts[str(fold)].append(example)
+    names = sorted(parts, key=lambda name: (len(name), name))
+    if len(names) < 3:
+        raise UserError(
+            f"{len(names)} folds ({', '.join(names)}) are too few; it takes three or more"
+        )
+    tests, learn = {}, {}
+    for name, after in zip(names, [*names[1:], names[0]], strict=True):
+        tests[prefix + name] = parts[name]
+        rest = [e for other in names if other not in (name, after) for e in parts[other]]
+        learn[prefix + name] = rest, parts[after]
+    return tests, learn
+
+
+def also_in_train(splits: Splits) -> dict[str, int]:
+    """How many examples of a test set have chains that are in its train as well, if any have."""
+    counts = {}
+    for name, examples in splits.tests.items():
+        train, _ = splits.learn.get(name, (splits.train, splits.valid))
+        seen = {example.chains for example in train}
+        counts[name] = sum(example.chains in seen for example in examples)
+    return {name: count for name, count in counts.items() if count}

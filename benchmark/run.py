@@ -46,11 +46,10 @@ class Run:
         require(method, Method, "method")
         scorers = tuple(metrics.find(name) for name in task.metrics)
         splits = limited(task.load(), config["limit"])
-        data = {
-            "train": digest_examples(splits.train),
-            "valid": digest_examples(splits.valid),
-            **{name: digest_examples(examples) for name, examples in splits.tests.items()},
-        }
+        parts = {"train": splits.train, "valid": splits.valid, **splits.tests}
+        for test, (train, valid) in splits.learn.items():
+            parts |= {f"{test}, its train": train, f"{test}, its valid": valid}
+        data = {name: digest_examples(examples) for name, examples in parts.items()}
         backbone = make_backbone()
         require(backbone, Backbone, "model")
         model = {k: v for k, v in config["model"].items() if k not in PLACES}
@@ -60,8 +59,8 @@ class Run:
             for name, value in flat(group, values).items()
         }
         asked = {k: v for k, v in config["task"].items() if k not in SOURCES}
-        parts = type(task), type(backbone), type(method), evaluate
-        code = results.code_digest(*parts, *(scorer.fn for scorer in scorers))
+        kinds = type(task), type(backbone), type(method), evaluate
+        code = results.code_digest(*kinds, *(scorer.fn for scorer in scorers))
         names = {
             "task": choices["task"],
             "model": config["name"] or name,
@@ -88,6 +87,7 @@ class Run:
         """What the run leaves to be known."""
         tests, splits, backbone = outcome.tests, self.splits, self.backbone
         sizes = {name: len(examples) for name, examples in splits.tests.items()}
+        sizes |= {name: sum(sizes[test] for test in mean) for name, mean in splits.means.items()}
         return Record(
             task=self.names["task"],
             model=self.names["model"],
@@ -118,8 +118,8 @@ class Run:
     def predictions(self, outcome: Outcome) -> Mapping[str, list[Any]]:
         """The table of predictions: a row for each test example."""
         rows: dict[str, list[Any]] = {}
-        for name, test in outcome.tests.items():
-            for example, kept in zip(self.splits.tests[name], test.predictions, strict=True):
+        for name, examples in self.splits.tests.items():
+            for example, kept in zip(examples, outcome.tests[name].predictions, strict=True):
                 seq = CHAIN_BREAK.join(example.chains)
                 cells = {"test": name, "id": example.id, "group": example.group, "seq": seq}
                 for column, value in (cells | dict(self.task.rows(example, kept))).items():
