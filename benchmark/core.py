@@ -68,6 +68,7 @@ class Readout:
     | level | label | prediction |
     |---|---|---|
     | protein | () | () |
+    | variant | () of the first chain; the second is its wild type | () |
     | residue | (L,) | (L,) |
     | pair | (m, 2): the pairs i < j, 0-based, that are in class 1 | (L, L), symmetric |
 
@@ -76,11 +77,13 @@ class Readout:
     of `size`, label and prediction have a last axis of `size`.
     """
 
-    level: Literal["protein", "residue", "pair"]
+    level: Literal["protein", "variant", "residue", "pair"]
     kind: Literal["real", "class", "labels"]
     size: int = 1
     min_separation: int = 0
     """Pairs are asked about only where j - i is at least this, in residues."""
+    chains: Literal["apart", "joined"] = "apart"
+    """Several chains: each is embedded alone, or all as one string with the backbone's linker."""
 
     def __post_init__(self) -> None:
         kinds = {"real", "class", "labels"}
@@ -88,6 +91,8 @@ class Readout:
             raise UserError(
                 f"kind={self.kind} is not known; allowed are {', '.join(sorted(kinds))}"
             )
+        if self.chains not in ("apart", "joined"):
+            raise UserError(f"chains={self.chains} is not known; allowed are apart, joined")
         least = {"real": 1, "class": 2, "labels": 1}[self.kind]
         if (
             type(self.size) is not int
@@ -185,6 +190,8 @@ class Backbone(ABC):
     """Residues in one batch, padding counted."""
     max_length: int | None = None
     """Longest chain that can be read, in residues; None: no limit."""
+    linker: str = "G" * 25
+    """What stands between chains that are read as one: ESMFold's poly-glycine (Lin et al. 2023)."""
 
     @property
     @abstractmethod

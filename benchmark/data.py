@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -48,6 +48,7 @@ class Table:
         the next one its valid, and the mean over folds is the score.
     unit: what is resampled: its "name" in words, and as `benchmark.units.keys` has them, "chain"
         and "substitutions"; a column "group" goes first.
+    chains: several chains of a row are embedded "apart" or "joined" (`benchmark.core.Readout`).
     max_length: longer chains are cut to their first `max_length` residues.
     allow: share of a split's rows that may be "truncated", hold "unknown_letters", or have
         "unknown_labels"; more of them, and the run fails.
@@ -59,6 +60,7 @@ class Table:
     revision: str | None
     columns: Mapping[str, Any]
     unit: Mapping[str, Any]
+    chains: Literal["apart", "joined"]
     max_length: int | None
     allow: Mapping[str, float]
     sizes: Mapping[str, int]
@@ -108,8 +110,7 @@ class Table:
                     notes["valid"] += ", and no groups: relatives may be on both sides"
             made = Splits(train, valid, splits, notes)
         notes["sizes"] |= {name: len(examples) for name, examples in made.tests.items()}
-        notes["also_in_train"] = also_in_train(made)
-        return made
+        return made._replace(notes=notes | overlap(made))
 
     def _examples(
         self,
@@ -258,11 +259,20 @@ def cross_validate(
     return tests, learn
 
 
-def also_in_train(splits: Splits) -> dict[str, int]:
-    """How many examples of a test set have chains that are in its train as well, if any have."""
-    counts = {}
+def overlap(splits: Splits) -> dict[str, Any]:
+    """Of each test set, how many examples have the chains of one of its train examples.
+
+    With several chains also how many have 0, 1, ... chains that occur in train: pairs of which both
+    proteins, one or none was seen are the classes C1, C2 and C3 of Park and Marcotte 2012.
+    """
+    same, shared = dict[str, int](), dict[str, dict[str, int]]()
     for name, examples in splits.tests.items():
         train, _ = splits.learn.get(name, (splits.train, splits.valid))
-        seen = {example.chains for example in train}
-        counts[name] = sum(example.chains in seen for example in examples)
-    return {name: count for name, count in counts.items() if count}
+        rows = {example.chains for example in train}
+        seen = {chain for chains in rows for chain in chains}
+        same[name] = sum(example.chains in rows for example in examples)
+        counts = Counter(sum(chain in seen for chain in example.chains) for example in examples)
+        shared[name] = {str(chains): counts[chains] for chains in sorted(counts)}
+    notes: dict[str, Any] = {"also_in_train": {name: n for name, n in same.items() if n}}
+    several = any(len(example.chains) > 1 for part in splits.tests.values() for example in part)
+    return notes | ({"chains_in_train": shared} if several else {})

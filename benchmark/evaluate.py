@@ -117,7 +117,7 @@ def check(prediction: Value, example: Example, readout: Readout) -> None:
     """Refuse a prediction that is not finite or not of the readout's shape."""
     values = np.asarray(prediction)
     lengths = tuple(len(chain) for chain in example.chains)
-    shape = {"protein": (), "residue": lengths, "pair": 2 * lengths}[readout.level]
+    shape = {"residue": lengths, "pair": 2 * lengths}.get(readout.level, ())
     shape += (readout.width,) if readout.width > 1 else ()
     if values.shape != shape:
         raise UserError(f"the method gave a prediction of shape {values.shape}, not {shape}")

@@ -1,5 +1,6 @@
 """One run, from its parts to its Record: what identifies it, what it leaves, how it is told."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +110,12 @@ class Run:
             config=self.config,
             settings=self.settings,
             choices=dict(outcome.choices),
-            backbone={"digest": backbone.digest, "dtype": backbone.dtype, **backbone.facts()},
+            backbone={
+                "digest": backbone.digest,
+                "dtype": backbone.dtype,
+                "linker": backbone.linker if self.task.readout.chains == "joined" else None,
+                **backbone.facts(),
+            },
             seconds={phase: round(value, 3) for phase, value in seconds.items()},
             environment=results.environment(),
             created=results.now(),
@@ -157,6 +163,12 @@ def summary(record: Record) -> str:
         lines.append(f"not the published sizes: {have}")
     for name, count in record.notes.get("also_in_train", {}).items():
         lines.append(f"{name}: {count:,} of {sizes[name]:,} examples are in train, too")
+    shared = Counter[str]()
+    for counts in record.notes.get("chains_in_train", {}).values():
+        shared.update(counts)
+    if shared:
+        told = ", ".join(f"{chains} in {count:,}" for chains, count in sorted(shared.items()))
+        lines.append(f"chains of a test example that are in train, too: {told} examples")
     for split, changes in record.notes.get("changes", {}).items():
         altered = {k: v for k, v in changes.items() if k != "rows"}
         if altered:

@@ -58,6 +58,27 @@ def test_a_run_leaves_a_record_predictions_and_tables(tmp_path: Path, toy_conf: 
     assert len(list((tmp_path / "results").glob("toy/kmer/linear/*/*.json"))) == 2
 
 
+def test_pairs_apart_and_joined_are_told_apart(tmp_path: Path, pair_conf: Path) -> None:
+    """How chains meet the model is in the Record, and gives a column of its own."""
+    words = ("--config-dir", str(pair_conf), "task=pairs", "model=kmer")
+    features = {}
+    for chains in ("apart", "joined"):
+        done = benchmark(*words, f"task.chains={chains}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        newest = max(tmp_path.glob("results/pairs/*/*/*/*.json"), key=os.path.getmtime)
+        record = json.loads(newest.read_text())
+        features[chains] = record["choices"]["sample"]["train"]["features"]
+        assert record["config"]["task"]["chains"] == chains
+        assert record["backbone"]["linker"] == {"apart": None, "joined": "G" * 25}[chains]
+        assert record["notes"]["unit"] == "protein of a pair"
+        assert sum(record["notes"]["chains_in_train"]["test"].values()) == 40
+        assert "chains of a test example that are in train, too: " in done.stdout
+    assert features == {"apart": 842, "joined": 421}
+    assert "pairs #2" in (tmp_path / "results" / "README.md").read_text()
+    wrong = benchmark(*words, "task.chains=glued", cwd=tmp_path)
+    assert "chains=glued is not known; allowed are apart, joined" in refused(wrong)
+
+
 def test_a_limited_run_is_marked_and_kept_out(tmp_path: Path, toy_conf: Path) -> None:
     done = benchmark(
         "--config-dir", str(toy_conf), "task=toy", "model=kmer", "limit=12", cwd=tmp_path

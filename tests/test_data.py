@@ -23,6 +23,7 @@ COMMON: dict[str, Any] = {
     "revision": None,
     "columns": {"sequence": "seq", "label": "label"},
     "unit": {"name": "protein", "chain": None, "substitutions": None},
+    "chains": "apart",
     "max_length": None,
     "allow": {},
     "sizes": {},

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.core import MASK, RESIDUES, Backbone, UserError
+from benchmark.data import CHAIN_BREAK
 
 if TYPE_CHECKING:
     import torch
@@ -84,6 +85,8 @@ class Transformer(Backbone):
             raise UserError(
                 "pooling=start needs a start token and the model has none; use mean or last"
             )
+        if CHAIN_BREAK in alphabet.ids:  # as ESM C and ESM3 were trained on complexes
+            self.linker = CHAIN_BREAK
         self.objective = objective if language_model is not None else None
         if language_model is not None:
             self.language_model: Any = language_model.eval()
