@@ -248,8 +248,9 @@ def cross_validate(
         parts[str(fold)].append(example)
     names = sorted(parts, key=lambda name: (len(name), name))
     if len(names) < 3:
+        what = prefix.strip() or "the table"
         raise UserError(
-            f"{len(names)} folds ({', '.join(names)}) are too few; it takes three or more"
+            f"{what} has {len(names)} folds ({', '.join(names)}); it takes three or more"
         )
     tests, learn = {}, {}
     for name, after in zip(names, [*names[1:], names[0]], strict=True):

@@ -192,7 +192,7 @@ def test_a_table_of_folds(tmp_path: Path) -> None:
     assert [len(e.chains[0]) - 3 for e in valid] == [0, 3, 6]
     assert np.isnan(valid[0].label) and not splits.train and not splits.valid
     for wrong, told in (
-        ([(*row[:3], row[3] % 2) for row in rows], r"2 folds \(0, 1\) are too few"),
+        ([(*row[:3], row[3] % 2) for row in rows], r"2 folds \(0, 1\); it takes three"),
         ([*rows, ("AC", "DE", 1, None)], "row 9 has no fold"),
     ):
         source = write_csv(tmp_path / "b.csv", wrong, "heavy,light,value,part")
