@@ -5,7 +5,7 @@ Units, everywhere: Å; residues counted from 0; natural logarithm; NaN (or -1 fo
 Imports point one way (`tests/test_architecture.py` holds it):
 
     conf .. (names, by _target_) ..> tasks, benchmark.backbones, benchmark.methods
-    tasks     -> core, data, metrics
+    tasks     -> core, data, sources, metrics
     methods   -> core, features, progress
     backbones -> core, batching
     metrics   -> core
