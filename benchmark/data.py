@@ -122,6 +122,8 @@ class Table:
         roles = ("sequence", "label", "group", "fold")
         sequence, label, group_column, fold = map(self.columns.get, roles)
         chain_columns = [sequence] if isinstance(sequence, str) else list(sequence or ())
+        if not chain_columns or not label:
+            raise UserError("columns.sequence and columns.label have to name columns")
         names = [*chain_columns, *filter(None, (label, group_column, fold))]
         if missing := [name for name in names if name not in table.column_names]:
             raise UserError(

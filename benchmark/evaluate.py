@@ -109,6 +109,8 @@ def evaluate(
         with clock(seconds, "score"):
             # each set is resampled by itself: a mean must not see the same draws in all of them
             tests[name] = score(metrics, kept, examples, (seed, index))
+    if both := set(splits.means) & set(tests):
+        raise UserError(f"a test set is named {min(both)}, as a mean is; give it another name")
     means = {name: mean(tests, weights) for name, weights in splits.means.items()}
     return Outcome({**means, **tests}, choices, seconds)
 

@@ -21,6 +21,9 @@ def keys(rows: Sequence[Chains], chain: int | None, substitutions: int | None) -
     substitutions: chains of one length that differ in no more places are one unit, and so are
         those that are linked by others; None: only equal ones.
     """
+    for name, value in (("chain", chain), ("substitutions", substitutions)):
+        if value is not None and (type(value) is not int or (value < 1 and name != "chain")):
+            raise UserError(f"unit.{name}={value} is not allowed; give a whole number, or null")
     if chain is None:
         count = Counter(chain for row in rows for chain in set(row))
         named = [max(row, key=lambda chain: (count[chain], chain)) for row in rows]

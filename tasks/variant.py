@@ -95,31 +95,40 @@ class VariantEffect(Task):
                 "the plain mean over assays; ProteinGym's own average needs its table of assays, "
                 "task.reference=DMS_substitutions.csv"
             )
+        if self.folds is not None:
+            notes["valid"] = "of each fold the next one"
         tests, learn, parts = dict[str, Any](), dict[str, Any](), dict[str, list[str]]()
         for name, assay in assays.items():
-            examples, changes = self.examples(name, assay)
-            found = {name: examples}
-            if self.folds is not None:
-                notes["valid"] = "of each fold the next one"
-                folds, made_here = assign(assay.variants, self.folds)
-                if made_here:
-                    notes.setdefault("folds_made_here", []).append(name)
-                use = [row for row, fold in enumerate(folds) if fold is not None]
-                changes["without_a_fold"] = len(folds) - len(use)
-                found, learned = cross_validate(
-                    [examples[row] for row in use], [folds[row] for row in use], f"{name} "
-                )
-                learn |= learned
-            tests |= found
+            found, learned = self.split(name, assay, notes)
+            tests, learn = tests | found, learn | learned
             parts[name] = list(found)
-            notes["changes"][name] = {k: v for k, v in changes.items() if v}
         means = {
             mean: {test: w / len(parts[name]) for name, w in shares.items() for test in parts[name]}
             for mean, shares in weights.items()
         }
         if self.folds is not None:
+            if both := set(means) & set(parts):
+                raise UserError(f"an assay is named {min(both)}, as a mean is; rename its table")
             means |= {name: dict.fromkeys(found, 1 / len(found)) for name, found in parts.items()}
         return Splits([], [], tests, notes, learn, means)
+
+    def split(
+        self, name: str, assay: Assay, notes: dict[str, Any]
+    ) -> tuple[dict[str, list[Example]], dict[str, tuple[list[Example], list[Example]]]]:
+        """Test sets of an assay and what each learns from: its folds, or all of it from nothing."""
+        examples, changes = self.examples(name, assay)
+        tests, learn = {name: examples}, dict[str, tuple[list[Example], list[Example]]]()
+        if self.folds is not None:
+            folds, made_here = assign(assay.variants, self.folds)
+            if made_here:
+                notes.setdefault("folds_made_here", []).append(name)
+            use = [row for row, fold in enumerate(folds) if fold is not None]
+            changes["without_a_fold"] = len(folds) - len(use)
+            tests, learn = cross_validate(
+                [examples[row] for row in use], [folds[row] for row in use], f"{name} "
+            )
+        notes["changes"][name] = {k: v for k, v in changes.items() if v}
+        return tests, learn
 
     def folder(self) -> Path:
         """Where the assays lie."""
