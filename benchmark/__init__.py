@@ -12,6 +12,8 @@ Imports point one way (`tests/test_architecture.py` holds it):
     data -> sources, units -> core
     evaluate  -> core
     leaderboard -> results -> core
-    run       -> evaluate, data, metrics, results
-    cli, verbs -> run, leaderboard, catalogue
+    strata    -> evaluate, results
+    run       -> evaluate, data, metrics, results, strata
+    audit     -> strata, data, metrics, mmseqs
+    cli, verbs -> run, audit, leaderboard, catalogue
 """

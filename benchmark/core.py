@@ -177,6 +177,10 @@ class Task(ABC):
         """One example's columns in the table of predictions."""
         return {"label": np.asarray(example.label), "prediction": kept}
 
+    def restore(self, row: Mapping[str, Any]) -> Value:
+        """What was kept of a prediction, from its columns in the table of predictions."""
+        return np.asarray(row["prediction"])
+
 
 class Backbone(ABC):
     """A protein language model, as the rest of the benchmark sees it. It never sees a task.

@@ -22,12 +22,23 @@ ALLOWED = {
     "methods": {"core", "features", "progress", "methods"},
     "evaluate": {"core"},
     "results": {"core"},
-    "leaderboard": {"core", "results"},
+    "leaderboard": {"core", "quoted", "results"},
     "catalogue": {"core"},
     "compose": {"catalogue"},
-    "run": {"core", "catalogue", "data", "evaluate", "metrics", "results"},
-    "verbs": {"core", "catalogue", "leaderboard", "metrics"},
-    "pocket": {"core", "pocket"},
+    "run": {"core", "catalogue", "data", "evaluate", "metrics", "results", "strata"},
+    "verbs": {
+        *("core", "audit", "breakdown", "catalogue", "compose", "leaderboard", "metrics"),
+        *("quoted", "results"),
+    },
+    "pocket": {"core", "mmseqs", "pocket"},
+    "mmseqs": {"core"},
+    "strata": {"core", "evaluate", "results"},
+    "audit": {
+        *("core", "data", "evaluate", "metrics", "mmseqs", "progress", "results", "sources"),
+        "strata",
+    },
+    "breakdown": {"core", "leaderboard", "results", "strata"},
+    "quoted": {"core", "catalogue"},
 }
 
 
