@@ -66,6 +66,7 @@ PLANTED = {
     mutated(KNOWN[6], 0.6): "50–70 %",
     mutated(KNOWN[6][:-20], 0.6): "50–70 %",
     mutated(KNOWN[7], 0.4): "30–50 %",
+    random_chain(np.random.default_rng(97), 150) + KNOWN[10] + "GSGS" * 40: "90–100 %",
     KNOWN[8][:140] + random_chain(np.random.default_rng(98), 200): NONE,
     random_chain(np.random.default_rng(99), 220): NONE,
     KNOWN[9][:29]: SHORT,
@@ -198,16 +199,22 @@ def test_from_the_run_to_the_tables(tmp_path: Path, near_conf: Path) -> None:
 
 
 def test_an_audit_of_other_data_is_not_used(tmp_path: Path, near_conf: Path) -> None:
-    assert benchmark("audit", "toy", f"config_dir={near_conf}", cwd=tmp_path).returncode == 0
+    words = ("--config-dir", str(near_conf), "task=toy", "model=kmer")
+    assert benchmark(*words, "limit=40", cwd=tmp_path).returncode == 0
+    (old,) = (tmp_path / "results").glob("toy/kmer/linear/*/seed0.json")
+    before = old.read_text()
+    done = benchmark("audit", "toy", f"config_dir={near_conf}", cwd=tmp_path)
+    assert done.returncode == 0 and "gets no scores" not in done.stderr
     table = tmp_path / "toy.csv"
     lines = table.read_text().splitlines()
     table.write_text("\n".join([*lines[:-1], lines[-1].replace("A", "G")]))
-    benchmark("--config-dir", str(near_conf), "task=toy", "model=kmer", cwd=tmp_path)
-    (path,) = (tmp_path / "results").glob("toy/kmer/linear/*/seed0.json")
+    assert benchmark(*words, cwd=tmp_path).returncode == 0
+    (path,) = set((tmp_path / "results").glob("toy/kmer/linear/*/seed0.json")) - {old}
 
     assert list(strata_of(path)["test"]) == [APART]
     again = benchmark("audit", "toy", f"config_dir={near_conf}", cwd=tmp_path)
     assert "done before" not in again.stdout
+    assert old.read_text() == before and len(strata_of(path)["test"]) == 4
     assert len(list((tmp_path / "results" / ".audit").iterdir())) == 2
 
 
