@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.catalogue import GROUPS, config_folders, names
+from benchmark.compose import build, compose
 from benchmark.core import UserError
 
 
@@ -84,6 +85,32 @@ def show_leaderboard(request: Request) -> None:
     Console().print(Markdown(leaderboard.markdown(cells).replace("<br>", " ")))
 
 
+def show_check(request: Request) -> int:
+    """Try what a backbone promises; the exit status is 1 if a promise is not kept."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from benchmark.check import findings
+
+    def make(dtype: str | None = None) -> Any:
+        model = compose(request.words, request.folders).model
+        if dtype is not None and "dtype" in model:
+            model.dtype = dtype
+        return build(model)
+
+    table = Table(box=None, pad_edge=False)
+    for head in ("promise", "found", "allowed", ""):
+        table.add_column(head, no_wrap=True)
+    kept = []
+    for finding in findings(make(), make):
+        kept.append(finding.kept)
+        told = "kept" if finding.kept else "[bold red]NOT KEPT[/bold red]"
+        table.add_row(finding.promise, finding.found, finding.allowed, told)
+    Console(highlight=False).print(table)
+    print(f"{sum(kept)} of {len(kept)} promises are kept")
+    return 0 if all(kept) else 1
+
+
 class Verb(NamedTuple):
     """What a verb does with a request, and the settings that it takes.
 
@@ -98,6 +125,7 @@ class Verb(NamedTuple):
 VERBS = {
     "list": Verb(show_list, ("config_dir",)),
     "leaderboard": Verb(show_leaderboard, ("results",)),
+    "check": Verb(show_check, ("model", "device", "dtype", "batch_tokens", "config_dir")),
 }
 
 

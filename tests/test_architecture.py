@@ -25,7 +25,8 @@ ALLOWED = {
     "catalogue": {"core"},
     "compose": {"catalogue"},
     "run": {"core", "catalogue", "data", "evaluate", "metrics", "results"},
-    "verbs": {"core", "catalogue", "leaderboard", "metrics"},
+    "check": {"core", "backbones"},
+    "verbs": {"core", "catalogue", "check", "compose", "leaderboard", "metrics"},
     "pocket": {"core", "pocket"},
 }
 
