@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmark.backbones.transformer import Transformer
+from benchmark.backbones.transformer import ROUNDING, Transformer, distance
 from benchmark.core import (
     MASK,
     RESIDUES,
@@ -27,8 +27,6 @@ from benchmark.core import (
 CHAINS, LONGEST = 12, 160
 """Number of real chains that are tried, and residues that are taken of each."""
 UNKNOWN = "MBJOUXZK"
-ROUNDING = {"float32": 1e-4, "bfloat16": 5e-2}
-"""Largest difference that counts as rounding, in units of the values' root mean square."""
 ALIGNED = 0.75
 """Share of chains in which the changed residue's own row must move most: attention may move another
 more now and then, a shift by one moves another always."""
@@ -158,7 +156,7 @@ def gradients(backbone: Transformer, chains: Sequence[str]) -> Finding:
     asked = {name: p.requires_grad for name, p in module.named_parameters()}
     with torch.enable_grad():
         module.requires_grad_(True)
-        states = backbone.hidden(chains).float()
+        states = torch.cat(backbone.states(chains)).float()
         states.square().mean().backward()  # type: ignore[no-untyped-call]
     blocks: dict[str, float] = {}
     for name, parameter in module.named_parameters():
@@ -256,9 +254,6 @@ def sums(what: str, rows: Sequence[Array], chains: Sequence[str]) -> Finding:
 
 
 def close(promise: str, a: Sequence[Array], b: Sequence[Array], backbone: Any) -> Finding:
-    """Largest difference, in units of the root mean square of the first."""
-    one, other = (np.concatenate([np.ravel(x) for x in part]).astype(np.float64) for part in (a, b))
-    scale = float(np.sqrt(np.mean(one**2))) or 1.0
-    apart = float(np.abs(one - other).max()) / scale if one.shape == other.shape else np.inf
-    limit = ROUNDING[backbone.dtype]
-    return Finding(promise, f"{apart:.1e}", f"<= {limit:g}", bool(apart <= limit))
+    """The same but for rounding."""
+    apart, limit = distance(a, b), ROUNDING[backbone.dtype]
+    return Finding(promise, f"{apart:.1e}", f"<= {limit:g}", apart <= limit)

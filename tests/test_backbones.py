@@ -78,6 +78,17 @@ def test_embeddings_are_the_modules_own(esm_folder: Path) -> None:
         np.testing.assert_allclose(ours, row, atol=1e-5)
 
 
+def test_packed_batches_give_what_padded_ones_give(esm_folder: Path) -> None:
+    for layer in (-1, 1):
+        backbone = open_folder(esm_folder, layer=layer)
+        assert backbone.packing
+        rows, table = backbone.embed_residues(CHAINS), backbone.embed_proteins(CHAINS)
+        backbone.packing = False
+        for a, b in zip(rows, backbone.embed_residues(CHAINS), strict=True):
+            np.testing.assert_allclose(a, b, atol=TOLERANCE)
+        np.testing.assert_allclose(table, backbone.embed_proteins(CHAINS), atol=TOLERANCE)
+
+
 def test_an_overwritten_checkpoint_is_seen(esm_folder: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -178,7 +189,7 @@ def test_a_decoder_without_special_tokens(tmp_path: Path) -> None:
     tokenizer_folder(tmp_path, [*letters, "<unk>"], unk_token="<unk>")
     backbone = open_folder(tmp_path)
 
-    assert backbone.max_length == 64
+    assert backbone.max_length == 64 and backbone.packing
     assert (backbone.alphabet.prefix, backbone.alphabet.suffix) == ((), ())
     rows = backbone.embed_residues(["ACDEFG", "AC"])
     np.testing.assert_allclose(rows[0][:2], rows[1], atol=1e-5, err_msg="causal")
@@ -202,7 +213,7 @@ def test_an_encoder_of_an_encoder_decoder(tmp_path: Path) -> None:
     )
     backbone = open_folder(tmp_path)
 
-    assert backbone.max_length is None
+    assert backbone.max_length is None and not backbone.packing, "T5 takes no positions"
     assert backbone.embed_residues(["ACD"])[0].shape == (3, 8)
     np.testing.assert_allclose(
         backbone.embed_proteins(["ACD", "W" * 40])[0],

@@ -38,14 +38,15 @@ class Padded(HuggingFace):
     """Pools over padding, too."""
 
     def embed_proteins(self, chains: Sequence[str]) -> Any:
-        return self.hidden(chains).mean(dim=1).detach().numpy()
+        ids, mask = self.ids(chains)
+        return self.module(ids, mask).last_hidden_state.mean(dim=1).detach().numpy()
 
 
 class Shifted(HuggingFace):
     """Rows begin at the start token."""
 
     def embed_residues(self, chains: Sequence[str]) -> Any:
-        states = self.hidden(chains).detach().float().numpy()
+        states = [state.detach().float().numpy() for state in self.states(chains)]
         return [row[: len(chain)] for row, chain in zip(states, chains, strict=True)]
 
 
@@ -79,7 +80,7 @@ class Frozen(HuggingFace):
     [
         (Padded, {"proteins: alone and padded", "proteins: mean of residues, no special token"}),
         (Shifted, {"residues: row i moves with residue i"}),
-        (Unmasked, {"residues: alone and padded", "masked log-probabilities: alone and padded"}),
+        (Unmasked, {"masked log-probabilities: alone and padded"}),
         (Penultimate, {"layers: hidden states"}),
         (Frozen, {"gradients: layers that they reach"}),
     ],
