@@ -32,7 +32,9 @@ def show_list(request: Request) -> None:
     folders = [*config_folders(), *request.folders]
     tasks = {name: with_parents(folders, "task", name) for name in names("task", folders)}
     line = "{:<27} {:<24} {:<8} {}".format
-    console.print(line("task=", "asks for", "metric", "train/valid/test"), style="bold")
+    console.print(
+        line("task=", "asks for", "metric", "train/valid/test"), style="bold", soft_wrap=True
+    )
     for area in dict.fromkeys(task["area"] for task in tasks.values()):
         console.print(f"\n{area}", style="bold")
         for name, task in tasks.items():
@@ -98,7 +100,9 @@ def show_check(request: Request) -> int:
         return build(model)
 
     line = "{:<55} {:<26} {:<18} {}".format
-    Console(highlight=False).print(line("promise", "found", "allowed", ""), style="bold")
+    Console(highlight=False).print(
+        line("promise", "found", "allowed", ""), style="bold", soft_wrap=True
+    )
     kept = []
     for finding in findings(make(), make):
         kept.append(finding.kept)

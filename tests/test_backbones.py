@@ -26,6 +26,7 @@ def open_folder(folder: Path, **changes: Any) -> HuggingFace:
         "layer": -1,
         "pooling": "mean",
         "trust_remote_code": False,
+        "device_map": None,
         "device": "cpu",
         "dtype": "auto",
         "batch_tokens": 1000,
@@ -87,6 +88,22 @@ def test_packed_batches_give_what_padded_ones_give(esm_folder: Path) -> None:
         for a, b in zip(rows, backbone.embed_residues(CHAINS), strict=True):
             np.testing.assert_allclose(a, b, atol=TOLERANCE)
         np.testing.assert_allclose(table, backbone.embed_proteins(CHAINS), atol=TOLERANCE)
+
+
+def test_a_model_larger_than_its_device(esm_folder: Path) -> None:
+    """A layer that stays on disk until it is needed: the same vectors."""
+    encoder = {"layer.0": "cpu", "layer.1": "disk", "emb_layer_norm_after": "cpu"}
+    parts = {f"esm.encoder.{name}": place for name, place in encoder.items()} | {
+        name: "cpu"
+        for name in ("esm.embeddings", "esm.rotary_embeddings", "esm.contact_head", "lm_head")
+    }
+    spread, whole = open_folder(esm_folder, device_map=parts), open_folder(esm_folder)
+
+    assert {p.device.type for p in spread.module.parameters()} == {"cpu", "meta"}
+    np.testing.assert_allclose(
+        spread.embed_proteins(CHAINS), whole.embed_proteins(CHAINS), atol=1e-6
+    )
+    assert open_folder(esm_folder, device_map="auto").device.type == "cpu"
 
 
 def test_an_overwritten_checkpoint_is_seen(esm_folder: Path, tmp_path: Path) -> None:

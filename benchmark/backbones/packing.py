@@ -52,11 +52,11 @@ def attend(
         q, k, v = [part[0].transpose(0, 1).contiguous() for part in (query, key, value)]
         longest = max(pack.lengths)
         window = (-1, 0) if causal else (-1, -1)
-        mixed = varlen_attn(
+        mixed: Any = varlen_attn(
             q, k, v, pack.bounds, pack.bounds, longest, longest, scale=scaling, window_size=window
         )
-        return mixed[None], None
-    parts = (torch.split(part, pack.lengths, dim=2) for part in (query, key, value))
+        return mixed.unsqueeze(0), None
+    parts = (torch.split(part, list(pack.lengths), dim=2) for part in (query, key, value))
     chains = [
         scaled_dot_product_attention(q, k, v, scale=scaling, is_causal=causal)
         for q, k, v in zip(*parts, strict=True)

@@ -88,7 +88,8 @@ class Transformer(Backbone):
         self.batch_tokens = batch_tokens
         self.max_length = max_length
         parameter = next(module.parameters())
-        self.device = parameter.device
+        # where inputs go; a module that is spread or offloaded moves them on from there
+        self.device = next(p.device for p in module.parameters() if p.device.type != "meta")
         self.dtype = str(parameter.dtype).removeprefix("torch.")
         self.layers = int(config.num_hidden_layers)
         self.residue_dim = self.protein_dim = int(config.hidden_size)
