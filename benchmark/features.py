@@ -37,7 +37,7 @@ def protein_features(backbone: Backbone, questions: Sequence[Chains], what: str)
     unique = list(dict.fromkeys(chain for chains in questions for chain in chains))
     check_lengths(backbone, unique)
     embed = backbone.embed_proteins
-    vectors = map_batches(lambda batch: list(embed(batch)), unique, backbone.batch_tokens)
+    vectors = map_batches(lambda batch: list(embed(batch)), unique, backbone)
     row = {chain: index for index, chain in enumerate(unique)}
     table = np.stack(list(track(vectors, len(unique), what))).astype(np.float32, copy=False)
     return np.concatenate(
@@ -53,9 +53,7 @@ def residue_features(
         raise UserError(_refusal(backbone, "a vector for each residue"))
     chains = [chain for (chain,) in questions]
     check_lengths(backbone, chains)
-    yield from track(
-        map_batches(backbone.embed_residues, chains, backbone.batch_tokens), len(chains), what
-    )
+    yield from track(map_batches(backbone.embed_residues, chains, backbone), len(chains), what)
 
 
 def pair_features(residues: Floats, i: NDArray[np.intp], j: NDArray[np.intp]) -> Floats:

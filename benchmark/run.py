@@ -117,7 +117,12 @@ class Run:
             config=self.config,
             settings=self.settings,
             choices=dict(outcome.choices),
-            backbone={"digest": backbone.digest, "dtype": backbone.dtype, **backbone.facts()},
+            backbone={
+                "digest": backbone.digest,
+                "dtype": backbone.dtype,
+                "batch_tokens": backbone.batch_tokens,
+                **backbone.facts(),
+            },
             seconds={phase: round(value, 3) for phase, value in seconds.items()},
             environment=results.environment(),
             created=results.now(),

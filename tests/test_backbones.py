@@ -106,6 +106,20 @@ def test_a_model_larger_than_its_device(esm_folder: Path) -> None:
     assert open_folder(esm_folder, device_map="auto").device.type == "cpu"
 
 
+def test_torch_without_memory_is_a_memory_error(
+    esm_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = open_folder(esm_folder)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        torch.empty(2**60)  # an exabyte
+
+    monkeypatch.setattr(backbone, "module", refuse)
+    backbone.packing = False
+    with pytest.raises(MemoryError):
+        backbone.embed_residues(CHAINS)
+
+
 def test_an_overwritten_checkpoint_is_seen(esm_folder: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 

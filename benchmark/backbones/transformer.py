@@ -145,15 +145,18 @@ class Transformer(Backbone):
         rows = [self.alphabet.encode(chain) for chain in chains]
         lengths = [len(row) for row in rows]
         last = self.layer in (-1, self.layers)
-        if self.packing:
-            ids = torch.tensor([[token for row in rows for token in row]], device=self.device)
-            with packed(self.module, lengths) as positions:
+        with memory_errors():
+            if self.packing:
+                ids = torch.tensor([[token for row in rows for token in row]], device=self.device)
+                with packed(self.module, lengths) as positions:
+                    output = self.module(
+                        input_ids=ids, position_ids=positions, output_hidden_states=not last
+                    )
+            else:
+                ids, mask = self.ids(chains)
                 output = self.module(
-                    input_ids=ids, position_ids=positions, output_hidden_states=not last
+                    input_ids=ids, attention_mask=mask, output_hidden_states=not last
                 )
-        else:
-            ids, mask = self.ids(chains)
-            output = self.module(input_ids=ids, attention_mask=mask, output_hidden_states=not last)
         states = output.last_hidden_state if last else output.hidden_states[self.layer]
         if self.packing:
             return list(states[0].split(lengths))
@@ -163,8 +166,9 @@ class Transformer(Backbone):
         """The language model's logits of one right-padded batch, (B, T, vocabulary)."""
         import torch
 
-        ids, mask = self.ids(chains)
-        logits = self.language_model(input_ids=ids, attention_mask=mask).logits
+        with memory_errors():
+            ids, mask = self.ids(chains)
+            logits = self.language_model(input_ids=ids, attention_mask=mask).logits
         assert isinstance(logits, torch.Tensor)
         return logits
 
@@ -298,6 +302,21 @@ class Transformer(Backbone):
             "packing": self.packing,
             "device": self.device.type,
         }
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Raise Python's own MemoryError where torch finds no memory, on a GPU or not."""
+    import torch
+
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            torch.cuda.empty_cache()
+        elif "allocate memory" not in str(error):
+            raise
+        raise MemoryError(str(error)) from None
 
 
 @contextmanager
