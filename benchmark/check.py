@@ -22,6 +22,7 @@ from benchmark.core import (
     MaskedLogProbs,
     ProteinEmbeddings,
     ResidueEmbeddings,
+    Sampling,
 )
 
 CHAINS, LONGEST = 12, 160
@@ -71,6 +72,8 @@ def findings(backbone: Backbone, make: Callable[[str], Backbone]) -> Iterator[Fi
         yield from masked(backbone, chains)
     if isinstance(backbone, CausalLogProbs):
         yield from causal(backbone, chains)
+    if isinstance(backbone, Sampling):
+        yield sampling(backbone)
     if isinstance(backbone, Attentions):
         yield from maps(backbone, chains)
     if isinstance(backbone, ContactHead):
@@ -213,6 +216,22 @@ def causal(backbone: Any, chains: Sequence[str]) -> Iterator[Finding]:
         not np.allclose(a[at + 1], b[at + 1], atol=1e-6) for a, b in zip(rows, changed, strict=True)
     )
     yield count("causal log-probabilities: see the one before", differ, len(chains))
+
+
+def sampling(backbone: Sampling) -> Finding:
+    """Whole chains of the 20 residues that begin as asked, the same ones by the same seed."""
+    prompts = ["", "MK", "MKTAY"] * 2
+    drawn, again = (
+        backbone.sample(prompts, max_length=30, temperature=1.0, top_p=0.9, seed=1)
+        for _ in range(2)
+    )
+    good = sum(
+        chain.startswith(prompt) and set(chain) <= set(RESIDUES) and len(chain) <= 30
+        for chain, prompt in zip(drawn, prompts, strict=True)
+    )
+    return count(
+        "sampling: chains as asked, by the seed", good if drawn == again else 0, len(prompts)
+    )
 
 
 def maps(backbone: Any, chains: Sequence[str]) -> Iterator[Finding]:

@@ -11,6 +11,8 @@ import torch
 from benchmark.backbones.huggingface import HuggingFace
 from benchmark.backbones.transformer import Transformer
 from benchmark.check import findings
+from benchmark.core import ContactHead
+from tests.checkpoints import FAMILIES, make
 from tests.conftest import SHARED, make_backbone, yaml_names
 from tests.test_backbones import open_folder
 from tests.test_cli import benchmark
@@ -32,6 +34,17 @@ def test_every_backbone_keeps_its_promises(name: str, esm_folder: Path) -> None:
 
     assert len(found) >= 5
     assert not [finding for finding in found if not finding.kept]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_keeps_its_promises(family: str, tmp_path: Path) -> None:
+    folder = make(family, tmp_path / family)
+    backbone = open_folder(folder)
+
+    assert not broken_promises(backbone, folder)
+    objective = {"prott5": None, "gpt2": "causal"}.get(family, "masked")
+    assert backbone.objective == objective
+    assert isinstance(backbone, ContactHead) == (family in ("esm2", "esm1b", "esm1v"))
 
 
 class Padded(HuggingFace):
