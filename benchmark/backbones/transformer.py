@@ -1,6 +1,7 @@
 """What every backbone on a `transformers` module shares: ids, padding, layers, pooling, heads."""
 
 import inspect
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -42,8 +43,9 @@ def resolve(device: str, dtype: str) -> tuple["torch.device", "torch.dtype"]:
     if dtype not in ("auto", *allowed):
         raise UserError(f"dtype={dtype} is not known; allowed are auto, {', '.join(allowed)}")
     try:
+        own = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"  # one for each process of a node
         place = torch.device(
-            ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+            (own if torch.cuda.is_available() else "cpu") if device == "auto" else device
         )
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError):
