@@ -7,11 +7,13 @@ Imports point one way (`tests/test_architecture.py` holds it):
     conf .. (names, by _target_) ..> tasks, benchmark.backbones, benchmark.methods
     tasks     -> core, data, metrics
     methods   -> core, features, progress
-    backbones -> core, batching
+    features  -> embed -> core, batching
+    backbones -> core, data
     metrics   -> core
     data -> sources -> core
     evaluate  -> core
     leaderboard -> results -> core
-    run       -> evaluate, data, metrics, results
-    cli, verbs -> run, leaderboard, catalogue
+    store     -> table, core
+    run       -> evaluate, data, metrics, results, store
+    cli, verbs -> run, store, leaderboard, catalogue
 """

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from yaml import YAMLError
 
@@ -20,6 +20,9 @@ from benchmark.compose import settings_of
 from benchmark.core import UserError
 from benchmark.ranks import rank
 from benchmark.verbs import VERBS, run_verb
+
+if TYPE_CHECKING:
+    from benchmark.store import Store
 
 NAME = r"[\w.+=@-]+"
 """What the name of a model may be."""
@@ -141,10 +144,23 @@ def known_settings() -> list[str]:
 
 
 def run(cfg: Any) -> None:
-    """One run: evaluate, save, show."""
+    """One run, with the store open."""
+    from omegaconf import OmegaConf
+
+    from benchmark import store
+    from benchmark.backbones.checkpoint import remembered
+
+    config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    check_settings(config)
+    with store.opened(config["store"], config["store_gb"]) as kept:
+        remembered.set(kept.digests if kept else None)
+        carry_out(cfg, config, kept)
+
+
+def carry_out(cfg: Any, config: Mapping[str, Any], kept: "Store | None") -> None:
+    """Evaluate, save, show."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.utils import instantiate
-    from omegaconf import OmegaConf
 
     from benchmark import leaderboard, results
     from benchmark.evaluate import clock
@@ -152,8 +168,6 @@ def run(cfg: Any) -> None:
 
     started = time.perf_counter()
     seconds: dict[str, float] = {}
-    config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    check_settings(config)
     folder = Path(config["results"])
     results.check_writable(folder)
     with clock(seconds, "load"):
@@ -163,6 +177,7 @@ def run(cfg: Any) -> None:
             choices=HydraConfig.get().runtime.choices,
             name=model_name(HydraConfig.get(), config),
             make_backbone=lambda: instantiate(cfg.model, _convert_="all"),
+            store=kept,
             **parts,
         )
     path = folder / prepared.path
@@ -195,9 +210,14 @@ def check_settings(config: dict[str, Any]) -> None:
         raise UserError(
             f"name={config['name']} is not allowed; give letters, digits and any of . _ + = @ -"
         )
-    for name in ("results", "mirror"):
+    room = config["store_gb"]
+    if not isinstance(room, int | float) or isinstance(room, bool) or room < 0:
+        raise UserError(f"store_gb={room} is not allowed; give a number of gigabytes, 0 or more")
+    if config["store"] is False:  # what "off" is in a yaml file
+        config["store"] = "off"
+    for name in ("results", "mirror", "store"):
         value = config[name]
-        if value is None and name == "mirror":
+        if value is None and name != "results":
             continue
         if not isinstance(value, str) or not value:
             raise UserError(f"{name}={value} is not allowed; give a folder")

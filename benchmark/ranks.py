@@ -1,4 +1,6 @@
-"""Several processes, one run: `accelerate launch --num_processes 4 -m benchmark task=... model=...`.
+"""Several processes, one run.
+
+    accelerate launch --num_processes 4 -m benchmark task=contact model=esm2_3b
 
 Every process goes through the same run. Work on sequences is divided among them and its results are
 exchanged, so that each holds all of them; the first process alone prints and writes.

@@ -11,6 +11,7 @@ from benchmark.core import Backbone, Method, Metric, Splits, Task, UserError
 from benchmark.data import CHAIN_BREAK, digest_examples
 from benchmark.evaluate import Outcome, evaluate, limited
 from benchmark.results import SOURCES, Record
+from benchmark.store import Store
 
 PLACES = (
     "path",
@@ -22,6 +23,8 @@ PLACES = (
     "trust_remote_code",
 )
 """Model settings that say where or how fast, not what: they set no rows of a table apart."""
+LIBRARIES = ("torch", "transformers", "esm")
+"""Packages whose version may decide an embedding's bits."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Run:
         task: Task,
         method: Method,
         make_backbone: Callable[[], Backbone],
+        store: Store | None,
     ) -> "Run":
         """Read the data, then open the backbone, and tell this run from all others."""
         require(task, Task, "task")
@@ -78,6 +82,8 @@ class Run:
                 [asked, settings, backbone.dtype, config["limit"], data, backbone.digest, code]
             ),
         }
+        if store and method.frozen and backbone.stored:
+            keep_vectors(backbone, store, model, names["model"])
         shown = {k: v for k, v in settings.items() if not k.endswith("._target_")}
         shown["dtype"] = backbone.dtype
         return cls(config, names, task, splits, backbone, method, scorers, shown, data)
@@ -95,6 +101,16 @@ class Run:
     def record(self, outcome: Outcome, seconds: Mapping[str, float]) -> Record:
         """What the run leaves to be known."""
         tests, splits, backbone = outcome.tests, self.splits, self.backbone
+        facts = {
+            "digest": backbone.digest,
+            "dtype": backbone.dtype,
+            "batch_tokens": backbone.batch_tokens,
+            **backbone.facts(),
+        }
+        if backbone.store:
+            shelves = backbone.store.values()
+            facts["chains_from_store"] = sum(shelf.found for shelf in shelves)
+            facts["chains_embedded"] = sum(shelf.embedded for shelf in shelves)
         sizes = {name: len(examples) for name, examples in splits.tests.items()}
         return Record(
             task=self.names["task"],
@@ -117,12 +133,7 @@ class Run:
             config=self.config,
             settings=self.settings,
             choices=dict(outcome.choices),
-            backbone={
-                "digest": backbone.digest,
-                "dtype": backbone.dtype,
-                "batch_tokens": backbone.batch_tokens,
-                **backbone.facts(),
-            },
+            backbone=facts,
             seconds={phase: round(value, 3) for phase, value in seconds.items()},
             environment=results.environment(),
             created=results.now(),
@@ -138,6 +149,25 @@ class Run:
                 for column, value in (cells | dict(self.task.rows(example, kept))).items():
                     rows.setdefault(column, []).append(value)
         return rows
+
+
+def keep_vectors(backbone: Backbone, store: Store, model: Mapping[str, Any], name: str) -> None:
+    """Give the backbone its place in the store, by all that decides its vectors but the sequence.
+
+    model: its settings without `PLACES`.
+    """
+    decides = {
+        "digest": backbone.digest,
+        "dtype": backbone.dtype,
+        "code": results.code_digest(type(backbone)),
+        "libraries": {name: results.package_version(name) for name in LIBRARIES},
+    }
+    about = {**model, "model": name, "dtype": backbone.dtype}
+    rows = {key: value for key, value in model.items() if key != "pooling"}
+    backbone.store = {
+        "protein": store.shelf("protein", {**decides, "settings": model}, about),
+        "residue": store.shelf("residue", {**decides, "settings": rows}, about),
+    }
 
 
 def require(thing: object, kind: type, group: str) -> None:

@@ -9,6 +9,8 @@ os.environ["HF_HUB_OFFLINE"] = (
     "1"  # before huggingface_hub is imported: no test waits for a network
 )
 
+os.environ["BENCHMARK_STORE"] = "off"  # no test leaves embeddings on this machine
+
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_module

@@ -26,6 +26,8 @@ WINDOW = 64
 class OwnContacts(Method):
     """The probabilities of the backbone's contact head, one chain at a time."""
 
+    frozen = True
+
     def fit(
         self,
         backbone: Backbone,
