@@ -11,8 +11,7 @@ import torch
 
 from benchmark.backbones.floors import Kmer, Window
 from benchmark.backbones.huggingface import HuggingFace
-from benchmark.backbones.transformer import Transformer
-from benchmark.core import ProteinEmbeddings, ResidueEmbeddings, UserError
+from benchmark.core import MaskedLogProbs, ProteinEmbeddings, ResidueEmbeddings, UserError
 from tests.conftest import SHARED, make_backbone, random_chain, yaml_names
 
 CHAINS = [random_chain(np.random.default_rng(i), n) for i, n in enumerate([1, 2, 33, 60, 7, 150])]
@@ -88,6 +87,21 @@ def test_packed_batches_give_what_padded_ones_give(esm_folder: Path) -> None:
         for a, b in zip(rows, backbone.embed_residues(CHAINS), strict=True):
             np.testing.assert_allclose(a, b, atol=TOLERANCE)
         np.testing.assert_allclose(table, backbone.embed_proteins(CHAINS), atol=TOLERANCE)
+
+
+def test_a_checkpoint_in_parts(esm_folder: Path, tmp_path: Path) -> None:
+    from transformers import EsmForMaskedLM
+
+    folder = Path(shutil.copytree(esm_folder, tmp_path / "copy"))
+    (folder / "model.safetensors").unlink()
+    EsmForMaskedLM.from_pretrained(esm_folder).save_pretrained(folder, max_shard_size="8KB")
+    assert len(list(folder.glob("model-*.safetensors"))) > 1
+    parts, whole = open_folder(folder), open_folder(esm_folder)
+
+    np.testing.assert_array_equal(parts.embed_proteins(CHAINS), whole.embed_proteins(CHAINS))
+    next(folder.glob("model-*.safetensors")).write_bytes(b"")
+    with pytest.raises(UserError, match="cannot open the checkpoint"):
+        open_folder(folder)
 
 
 def test_a_model_larger_than_its_device(esm_folder: Path) -> None:
@@ -296,7 +310,7 @@ def test_esm2_8m_embeds_as_transformers_does() -> None:
     with torch.inference_mode():
         reference = module(**tokenizer(CHAINS[5], return_tensors="pt")).last_hidden_state[0, 1:-1]
 
-    assert isinstance(backbone, Transformer)
+    assert not isinstance(backbone, MaskedLogProbs), "the folder has no language model's head"
     np.testing.assert_allclose(
         backbone.embed_residues(CHAINS)[5], reference.numpy(), atol=TOLERANCE
     )

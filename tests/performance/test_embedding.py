@@ -9,7 +9,9 @@ rate that this machine reaches with them.
 """
 
 import os
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ import torch
 from benchmark.backbones.random import Random
 from benchmark.batching import batches
 from benchmark.features import protein_features, residue_features
+from benchmark.run import keep_vectors
+from benchmark.store import opened
 from tests.conftest import make_task
 
 DEVICE = os.environ.get("PERFORMANCE_DEVICE", "cuda" if torch.cuda.is_available() else "cpu")
@@ -53,10 +57,6 @@ def measure(benchmark: Any, name: str, work: Callable[[], object]) -> None:
     SECONDS[name] = benchmark.stats.stats.min
 
 
-def padded(backbone: Random, chains: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
-    return backbone.ids(chains)
-
-
 def forward(backbone: Random, inputs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
     with torch.inference_mode():
         for ids, mask in inputs:
@@ -66,7 +66,7 @@ def forward(backbone: Random, inputs: Sequence[tuple[torch.Tensor, torch.Tensor]
 def test_bare_loop(benchmark: Any, backbone: Random, chains: list[str]) -> None:
     """Token ids made beforehand, sorted by length, nothing kept: the ideal of a padded loop."""
     made = batches([len(chain) for chain in chains], TOKENS)
-    inputs = [padded(backbone, [chains[i] for i in batch]) for batch in made]
+    inputs = [backbone.ids([chains[i] for i in batch]) for batch in made]
     tokens = sum(int(mask.sum()) for _, mask in inputs)
     SECONDS["tokens"] = tokens
     SECONDS["padding"] = 1 - tokens / sum(mask.numel() for _, mask in inputs)
@@ -75,7 +75,7 @@ def test_bare_loop(benchmark: Any, backbone: Random, chains: list[str]) -> None:
 
 def test_fixed_batches(benchmark: Any, backbone: Random, chains: list[str]) -> None:
     """Eight chains a batch in the order of the table, padded: what most programs do."""
-    inputs = [padded(backbone, chains[i : i + 8]) for i in range(0, len(chains), 8)]
+    inputs = [backbone.ids(chains[i : i + 8]) for i in range(0, len(chains), 8)]
     measure(benchmark, "fixed", lambda: forward(backbone, inputs))
 
 
@@ -97,6 +97,19 @@ def test_padded_proteins(benchmark: Any, backbone: Random, chains: list[str]) ->
     backbone.packing = False
     measure(benchmark, "unpacked", lambda: protein_features(backbone, questions, "train"))
     backbone.packing = True
+
+
+def test_warm_residues(benchmark: Any, backbone: Random, chains: list[str], tmp_path: Path) -> None:
+    """As `test_residues`, read from the store, and what writing them there costs."""
+    questions = [(chain,) for chain in chains]
+    with opened(str(tmp_path), 100) as store:
+        assert store
+        keep_vectors(backbone, store, {}, "random")
+        started = time.perf_counter()
+        list(residue_features(backbone, questions, "train"))
+        SECONDS["filling"] = time.perf_counter() - started
+        measure(benchmark, "warm", lambda: list(residue_features(backbone, questions, "train")))
+    backbone.store = None
 
 
 def test_floor(benchmark: Any, backbone: Random, chains: list[str]) -> None:
@@ -131,7 +144,7 @@ def test_report(capsys: pytest.CaptureFixture[str], backbone: Random) -> None:
         print(f"\n{DEVICE} {DTYPE}, {LAYERS} layers of {DIM}, {torch.get_num_threads()} threads")
         print(f"{s['tokens']:,.0f} tokens, {s['tokens'] / s['proteins']:,.0f} a second")
         print(f"padding: {s['padding']:.1%} sorted by length; packed none ({backbone.packing=})")
-        for name in ("proteins", "residues", "unpacked", "fixed", "floor"):
+        for name in ("proteins", "residues", "filling", "warm", "unpacked", "fixed", "floor"):
             print(f"{name:<10} {s[name]:8.3f} s {s[name] / s['bare']:6.2f} of the bare loop")
         share = s["floor"] / s["proteins"]
         print(f"floor: {rate:,.0f} GFLOP/s by matrix products; proteins reach {share:.0%} of it")
