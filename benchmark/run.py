@@ -12,8 +12,8 @@ from benchmark.data import CHAIN_BREAK, digest_examples
 from benchmark.evaluate import Outcome, evaluate, limited
 from benchmark.results import SOURCES, Record
 
-PLACES = ("path", "revision", "device", "dtype", "batch_tokens", "trust_remote_code")
-"""Model settings that say where or how fast, not what: they set no rows of a table apart."""
+PLACES = ("path", "revision", "device", "dtype", "batch_tokens", "trust_remote_code", "facts")
+"""Model settings that say where, how fast or what is known: they set no rows of a table apart."""
 
 
 @dataclass(frozen=True)

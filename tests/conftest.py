@@ -1,5 +1,6 @@
 """Shared by all tests: small checkpoints made on the spot, tiny tasks, composed configurations."""
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -43,7 +44,10 @@ def composed(*overrides: str, folder: Path | None = None) -> Any:
 def make_backbone(name: str, checkpoint: Path, *overrides: str) -> Backbone:
     """A model of conf/model; those that read a checkpoint read the given one."""
     cfg = composed(f"model={name}", *overrides)
-    if cfg.model._target_.endswith("HuggingFace"):
+    family = cfg.model._target_.rpartition(".")[2]
+    if family == "ProteinGLM":
+        checkpoint = save_proteinglm(checkpoint.parent, is_causal=name.startswith("clm"))
+    if family in ("HuggingFace", "ProteinGLM", "ProGen2"):
         cfg.model.path = str(checkpoint)
     backbone = instantiate(cfg.model, _convert_="all")
     assert isinstance(backbone, Backbone)
@@ -95,6 +99,40 @@ def esm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     EsmForMaskedLM(config).save_pretrained(folder)
     EsmTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
+    return folder
+
+
+def save_proteinglm(folder: Path, **settings: Any) -> Path:
+    """A tiny ProteinGLM with random weights, its config.json as a release's; made once a folder."""
+    import torch
+
+    from benchmark.backbones.proteinglm_module import (
+        IMPLEMENTED,
+        ProteinGLMConfig,
+        ProteinGLMForLanguageModeling,
+    )
+
+    values = IMPLEMENTED | {
+        "num_layers": 2,
+        "hidden_size": 16,
+        "num_attention_heads": 4,
+        "kv_channels": 4,
+        "ffn_hidden_size": 24,
+        "padded_vocab_size": 128,
+        "seq_length": 1024,
+        "layernorm_epsilon": 1e-5,
+        "post_layer_norm": True,
+        "rotary_embedding_2d": False,
+        "is_causal": False,
+        "initializer_range": 0.3,
+    }
+    values |= settings
+    folder = folder / f"tiny-proteinglm-{'clm' if values['is_causal'] else 'mlm'}"
+    if not folder.exists():
+        torch.manual_seed(0)
+        ProteinGLMForLanguageModeling(ProteinGLMConfig(**values)).save_pretrained(folder)
+        config = {"architectures": ["ProteinGLMModel"], "model_type": "ProteinPGLM", **values}
+        (folder / "config.json").write_text(json.dumps(config))
     return folder
 
 

@@ -26,6 +26,8 @@ def open_folder(folder: Path, **changes: Any) -> HuggingFace:
         "layer": -1,
         "pooling": "mean",
         "trust_remote_code": False,
+        "read_as_x": "",
+        "facts": {},
         "device": "cpu",
         "dtype": "auto",
         "batch_tokens": 1000,

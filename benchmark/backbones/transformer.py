@@ -84,6 +84,11 @@ class Transformer(Backbone):
             raise UserError(
                 "pooling=start needs a start token and the model has none; use mean or last"
             )
+        if pooling == "start" and objective == "causal":
+            raise UserError(
+                "pooling=start is the same for every chain, as a causal model's start token sees "
+                "no residue; use mean or last"
+            )
         self.objective = objective if language_model is not None else None
         if language_model is not None:
             self.language_model: Any = language_model.eval()
