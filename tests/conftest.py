@@ -47,6 +47,8 @@ def make_backbone(name: str, checkpoint: Path, *overrides: str) -> Backbone:
     family = cfg.model._target_.rpartition(".")[2]
     if family == "ProteinGLM":
         checkpoint = save_proteinglm(checkpoint.parent, is_causal=name.startswith("clm"))
+    if family == "ProGen2":
+        checkpoint = save_progen2(checkpoint.parent)
     if family in ("HuggingFace", "ProteinGLM", "ProGen2"):
         cfg.model.path = str(checkpoint)
     backbone = instantiate(cfg.model, _convert_="all")
@@ -132,6 +134,29 @@ def save_proteinglm(folder: Path, **settings: Any) -> Path:
         torch.manual_seed(0)
         ProteinGLMForLanguageModeling(ProteinGLMConfig(**values)).save_pretrained(folder)
         config = {"architectures": ["ProteinGLMModel"], "model_type": "ProteinPGLM", **values}
+        (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def save_progen2(folder: Path) -> Path:
+    """A tiny ProGen2 with random weights, as the hub's copies are; made once a folder."""
+    import torch
+    from safetensors.torch import save_file
+    from transformers import CodeGenConfig, CodeGenForCausalLM
+
+    folder = folder / "tiny-progen2"
+    if not folder.exists():
+        folder.mkdir()
+        shape = {"n_layer": 2, "n_head": 8, "n_positions": 256, "rotary_dim": 4}
+        torch.manual_seed(0)
+        module = CodeGenForCausalLM(
+            CodeGenConfig(n_embd=64, vocab_size=32, initializer_range=0.3, **shape)
+        )
+        weights = dict(module.state_dict())
+        weights["transformer.h.0.attn.bias"] = torch.ones(4, 4, dtype=torch.bool)
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        config = {"model_type": "progen", "embed_dim": 64, **shape}
+        config |= {"vocab_size_emb": 32, "vocab_size_lm_head": 32, "repetition_penalty": 9.0}
         (folder / "config.json").write_text(json.dumps(config))
     return folder
 

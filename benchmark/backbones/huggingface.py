@@ -37,7 +37,7 @@ class HuggingFace(Pretrained):
             AutoModelForTextEncoding,
         )
 
-        trust = {"trust_remote_code": self.trust_remote_code}
+        trust: dict[str, Any] = {"trust_remote_code": self.trust_remote_code}
         config = AutoConfig.from_pretrained(folder, **trust)
         if getattr(config, "auto_map", None) and not self.trust_remote_code:
             raise UserError(

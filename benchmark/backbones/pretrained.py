@@ -116,17 +116,29 @@ def opening(path: str) -> Iterator[None]:
 
 
 def load(
-    kind: Any, folder: Path, path: str, device: "torch.device", dtype: "torch.dtype", **given: Any
+    kind: Any,
+    folder: Path,
+    path: str,
+    device: "torch.device",
+    dtype: "torch.dtype",
+    *,
+    constants: tuple[str, ...] | None = None,
+    **given: Any,
 ) -> Weights:
     """Fill a model of transformers' with the folder's weights, in the number type, on the device.
 
     A checkpoint that lacks weights which embeddings pass through is refused; without its head the
-    base alone comes back. `exact=True` refuses weights that the base has no place for, too.
+    base alone comes back. `constants` are endings of names that the folder may hold besides; if
+    they are given, any other that the base has no place for is refused, too.
     """
-    exact = given.pop("exact", False)
+    from transformers import GenerationConfig
+
     whole, info = kind.from_pretrained(
         folder, dtype=dtype, device_map=device, output_loading_info=True, **given
     )
+    whole.config.use_cache = False  # else each forward pass of a causal model keeps keys and values
+    # penalties and the like that a folder brings are not what a user asks for
+    whole.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     base = whole.base_model
     prefix = "" if base is whole else f"{whole.base_model_prefix}."
     absent = [*info["missing_keys"], *map(str, info.get("mismatched_keys", ()))]
@@ -137,8 +149,9 @@ def load(
             f"{path} lacks {len(lacking)} weights of its own architecture ({lacking[0]}, ...); "
             "they would be random, so this checkpoint cannot be evaluated"
         )
-    surplus = sorted(name for name in info["unexpected_keys"] if name.startswith(prefix))
-    if exact and surplus:
+    extra = sorted(name for name in info["unexpected_keys"] if name.startswith(prefix))
+    surplus = [] if constants is None else [name for name in extra if not name.endswith(constants)]
+    if surplus:
         raise UserError(
             f"{path} holds {len(surplus)} weights that its architecture has no place for "
             f"({surplus[0]}, ...); they would be left out, so this checkpoint cannot be evaluated"

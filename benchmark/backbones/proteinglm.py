@@ -34,7 +34,10 @@ class ProteinGLM(Pretrained):
 
         config: Any = ProteinGLMConfig.from_pretrained(folder)
         base, whole, _ = load(
-            ProteinGLMForLanguageModeling, folder, path, device, dtype, config=config, exact=True
+            ProteinGLMForLanguageModeling,
+            *(folder, path, device, dtype),
+            config=config,
+            constants=("inv_freq",),  # releases may store the rotary frequencies
         )
         objective: Objective = "causal" if config.is_causal else "masked"
         alphabet = causal_alphabet() if config.is_causal else masked_alphabet()

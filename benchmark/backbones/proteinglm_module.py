@@ -202,9 +202,7 @@ class ProteinGLMPreTrained(PreTrainedModel):  # type: ignore[no-untyped-call]
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _supports_attention_backend = True
-    _no_split_modules = ["Block"]  # noqa: RUF012 (transformers' own form, as the next one)
-    _keys_to_ignore_on_load_unexpected = [r"rotary.*inv_freq"]  # noqa: RUF012
-    """Releases may store the rotary frequencies; they are constants."""
+    _no_split_modules = ["Block"]  # noqa: RUF012 (transformers' own form)
 
     def __init__(self, config: ProteinGLMConfig) -> None:
         super().__init__(config)
