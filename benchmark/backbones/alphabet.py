@@ -72,6 +72,8 @@ class Alphabet:
 
     def reading_as_x(self, letters: str) -> "Alphabet":
         """The same, with these letters read as X."""
+        if not set(letters) <= set(self.ids) - {MASK}:
+            raise UserError(f"read_as_x={letters} is not allowed; give letters of residues")
         return replace(self, ids={**self.ids, **{letter: self.ids["X"] for letter in letters}})
 
     def encode(self, chain: str) -> list[int]:

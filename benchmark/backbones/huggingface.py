@@ -4,6 +4,7 @@ python -m benchmark model=huggingface model.path=facebook/esm2_t6_8M_UR50D
 python -m benchmark model=huggingface model.path=checkpoints/step-1000
 """
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ class HuggingFace(Pretrained):
         )
 
         trust: dict[str, Any] = {"trust_remote_code": self.trust_remote_code}
-        config = AutoConfig.from_pretrained(folder, **trust)
+        config: Any = (named_config(folder) or AutoConfig).from_pretrained(folder, **trust)
         if getattr(config, "auto_map", None) and not self.trust_remote_code:
             raise UserError(
                 f"{path} brings its own code; "
@@ -51,9 +52,21 @@ class HuggingFace(Pretrained):
             None: AutoModelForTextEncoding if config.is_encoder_decoder else AutoModel,
         }[objective]
         base, whole, contact = load(auto, folder, path, device, dtype, config=config, **trust)
-        alphabet = open_alphabet(folder, self.trust_remote_code).reading_as_x(self.read_as_x)
+        alphabet = open_alphabet(folder, config, self.trust_remote_code)
         limit = longest_chain(base, alphabet.special)
-        return Opened(base, alphabet, limit, whole, objective, contact)
+        read = alphabet.reading_as_x(self.read_as_x)
+        return Opened(base, read, limit, whole, objective, contact)
+
+
+def named_config(folder: Path) -> Any:
+    """The configuration of the architecture, where `config.json` is too old to name its type."""
+    import transformers
+
+    raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    names = () if "model_type" in raw else raw.get("architectures") or ()
+    return next(
+        (getattr(transformers, n).config_class for n in names if hasattr(transformers, n)), None
+    )
 
 
 def objective_of(config: Any) -> Objective | None:
@@ -74,14 +87,20 @@ def objective_of(config: Any) -> Objective | None:
     return "masked" if can_mask else None
 
 
-def open_alphabet(folder: Path, trust_remote_code: bool) -> Alphabet:
-    """Read the tokenizer; a folder with nothing but vocab.txt is read token by token."""
+def open_alphabet(folder: Path, config: Any, trust_remote_code: bool) -> Alphabet:
+    """Read the tokenizer; one that is a list of tokens, or a model of SentencePiece, as a list."""
     from transformers import AutoTokenizer
 
-    vocabulary = folder / "vocab.txt"
+    vocabulary, pieces = folder / "vocab.txt", folder / "spiece.model"
     if vocabulary.is_file() and not any(folder.glob("tokenizer*")):
         return Alphabet.of_tokens(vocabulary.read_text(encoding="utf-8").split())
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    if pieces.is_file() and not (folder / "tokenizer.json").is_file():
+        from sentencepiece import SentencePieceProcessor
+
+        model = SentencePieceProcessor(model_file=str(pieces))
+        return Alphabet.of_tokens([model.id_to_piece(i) for i in range(model.get_piece_size())])
+    trust = {"trust_remote_code": trust_remote_code}
+    tokenizer = AutoTokenizer.from_pretrained(folder, config=config, **trust)
     return Alphabet.of_tokenizer(tokenizer)
 
 
