@@ -49,7 +49,9 @@ def make_backbone(name: str, checkpoint: Path, *overrides: str) -> Backbone:
         checkpoint = save_proteinglm(checkpoint.parent, is_causal=name.startswith("clm"))
     if family == "ProGen2":
         checkpoint = save_progen2(checkpoint.parent)
-    if family in ("HuggingFace", "ProteinGLM", "ProGen2"):
+    if family == "Esm3":
+        checkpoint = save_esm3(checkpoint.parent)
+    if family in ("HuggingFace", "ProteinGLM", "ProGen2", "Esm3"):
         cfg.model.path = str(checkpoint)
     backbone = instantiate(cfg.model, _convert_="all")
     assert isinstance(backbone, Backbone)
@@ -158,6 +160,20 @@ def save_progen2(folder: Path) -> Path:
         config = {"model_type": "progen", "embed_dim": 64, **shape}
         config |= {"vocab_size_emb": 32, "vocab_size_lm_head": 32, "repetition_penalty": 9.0}
         (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def save_esm3(folder: Path) -> Path:
+    """A tiny ESM3 with random weights, as the release's folder is; skips without the extra."""
+    import torch
+
+    esm3 = pytest.importorskip("esm.models.esm3", reason="needs the extra esm, Python 3.12")
+    folder = folder / "tiny-esm3"
+    if not folder.exists():
+        (folder / "data" / "weights").mkdir(parents=True)
+        torch.manual_seed(0)
+        model = esm3.ESM3(128, 2, 4, 2, None, None, None, None)
+        torch.save(model.state_dict(), folder / "data" / "weights" / "esm3_sm_open_v1.pth")
     return folder
 
 

@@ -1,13 +1,13 @@
 """What every backbone on a checkpoint shares: transformers opens it, and no weight is random."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.backbones.alphabet import Alphabet
-from benchmark.backbones.checkpoint import digest_folder, fetch
+from benchmark.backbones.checkpoint import WEIGHTS, digest_folder, fetch
 from benchmark.backbones.transformer import Objective, Pooling, Transformer, resolve
 from benchmark.core import UserError
 from benchmark.data import digest
@@ -47,6 +47,9 @@ class Pretrained(Transformer):
     facts: what its authors published: parameters, training tokens and FLOPs, licence, source.
     """
 
+    weights: Sequence[str] = WEIGHTS
+    """Formats of weights; the first that is there is loaded."""
+
     def __init__(
         self,
         *,
@@ -60,8 +63,8 @@ class Pretrained(Transformer):
         facts: Mapping[str, Any],
     ) -> None:
         place, number = resolve(device, dtype)
-        folder, self._revision = fetch(path, revision)
-        content = digest_folder(folder)
+        folder, self._revision = fetch(path, revision, self.weights)
+        content = digest_folder(folder, self.weights)
         with opening(path):
             opened = self.open(folder, path, place, number)
         self._digest = digest(content, repr(opened.alphabet))

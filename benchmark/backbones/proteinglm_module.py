@@ -5,9 +5,11 @@ x1 = norm1(x); x2 = norm2(a x1 + attention(x1)); out = a x2 + mlp(x2). Parameter
 original names, so released checkpoints load unchanged. Dropout, which no release has, is left out.
 """
 
+from inspect import signature
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import GenerationMixin, PretrainedConfig, PreTrainedModel
@@ -17,6 +19,9 @@ from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutpu
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from benchmark.core import UserError
+
+if "cache_position" in signature(create_causal_mask).parameters:
+    raise UserError(f"ProteinGLM needs a newer transformers than {transformers.__version__}")
 
 IMPLEMENTED = {
     "deepnorm": True,
