@@ -517,7 +517,7 @@ def test_runs_share_embeddings(tmp_path: Path, toy_conf: Path, esm_folder: Path)
         predictions = path.with_suffix(".parquet").read_bytes()
         return Ran(record["backbone"], record["scores"], predictions)
 
-    cold, warm = run("cold"), run("warm", "store_gb=3")
+    cold, warm = run("cold"), run("warm", "store_gb=3", "batch_tokens=999", "device=cpu")
     assert cold.counts == (0, 130)
     assert warm.counts == (130, 0)
     assert warm.scores == cold.scores and warm.predictions == cold.predictions
