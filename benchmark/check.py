@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmark.backbones.transformer import Transformer
+from benchmark.backbones.transformer import ROUNDING, Transformer, distance
 from benchmark.core import (
     MASK,
     RESIDUES,
@@ -22,13 +22,12 @@ from benchmark.core import (
     MaskedLogProbs,
     ProteinEmbeddings,
     ResidueEmbeddings,
+    Sampling,
 )
 
 CHAINS, LONGEST = 12, 160
 """Number of real chains that are tried, and residues that are taken of each."""
 UNKNOWN = "MBJOUXZK"
-ROUNDING = {"float32": 1e-4, "bfloat16": 5e-2}
-"""Largest difference that counts as rounding, in units of the values' root mean square."""
 ALIGNED = 0.75
 """Share of chains in which the changed residue's own row must move most: attention may move another
 more now and then, a shift by one moves another always."""
@@ -73,6 +72,8 @@ def findings(backbone: Backbone, make: Callable[[str], Backbone]) -> Iterator[Fi
         yield from masked(backbone, chains)
     if isinstance(backbone, CausalLogProbs):
         yield from causal(backbone, chains)
+    if isinstance(backbone, Sampling):
+        yield sampling(backbone)
     if isinstance(backbone, Attentions):
         yield from maps(backbone, chains)
     if isinstance(backbone, ContactHead):
@@ -158,7 +159,7 @@ def gradients(backbone: Transformer, chains: Sequence[str]) -> Finding:
     asked = {name: p.requires_grad for name, p in module.named_parameters()}
     with torch.enable_grad():
         module.requires_grad_(True)
-        states = backbone.hidden(chains).float()
+        states = torch.cat(backbone.states(chains)).float()
         states.square().mean().backward()  # type: ignore[no-untyped-call]
     blocks: dict[str, float] = {}
     for name, parameter in module.named_parameters():
@@ -217,6 +218,22 @@ def causal(backbone: Any, chains: Sequence[str]) -> Iterator[Finding]:
     yield count("causal log-probabilities: see the one before", differ, len(chains))
 
 
+def sampling(backbone: Sampling) -> Finding:
+    """Whole chains of the 20 residues that begin as asked, the same ones by the same seed."""
+    prompts = ["", "MK", "MKTAY"] * 2
+    drawn, again = (
+        backbone.sample(prompts, max_length=30, temperature=1.0, top_p=0.9, seed=1)
+        for _ in range(2)
+    )
+    good = sum(
+        chain.startswith(prompt) and set(chain) <= set(RESIDUES) and len(chain) <= 30
+        for chain, prompt in zip(drawn, prompts, strict=True)
+    )
+    return count(
+        "sampling: chains as asked, by the seed", good if drawn == again else 0, len(prompts)
+    )
+
+
 def maps(backbone: Any, chains: Sequence[str]) -> Iterator[Finding]:
     """Attention of residues to residues: shares, alone and padded alike."""
     found = backbone.attentions(chains[:4])
@@ -256,9 +273,6 @@ def sums(what: str, rows: Sequence[Array], chains: Sequence[str]) -> Finding:
 
 
 def close(promise: str, a: Sequence[Array], b: Sequence[Array], backbone: Any) -> Finding:
-    """Largest difference, in units of the root mean square of the first."""
-    one, other = (np.concatenate([np.ravel(x) for x in part]).astype(np.float64) for part in (a, b))
-    scale = float(np.sqrt(np.mean(one**2))) or 1.0
-    apart = float(np.abs(one - other).max()) / scale if one.shape == other.shape else np.inf
-    limit = ROUNDING[backbone.dtype]
-    return Finding(promise, f"{apart:.1e}", f"<= {limit:g}", bool(apart <= limit))
+    """The same but for rounding."""
+    apart, limit = distance(a, b), ROUNDING[backbone.dtype]
+    return Finding(promise, f"{apart:.1e}", f"<= {limit:g}", apart <= limit)

@@ -18,6 +18,7 @@ from yaml import YAMLError
 from benchmark.catalogue import GROUPS, check_names, config_folders, unknown
 from benchmark.compose import settings_of
 from benchmark.core import UserError
+from benchmark.ranks import rank
 from benchmark.verbs import VERBS, run_verb
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ NAME = r"[\w.+=@-]+"
 def main() -> None:
     """Run `sys.argv`; a mistake of the user's ends in one sentence and a non-zero exit."""
     argv = sys.argv[1:]
+    if rank():
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without "·" loses it, not the run
@@ -184,6 +187,8 @@ def carry_out(cfg: Any, config: Mapping[str, Any], kept: "Store | None") -> None
         leaderboard.tell(folder, record)
         return
     outcome = prepared.evaluate()
+    if rank():
+        return
     seconds |= {**outcome.seconds, "total": time.perf_counter() - started}
     record = prepared.record(outcome, seconds)
     results.save(record, prepared.predictions(outcome), folder)

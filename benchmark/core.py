@@ -200,7 +200,7 @@ class Backbone(ABC):
 
     dtype: str = "float32"
     batch_tokens: int = 4096
-    """Residues in one batch, padding counted."""
+    """Residues in one batch, padding counted; lowered when memory does not suffice."""
     max_length: int | None = None
     """Longest chain that can be read, in residues; None: no limit."""
     stored: bool = True

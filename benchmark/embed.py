@@ -7,8 +7,13 @@ from numpy.typing import NDArray
 
 from benchmark.batching import WINDOW, map_batches
 from benchmark.core import Backbone, Level
+from benchmark.ranks import divided
 
 Floats = NDArray[np.float32]
+
+
+EXCHANGED = 1024
+"""Chains whose vectors are exchanged at a time, where several processes divide the work."""
 
 
 def embed(
@@ -19,13 +24,26 @@ def embed(
 ) -> Iterator[Floats]:
     """What `how` makes of each chain, in order: (dim,) a protein, or (L, dim) a chain's residues.
 
+    Several processes divide the chains among them.
+    """
+    return divided(lambda share: kept_or_made(how, backbone, level, share), chains, EXCHANGED)
+
+
+def kept_or_made(
+    how: Callable[[Sequence[str]], Sequence[Floats]],
+    backbone: Backbone,
+    level: Level,
+    chains: Sequence[str],
+) -> Iterator[Floats]:
+    """Vectors of one process's share of the chains.
+
     Chains that the store lacks fill whole batches, and are kept when a window of batches is done;
     those that it holds are read when their turn comes, so few vectors are in memory at a time.
     """
     shelf = backbone.store[level] if backbone.store else None
 
     def make(missing: list[str]) -> list[Floats]:
-        rows = map_batches(how, missing, backbone.batch_tokens)
+        rows = map_batches(how, missing, backbone)
         vectors = [np.asarray(row, np.float32) for row in rows]
         return shelf.put(missing, vectors) if shelf else vectors
 

@@ -13,7 +13,15 @@ from benchmark.evaluate import Outcome, evaluate, limited
 from benchmark.results import SOURCES, Record
 from benchmark.store import Store
 
-PLACES = ("path", "revision", "device", "dtype", "batch_tokens", "trust_remote_code")
+PLACES = (
+    "path",
+    "revision",
+    "device",
+    "device_map",
+    "dtype",
+    "batch_tokens",
+    "trust_remote_code",
+)
 """Model settings that say where or how fast, not what: they set no rows of a table apart."""
 LIBRARIES = ("torch", "transformers", "esm")
 """Packages whose version may decide an embedding's bits."""
@@ -93,7 +101,12 @@ class Run:
     def record(self, outcome: Outcome, seconds: Mapping[str, float]) -> Record:
         """What the run leaves to be known."""
         tests, splits, backbone = outcome.tests, self.splits, self.backbone
-        facts = {"digest": backbone.digest, "dtype": backbone.dtype, **backbone.facts()}
+        facts = {
+            "digest": backbone.digest,
+            "dtype": backbone.dtype,
+            "batch_tokens": backbone.batch_tokens,
+            **backbone.facts(),
+        }
         if backbone.store:
             shelves = backbone.store.values()
             facts["chains_from_store"] = sum(shelf.found for shelf in shelves)

@@ -34,7 +34,9 @@ def show_list(request: Request) -> None:
     folders = [*config_folders(), *request.folders]
     tasks = {name: with_parents(folders, "task", name) for name in names("task", folders)}
     line = "{:<27} {:<24} {:<8} {}".format
-    console.print(line("task=", "asks for", "metric", "train/valid/test"), style="bold")
+    console.print(
+        line("task=", "asks for", "metric", "train/valid/test"), style="bold", soft_wrap=True
+    )
     for area in dict.fromkeys(task["area"] for task in tasks.values()):
         console.print(f"\n{area}", style="bold")
         for name, task in tasks.items():
@@ -90,7 +92,6 @@ def show_leaderboard(request: Request) -> None:
 def show_check(request: Request) -> int:
     """Try what a backbone promises; the exit status is 1 if a promise is not kept."""
     from rich.console import Console
-    from rich.table import Table
 
     from benchmark.check import findings
 
@@ -100,15 +101,15 @@ def show_check(request: Request) -> int:
             model.dtype = dtype
         return build(model)
 
-    table = Table(box=None, pad_edge=False)
-    for head in ("promise", "found", "allowed", ""):
-        table.add_column(head, no_wrap=True)
+    line = "{:<55} {:<26} {:<18} {}".format
+    Console(highlight=False).print(
+        line("promise", "found", "allowed", ""), style="bold", soft_wrap=True
+    )
     kept = []
     for finding in findings(make(), make):
         kept.append(finding.kept)
-        told = "kept" if finding.kept else "[bold red]NOT KEPT[/bold red]"
-        table.add_row(finding.promise, finding.found, finding.allowed, told)
-    Console(highlight=False).print(table)
+        told = "kept" if finding.kept else "NOT KEPT"
+        print(line(finding.promise, finding.found, finding.allowed, told))
     print(f"{sum(kept)} of {len(kept)} promises are kept")
     return 0 if all(kept) else 1
 

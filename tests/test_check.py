@@ -11,6 +11,8 @@ import torch
 from benchmark.backbones.huggingface import HuggingFace
 from benchmark.backbones.transformer import Transformer
 from benchmark.check import findings
+from benchmark.core import ContactHead
+from tests.checkpoints import FAMILIES, make
 from tests.conftest import SHARED, make_backbone, yaml_names
 from tests.test_backbones import open_folder
 from tests.test_cli import benchmark
@@ -34,18 +36,30 @@ def test_every_backbone_keeps_its_promises(name: str, esm_folder: Path) -> None:
     assert not [finding for finding in found if not finding.kept]
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_keeps_its_promises(family: str, tmp_path: Path) -> None:
+    folder = make(family, tmp_path / family)
+    backbone = open_folder(folder)
+
+    assert not broken_promises(backbone, folder)
+    objective = {"prott5": None, "gpt2": "causal"}.get(family, "masked")
+    assert backbone.objective == objective
+    assert isinstance(backbone, ContactHead) == (family in ("esm2", "esm1b", "esm1v"))
+
+
 class Padded(HuggingFace):
     """Pools over padding, too."""
 
     def embed_proteins(self, chains: Sequence[str]) -> Any:
-        return self.hidden(chains).mean(dim=1).detach().numpy()
+        ids, mask = self.ids(chains)
+        return self.module(ids, mask).last_hidden_state.mean(dim=1).detach().numpy()
 
 
 class Shifted(HuggingFace):
     """Rows begin at the start token."""
 
     def embed_residues(self, chains: Sequence[str]) -> Any:
-        states = self.hidden(chains).detach().float().numpy()
+        states = [state.detach().float().numpy() for state in self.states(chains)]
         return [row[: len(chain)] for row, chain in zip(states, chains, strict=True)]
 
 
@@ -79,7 +93,7 @@ class Frozen(HuggingFace):
     [
         (Padded, {"proteins: alone and padded", "proteins: mean of residues, no special token"}),
         (Shifted, {"residues: row i moves with residue i"}),
-        (Unmasked, {"residues: alone and padded", "masked log-probabilities: alone and padded"}),
+        (Unmasked, {"masked log-probabilities: alone and padded"}),
         (Penultimate, {"layers: hidden states"}),
         (Frozen, {"gradients: layers that they reach"}),
     ],

@@ -6,6 +6,7 @@ python -m benchmark model=huggingface model.path=checkpoints/step-1000
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,6 +42,7 @@ class HuggingFace(Transformer):
         layer: int,
         pooling: Pooling,
         trust_remote_code: bool,
+        device_map: str | Mapping[str, Any] | None,
         device: str,
         dtype: str,
         batch_tokens: int,
@@ -48,7 +50,7 @@ class HuggingFace(Transformer):
         place, number = resolve(device, dtype)
         folder, self._revision = fetch(path, revision)
         self._digest = digest_folder(folder)
-        opened = open_checkpoint(folder, path, place, number, trust_remote_code)
+        opened = open_checkpoint(folder, path, device_map or place, number, trust_remote_code)
         alphabet = open_alphabet(folder, path, trust_remote_code)
         super().__init__(
             opened.module,
@@ -94,12 +96,16 @@ def opening(path: str) -> Iterator[None]:
 def open_checkpoint(
     folder: Path,
     path: str,
-    device: "torch.device",
+    device_map: "torch.device | str | Mapping[str, Any]",
     dtype: "torch.dtype",
     trust_remote_code: bool,
 ) -> Opened:
-    """Load the module; refuse a checkpoint that leaves a weight of its base untrained."""
+    """Load the module; refuse a checkpoint that leaves a weight of its base untrained.
+
+    device_map: a device, "auto", or a device or "disk" for each part, as accelerate has it.
+    """
     from transformers import (
+        MODEL_MAPPING,
         AutoConfig,
         AutoModel,
         AutoModelForCausalLM,
@@ -121,8 +127,12 @@ def open_checkpoint(
             "causal": AutoModelForCausalLM,
             None: AutoModelForTextEncoding if config.is_encoder_decoder else AutoModel,
         }[objective]
+        options: dict[str, Any] = {"dtype": dtype, "device_map": device_map, **trust}
+        base_class: Any = MODEL_MAPPING.get(type(config), None)
+        if objective is None and "add_pooling_layer" in parameters_of(base_class):
+            options["add_pooling_layer"] = False  # nothing passes through it
         whole, info = auto.from_pretrained(
-            folder, config=config, dtype=dtype, output_loading_info=True, **trust
+            folder, config=config, output_loading_info=True, **options
         )
     base = whole.base_model
     absent = [*info["missing_keys"], *map(str, info.get("mismatched_keys", ()))]
@@ -137,13 +147,12 @@ def open_checkpoint(
         )
     speaks = base is not whole and not heads
     contact = hasattr(base, "contact_head") and not any("contact_head" in name for name in inner)
-    kept = (whole if speaks else base).to(device)
-    return Opened(
-        kept.base_model if speaks else kept,
-        kept if speaks else None,
-        objective if speaks else None,
-        contact,
-    )
+    return Opened(base, whole if speaks else None, objective if speaks else None, contact)
+
+
+def parameters_of(kind: type | None) -> Mapping[str, Any]:
+    """Names of the arguments by which an object of this class is made."""
+    return {} if kind is None else signature(kind).parameters
 
 
 def objective_of(config: Any) -> Objective | None:

@@ -16,11 +16,17 @@ from benchmark.core import (
 )
 from benchmark.features import check_lengths
 from benchmark.progress import track
+from benchmark.ranks import divided
+
+WINDOW = 64
+"""Chains whose answers are exchanged at a time, where several processes divide the work."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OwnContacts(Method):
     """The probabilities of the backbone's contact head, one chain at a time."""
+
+    frozen = True
 
     def fit(
         self,
@@ -44,7 +50,7 @@ class OwnContacts(Method):
             chains = [chain for (chain,) in questions]
             check_lengths(backbone, chains)
             # one at a time: maps of all heads, layers x heads x L x L, are what fills the memory
-            answers = (head.contacts([chain])[0] for chain in chains)
+            answers = divided(lambda part: (head.contacts([c])[0] for c in part), chains, WINDOW)
             yield from track(answers, len(chains), "contacts")
 
         return Predictor(predict, {})
