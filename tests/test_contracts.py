@@ -12,10 +12,8 @@ from benchmark.core import RESIDUES, Backbone, Method, Task, UserError
 from benchmark.data import AMBIGUOUS
 from benchmark.evaluate import evaluate, limited
 from benchmark.metrics import find
-from tests.conftest import SHARED, composed, make_backbone, make_task, yaml_names
+from tests.conftest import NARROW, SHARED, composed, make_backbone, make_task, yaml_names
 
-NARROW = {"contact_head": ["pocket_contact"]}
-"""Methods that need a language model and answer some tasks only; all others they refuse."""
 EMBEDDED = [name for name in yaml_names("task") if name.startswith("pocket_")]
 
 

@@ -27,7 +27,15 @@ from benchmark.evaluate import Outcome, evaluate, limited
 from benchmark.metrics import find
 from benchmark.run import keep_vectors
 from benchmark.store import Shelf, Store, decode, encode, opened
-from tests.conftest import ROOT, composed, make_backbone, make_task, random_chain, yaml_names
+from tests.conftest import (
+    NARROW,
+    ROOT,
+    composed,
+    make_backbone,
+    make_task,
+    random_chain,
+    yaml_names,
+)
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 CHAINS = [random_chain(np.random.default_rng(i), n) for i, n in enumerate([1, 30, 7, 150, 30, 64])]
@@ -100,9 +108,9 @@ def test_warm_is_cold_and_needs_no_model(
     """Equal bits from the store, with a model that cannot be run any more."""
     with opened(str(tmp_path), ROOMY) as store:
         cold = outcome(task_name, at_work(make_backbone("huggingface", esm_folder), store))
-    monkeypatch.setattr(Transformer, "hidden", None)
     with opened(str(tmp_path), ROOMY) as store:
         backbone = at_work(make_backbone("huggingface", esm_folder), store)
+        monkeypatch.setattr(Transformer, "states", None)
         warm = outcome(task_name, backbone)
 
     for a, b in zip(cold.tests["test"].predictions, warm.tests["test"].predictions, strict=True):
@@ -475,7 +483,7 @@ def test_a_method_that_says_so_leaves_the_backbone_as_it_is(name: str, esm_folde
     backbone = make_backbone("huggingface", esm_folder)
     assert isinstance(backbone, Transformer)
     before = {key: value.clone() for key, value in backbone.module.state_dict().items()}
-    task = make_task("pocket_metal")
+    task = make_task(NARROW.get(name, ["pocket_metal"])[0])
     splits = limited(task.load(), 20)
     method.fit(backbone, task.readout, splits.train, splits.valid, 0)
     after = backbone.module.state_dict()

@@ -21,6 +21,10 @@ UNUSED = ("pooler.", "contact_head.", *HEADS)
 """Parts of a base model that embeddings do not pass through; a checkpoint may lack them."""
 
 
+COMPUTED = ("inv_freq", "position_ids")
+"""Tables that follow from the configuration; some versions of transformers keep them as weights."""
+
+
 class Opened(NamedTuple):
     """A checkpoint's module, how to feed it, and what it holds besides."""
 
@@ -150,7 +154,7 @@ def load(
     prefix = "" if base is whole else f"{whole.base_model_prefix}."
     absent = [*info["missing_keys"], *map(str, info.get("mismatched_keys", ()))]
     inner = [name.removeprefix(prefix) for name in absent if name.startswith(prefix)]
-    lacking = sorted(name for name in inner if not name.startswith(UNUSED))
+    lacking = sorted(n for n in inner if not (n.startswith(UNUSED) or n.endswith(COMPUTED)))
     if lacking:
         raise UserError(
             f"{path} lacks {len(lacking)} weights of its own architecture ({lacking[0]}, ...); "

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.pretrained import Opened, Pretrained, load
+from benchmark.backbones.transformer import memory_errors
 from benchmark.core import UserError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class ProGen2(Pretrained):
         """Mean log-likelihood of each row's residues; (B, T) token ids, terminals at both ends."""
         import torch
 
-        with torch.inference_mode():
+        with memory_errors(), torch.inference_mode():
             logits = self.language_model(input_ids=ids, attention_mask=mask).logits
             letters = logits[:, :-1, FIRST : FIRST + len(LETTERS)].double().log_softmax(-1)
         asked = ids[:, 1:] - FIRST
