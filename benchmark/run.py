@@ -21,8 +21,9 @@ PLACES = (
     "dtype",
     "batch_tokens",
     "trust_remote_code",
+    "facts",
 )
-"""Model settings that say where or how fast, not what: they set no rows of a table apart."""
+"""Model settings that say where, how fast or what is known: they set no rows of a table apart."""
 LIBRARIES = ("torch", "transformers", "esm")
 """Packages whose version may decide an embedding's bits."""
 

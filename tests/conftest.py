@@ -1,5 +1,6 @@
 """Shared by all tests: small checkpoints made on the spot, tiny tasks, composed configurations."""
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -45,7 +46,14 @@ def composed(*overrides: str, folder: Path | None = None) -> Any:
 def make_backbone(name: str, checkpoint: Path, *overrides: str) -> Backbone:
     """A model of conf/model; those that read a checkpoint read the given one."""
     cfg = composed(f"model={name}", *overrides)
-    if cfg.model._target_.endswith("HuggingFace"):
+    family = cfg.model._target_.rpartition(".")[2]
+    if family == "ProteinGLM":
+        checkpoint = save_proteinglm(checkpoint.parent, is_causal=name.startswith("clm"))
+    if family == "ProGen2":
+        checkpoint = save_progen2(checkpoint.parent)
+    if family == "Esm3":
+        checkpoint = save_esm3(checkpoint.parent)
+    if family in ("HuggingFace", "ProteinGLM", "ProGen2", "Esm3"):
         cfg.model.path = str(checkpoint)
     backbone = instantiate(cfg.model, _convert_="all")
     assert isinstance(backbone, Backbone)
@@ -97,6 +105,77 @@ def esm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     EsmForMaskedLM(config).save_pretrained(folder)
     EsmTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
+    return folder
+
+
+def save_proteinglm(folder: Path, **settings: Any) -> Path:
+    """A tiny ProteinGLM with random weights, its config.json as a release's; made once a folder."""
+    import torch
+
+    from benchmark.backbones.proteinglm_module import (
+        IMPLEMENTED,
+        ProteinGLMConfig,
+        ProteinGLMForLanguageModeling,
+    )
+
+    values = IMPLEMENTED | {
+        "num_layers": 2,
+        "hidden_size": 16,
+        "num_attention_heads": 4,
+        "kv_channels": 4,
+        "ffn_hidden_size": 24,
+        "padded_vocab_size": 128,
+        "seq_length": 1024,
+        "layernorm_epsilon": 1e-5,
+        "post_layer_norm": True,
+        "rotary_embedding_2d": False,
+        "is_causal": False,
+        "initializer_range": 0.3,
+    }
+    values |= settings
+    folder = folder / f"tiny-proteinglm-{'clm' if values['is_causal'] else 'mlm'}"
+    if not folder.exists():
+        torch.manual_seed(0)
+        ProteinGLMForLanguageModeling(ProteinGLMConfig(**values)).save_pretrained(folder)
+        config = {"architectures": ["ProteinGLMModel"], "model_type": "ProteinPGLM", **values}
+        (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def save_progen2(folder: Path) -> Path:
+    """A tiny ProGen2 with random weights, as the hub's copies are; made once a folder."""
+    import torch
+    from safetensors.torch import save_file
+    from transformers import CodeGenConfig, CodeGenForCausalLM
+
+    folder = folder / "tiny-progen2"
+    if not folder.exists():
+        folder.mkdir()
+        shape = {"n_layer": 2, "n_head": 8, "n_positions": 256, "rotary_dim": 4}
+        torch.manual_seed(0)
+        module = CodeGenForCausalLM(
+            CodeGenConfig(n_embd=64, vocab_size=32, initializer_range=0.3, **shape)
+        )
+        weights = dict(module.state_dict())
+        weights["transformer.h.0.attn.bias"] = torch.ones(4, 4, dtype=torch.bool)
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        config = {"model_type": "progen", "embed_dim": 64, **shape}
+        config |= {"vocab_size_emb": 32, "vocab_size_lm_head": 32, "repetition_penalty": 9.0}
+        (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def save_esm3(folder: Path) -> Path:
+    """A tiny ESM3 with random weights, as the release's folder is; skips without the extra."""
+    import torch
+
+    esm3 = pytest.importorskip("esm.models.esm3", reason="needs the extra esm, Python 3.12")
+    folder = folder / "tiny-esm3"
+    if not folder.exists():
+        (folder / "data" / "weights").mkdir(parents=True)
+        torch.manual_seed(0)
+        model = esm3.ESM3(128, 2, 4, 2, None, None, None, None)
+        torch.save(model.state_dict(), folder / "data" / "weights" / "esm3_sm_open_v1.pth")
     return folder
 
 

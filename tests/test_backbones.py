@@ -26,6 +26,8 @@ def open_folder(folder: Path, **changes: Any) -> HuggingFace:
         "pooling": "mean",
         "trust_remote_code": False,
         "device_map": None,
+        "read_as_x": "",
+        "facts": {},
         "device": "cpu",
         "dtype": "auto",
         "batch_tokens": 1000,

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Protocol
@@ -45,7 +45,9 @@ remembered: ContextVar[Memory | None] = ContextVar("remembered", default=None)
 """Where digests of files outlive the process; a run sets it before it opens its backbone."""
 
 
-def fetch(path: str, revision: str | None) -> tuple[Path, str | None]:
+def fetch(
+    path: str, revision: str | None, formats: Sequence[str] = WEIGHTS
+) -> tuple[Path, str | None]:
     """The checkpoint's folder, downloaded if `path` is a hub id, and the resolved revision."""
     folder = Path(path).expanduser()
     if folder.is_dir():
@@ -55,7 +57,7 @@ def fetch(path: str, revision: str | None) -> tuple[Path, str | None]:
     from huggingface_hub import snapshot_download
 
     try:
-        for weights in WEIGHTS:  # a hub repository may hold the same weights in both formats
+        for weights in formats:  # a hub repository may hold the same weights in both formats
             patterns = [*OTHER, *INDEX, weights]
             folder = Path(snapshot_download(path, revision=revision, allow_patterns=patterns))
             if any(folder.glob(weights)):
@@ -69,12 +71,12 @@ def fetch(path: str, revision: str | None) -> tuple[Path, str | None]:
     return folder, folder.name
 
 
-def digest_folder(folder: Path) -> str:
+def digest_folder(folder: Path, formats: Sequence[str] = WEIGHTS) -> str:
     """Digest of the names and content of every file that decides what the model computes."""
-    weights = next((found for name in WEIGHTS if (found := list(folder.glob(name)))), None)
+    weights = next((found for name in formats if (found := list(folder.glob(name)))), None)
     if not weights:
         raise UserError(
-            f"{folder} holds no weights ({' or '.join(WEIGHTS)}); give the folder of a checkpoint"
+            f"{folder} holds no weights ({' or '.join(formats)}); give the folder of a checkpoint"
         )
     files = sorted({*weights, *(file for name in OTHER for file in folder.glob(name))})
     state = hashlib.sha256()

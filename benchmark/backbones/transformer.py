@@ -103,6 +103,11 @@ class Transformer(Backbone):
             raise UserError(
                 "pooling=start needs a start token and the model has none; use mean or last"
             )
+        if pooling == "start" and objective == "causal":
+            raise UserError(
+                "pooling=start is the same for every chain, as a causal model's start token sees "
+                "no residue; use mean or last"
+            )
         self.objective = objective if language_model is not None else None
         if language_model is not None:
             self.language_model: Any = language_model.eval()
@@ -325,6 +330,9 @@ def memory_errors() -> Iterator[None]:
 def eager(module: Any) -> Iterator[None]:
     """Attention by plain matrix products for a while: the fused kernels return no maps."""
     before = module.config._attn_implementation
+    if before == "eager":  # some architectures have no other, and complain when asked
+        yield
+        return
     module.set_attn_implementation("eager")
     try:
         yield
