@@ -5,12 +5,12 @@ Units, everywhere: Å; residues counted from 0; natural logarithm; NaN (or -1 fo
 Imports point one way (`tests/test_architecture.py` holds it):
 
     conf .. (names, by _target_) ..> tasks, benchmark.backbones, benchmark.methods
-    tasks     -> core, data, metrics
+    tasks     -> core, data, sources, metrics
     methods   -> core, features, progress
     features  -> embed -> core, batching
     backbones -> core, data
     metrics   -> core
-    data -> sources -> core
+    data -> sources, units -> core
     evaluate  -> core
     leaderboard -> results -> core
     store     -> table, core

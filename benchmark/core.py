@@ -7,6 +7,7 @@ This module imports nothing of ours and no numerical library but NumPy.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import numpy as np
@@ -56,6 +57,10 @@ class Splits(NamedTuple):
     """Test sets by name; the first one ranks."""
     notes: Mapping[str, Any]
     """For the Record: source, revision, counts of changed rows, where valid is from."""
+    learn: Mapping[str, tuple[Sequence[Example], Sequence[Example]]] = MappingProxyType({})
+    """Test set -> its own train and valid, where it has any (cross-validation)."""
+    means: Mapping[str, Mapping[str, float]] = MappingProxyType({})
+    """Mean -> weight of each test set in it, of sum 1. The first mean ranks, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Readout:
     | level | label | prediction |
     |---|---|---|
     | protein | () | () |
+    | variant | () of the first chain; the second is its wild type | () |
     | residue | (L,) | (L,) |
     | pair | (m, 2): the pairs i < j, 0-based, that are in class 1 | (L, L), symmetric |
 
@@ -73,11 +79,13 @@ class Readout:
     of `size`, label and prediction have a last axis of `size`.
     """
 
-    level: Literal["protein", "residue", "pair"]
+    level: Literal["protein", "variant", "residue", "pair"]
     kind: Literal["real", "class", "labels"]
     size: int = 1
     min_separation: int = 0
     """Pairs are asked about only where j - i is at least this, in residues."""
+    chains: Literal["apart", "joined"] = "apart"
+    """Several chains: each is embedded alone, or all as one string with the backbone's linker."""
 
     def __post_init__(self) -> None:
         kinds = {"real", "class", "labels"}
@@ -85,6 +93,8 @@ class Readout:
             raise UserError(
                 f"kind={self.kind} is not known; allowed are {', '.join(sorted(kinds))}"
             )
+        if self.chains not in ("apart", "joined"):
+            raise UserError(f"chains={self.chains} is not known; allowed are apart, joined")
         least = {"real": 1, "class": 2, "labels": 1}[self.kind]
         if (
             type(self.size) is not int
@@ -207,6 +217,8 @@ class Backbone(ABC):
     """Whether embedding takes longer than reading back what was embedded before."""
     store: Mapping[Level, Shelf] | None = None
     """Where its vectors are kept between runs; set by a run whose method leaves it as it is."""
+    linker: str = "G" * 25
+    """What stands between chains that are read as one: ESMFold's poly-glycine (Lin et al. 2023)."""
 
     @property
     @abstractmethod
@@ -328,4 +340,8 @@ class Method(ABC):
         valid: Sequence[Example],
         seed: int,
     ) -> Predictor:
-        """Learn from `train`, choose by `valid`. The same seed gives the same bits on a CPU."""
+        """Learn from `train`, choose by `valid`. The same seed gives the same bits on a CPU.
+
+        It is called once for each fold of a cross-validated task, with one backbone: whatever it
+        changes in there, a later call must not see.
+        """

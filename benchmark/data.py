@@ -4,12 +4,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from benchmark.core import RESIDUES, Array, Chains, Example, Readout, Splits, UserError
 from benchmark.sources import cells, read_tables
+from benchmark.units import joined, keys
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,8 +43,12 @@ class Changes:
 class Table:
     """A table of sequences and labels, and how it becomes examples. The fields are a task's yaml.
 
-    columns: names of the columns "sequence", "label" and "group"; rows with the same chains are one
-        unit, with or without a group.
+    columns: names of the columns "sequence", "label", "group" and "fold". Several sequence columns
+        are the chains of a row. A table with a fold column has no splits: each fold is a test set,
+        the next one its valid, and the mean over folds is the score.
+    unit: what is resampled: its "name" in words, and as `benchmark.units.keys` has them, "chain"
+        and "substitutions"; a column "group" goes first.
+    chains: several chains of a row are embedded "apart" or "joined" (`benchmark.core.Readout`).
     max_length: longer chains are cut to their first `max_length` residues.
     allow: share of a split's rows that may be "truncated", hold "unknown_letters", or have
         "unknown_labels"; more of them, and the run fails.
@@ -53,7 +58,9 @@ class Table:
 
     source: str
     revision: str | None
-    columns: Mapping[str, str | None]
+    columns: Mapping[str, Any]
+    unit: Mapping[str, Any]
+    chains: Literal["apart", "joined"]
     max_length: int | None
     allow: Mapping[str, float]
     sizes: Mapping[str, int]
@@ -64,7 +71,8 @@ class Table:
 
         A source without a validation split gives 10 % of its train groups, always the same ones.
         """
-        tables, notes = read_tables(self.source, self.mirror, self.revision)
+        fold = self.columns.get("fold")
+        tables, notes = read_tables(self.source, self.mirror, self.revision, fold is not None)
         splits, changes = {}, {}
         for name, table in tables.items():
             splits[name], changes[name] = self._examples(name, table, parse, readout)
@@ -74,6 +82,7 @@ class Table:
                 f"{self.source} has rows of {min(counts)} and of {max(counts)} chains; "
                 "every row needs the same number"
             )
+        notes["unit"] = self.unit["name"]
         notes["sizes"] = {name: len(examples) for name, examples in splits.items()}
         sizes = {name: len(splits.get(name, ())) for name in self.sizes}
         if sizes != self.sizes:
@@ -83,17 +92,25 @@ class Table:
                     f"{self.source} has {sizes} examples instead of {dict(self.sizes)}; "
                     "install the package again"
                 )
-        train, valid = splits.pop("train"), splits.pop("valid", None)
-        if valid is None:
-            train, valid = carve(train, VALID_SHARE)
-            notes["valid"] = f"{VALID_SHARE:.0%} of the train groups; the source has no valid"
-        seen = {example.chains for example in train}
-        also = {name: sum(e.chains in seen for e in examples) for name, examples in splits.items()}
-        notes["also_in_train"] = {name: count for name, count in also.items() if count}
         notes["changes"] = {
             name: {k: v for k, v in vars(change).items() if v} for name, change in changes.items()
         }
-        return Splits(train, valid, splits, notes)
+        if fold is not None:
+            ((name, table),) = tables.items()
+            tests, learn = cross_validate(splits[name], table[fold].to_pylist())
+            notes["valid"] = "of each fold the next one"
+            means = {"mean": dict.fromkeys(tests, 1 / len(tests))}
+            made = Splits([], [], tests, notes, learn, means)
+        else:
+            train, valid = splits.pop("train"), splits.pop("valid", None)
+            if valid is None:
+                train, valid = carve(train, VALID_SHARE)
+                notes["valid"] = f"{VALID_SHARE:.0%} of the train groups; the source has no valid"
+                if not self.columns.get("group"):
+                    notes["valid"] += ", and no groups: relatives may be on both sides"
+            made = Splits(train, valid, splits, notes)
+        notes["sizes"] |= {name: len(examples) for name, examples in made.tests.items()}
+        return made._replace(notes=notes | overlap(made))
 
     def _examples(
         self,
@@ -102,19 +119,25 @@ class Table:
         parse: Callable[[Any, Chains], Array],
         readout: Readout,
     ) -> tuple[list[Example], Changes]:
-        names = [self.columns.get(role) for role in ("sequence", "label", "group")]
-        if missing := [name for name in names if name and name not in table.column_names]:
+        roles = ("sequence", "label", "group", "fold")
+        sequence, label, group_column, fold = map(self.columns.get, roles)
+        chain_columns = [sequence] if isinstance(sequence, str) else list(sequence or ())
+        if not chain_columns or not label:
+            raise UserError("columns.sequence and columns.label have to name columns")
+        names = [*chain_columns, *filter(None, (label, group_column, fold))]
+        if missing := [name for name in names if name not in table.column_names]:
             raise UserError(
                 f"{self.source}, split {split}, has no column {missing[0]!r}; it has "
                 f"{', '.join(table.column_names)}; name the right one in the task's yaml"
             )
-        sequence_column, label_column, group_column = names
-        sequences, labels = table[sequence_column].to_pylist(), cells(table[label_column])
-        groups = table[group_column].to_pylist() if group_column else None
-        changes, seen, examples = Changes(rows=table.num_rows), Counter[Chains](), []
-        for row, (sequence, cell) in enumerate(zip(sequences, labels, strict=True)):
+        sequences = zip(*(table[column].to_pylist() for column in chain_columns), strict=True)
+        labels = cells(table[label])
+        changes, seen = Changes(rows=table.num_rows), Counter[Chains]()
+        rows: list[Chains] = []
+        answers: list[Array] = []
+        for row, (parts, cell) in enumerate(zip(sequences, labels, strict=True)):
             where = f"row {row} of split {split} of {self.source}"
-            whole = read_chains(sequence, where)
+            whole = tuple(chain for part in parts for chain in read_chains(part, where))
             try:
                 answer = parse(cell, whole)
             except (ValueError, TypeError) as error:
@@ -128,14 +151,9 @@ class Table:
             unknown = np.isnan(answer) if readout.kind == "real" else answer == -1
             changes.unknown_labels += bool(np.size(unknown) and np.all(unknown))
             changes.unknown_answers += int(np.sum(unknown))
-            name = digest(*chains)
-            given = None if groups is None else groups[row]
-            group = name if given is None or given != given else str(given)
-            examples.append(Example(chains, answer, f"{name}-{seen[chains]}", group))
-            seen[chains] += 1
-        if groups is not None:
-            examples = joined(examples)
-        if not examples:
+            rows.append(chains)
+            answers.append(answer)
+        if not rows:
             raise UserError(f"split {split} of {self.source} is empty; it needs at least one row")
         for kind, told in LIMITED.items():
             count, share = getattr(changes, kind), self.allow.get(kind, 0.0)
@@ -145,23 +163,16 @@ class Table:
                     f"more than the task allows ({share:.0%}); mend the data or raise "
                     f"task.allow.{kind}"
                 )
+        groups = [digest(key) for key in keys(rows, self.unit["chain"], self.unit["substitutions"])]
+        if group_column:
+            given = table[group_column].to_pylist()
+            both = zip(given, groups, strict=True)
+            groups = joined(rows, [own if g is None or g != g else str(g) for g, own in both])
+        examples = []
+        for chains, answer, group in zip(rows, answers, groups, strict=True):
+            examples.append(Example(chains, answer, f"{digest(*chains)}-{seen[chains]}", group))
+            seen[chains] += 1
         return examples, changes
-
-
-def joined(examples: list[Example]) -> list[Example]:
-    """Make one group of groups that share chains: such rows must not be told apart."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    groups, group = np.unique([example.group for example in examples], return_inverse=True)
-    names = {chains: row for row, chains in enumerate({e.chains: None for e in examples})}
-    chain = [names[example.chains] for example in examples]
-    links = coo_array(
-        (np.ones(len(group)), (group, chain)), shape=(len(groups), len(names))
-    ).tocsr()
-    _, part = connected_components(links @ links.T, directed=False)
-    first = {int(p): str(name) for p, name in zip(part[::-1], groups[::-1], strict=True)}
-    return [e._replace(group=first[int(part[g])]) for e, g in zip(examples, group, strict=True)]
 
 
 def digest(*parts: str | bytes) -> str:
@@ -216,7 +227,7 @@ def carve(train: Sequence[Example], share: float) -> tuple[list[Example], list[E
     wanted = share * len(train)
     for group in sorted(rows, key=lambda name: digest("valid", name)):
         if wanted < len(rows[group]) / 2:
-            break
+            continue  # a unit that is too large for what is left to be taken
         chosen.add(group)
         wanted -= len(rows[group])
     if not chosen or len(chosen) == len(rows):
@@ -226,3 +237,45 @@ def carve(train: Sequence[Example], share: float) -> tuple[list[Example], list[E
         )
     kept = [example for example in train if example.group not in chosen]
     return kept, [example for example in train if example.group in chosen]
+
+
+def cross_validate(
+    examples: Sequence[Example], folds: Sequence[object], prefix: str = ""
+) -> tuple[dict[str, list[Example]], dict[str, tuple[list[Example], list[Example]]]]:
+    """Test each fold once; the next one is its valid, the rest its train. By name: `learn`."""
+    parts = defaultdict(list)
+    for row, (example, fold) in enumerate(zip(examples, folds, strict=True)):
+        if fold is None:
+            raise UserError(f"row {row} has no fold; every row needs one")
+        parts[str(fold)].append(example)
+    names = sorted(parts, key=lambda name: (len(name), name))
+    if len(names) < 3:
+        what = prefix.strip() or "the table"
+        raise UserError(
+            f"{what} has {len(names)} folds ({', '.join(names)}); it takes three or more"
+        )
+    tests, learn = {}, {}
+    for name, after in zip(names, [*names[1:], names[0]], strict=True):
+        tests[prefix + name] = parts[name]
+        rest = [e for other in names if other not in (name, after) for e in parts[other]]
+        learn[prefix + name] = rest, parts[after]
+    return tests, learn
+
+
+def overlap(splits: Splits) -> dict[str, Any]:
+    """Of each test set, how many examples have the chains of one of its train examples.
+
+    With several chains also how many have 0, 1, ... chains that occur in train: pairs of which both
+    proteins, one or none was seen are the classes C1, C2 and C3 of Park and Marcotte 2012.
+    """
+    same, shared = dict[str, int](), dict[str, dict[str, int]]()
+    for name, examples in splits.tests.items():
+        train, _ = splits.learn.get(name, (splits.train, splits.valid))
+        rows = {example.chains for example in train}
+        seen = {chain for chains in rows for chain in chains}
+        same[name] = sum(example.chains in rows for example in examples)
+        counts = Counter(sum(chain in seen for chain in example.chains) for example in examples)
+        shared[name] = {str(chains): counts[chains] for chains in sorted(counts)}
+    notes: dict[str, Any] = {"also_in_train": {name: n for name, n in same.items() if n}}
+    several = any(len(example.chains) > 1 for part in splits.tests.values() for example in part)
+    return notes | ({"chains_in_train": shared} if several else {})

@@ -39,13 +39,16 @@ class Scores(NamedTuple):
     scored: int
     """Examples with a known answer."""
     predictions: list[Value]
-    """As kept by the task, one for each example."""
+    """As kept by the task, one for each example; of a mean none."""
+    draws: dict[str, Array]
+    """Score in each resample, (R,)."""
 
 
 class Outcome(NamedTuple):
     """What came of one run."""
 
     tests: dict[str, Scores]
+    """Means first, then test sets."""
     choices: Mapping[str, Any]
     seconds: dict[str, float]
 
@@ -60,7 +63,10 @@ def limited(splits: Splits, limit: int | None) -> Splits:
         return [example for example in examples if example.id in chosen]
 
     tests = {name: cut(examples) for name, examples in splits.tests.items()}
-    return Splits(cut(splits.train), cut(splits.valid), tests, splits.notes)
+    learn = {name: (cut(train), cut(valid)) for name, (train, valid) in splits.learn.items()}
+    return splits._replace(
+        train=cut(splits.train), valid=cut(splits.valid), tests=tests, learn=learn
+    )
 
 
 def evaluate(
@@ -73,12 +79,23 @@ def evaluate(
 ) -> Outcome:
     """Learn from train, choose by valid, then answer and score each test set once."""
     seconds: dict[str, float] = {}
-    with clock(seconds, "fit"):
-        predictor = method.fit(backbone, task.readout, splits.train, splits.valid, seed)
-    if not isinstance(predictor, Predictor):
-        raise UserError(f"{type(method).__name__}.fit gave no benchmark.core.Predictor")
+    choices: dict[str, Any] = {}
+
+    def fit(train: Sequence[Example], valid: Sequence[Example]) -> Predictor:
+        with clock(seconds, "fit"):
+            predictor = method.fit(backbone, task.readout, train, valid, seed)
+        if not isinstance(predictor, Predictor):
+            raise UserError(f"{type(method).__name__}.fit gave no benchmark.core.Predictor")
+        return predictor
+
+    if set(splits.tests) - set(splits.learn):
+        predictor = fit(splits.train, splits.valid)
+        choices |= predictor.choices
     tests = {}
-    for name, examples in splits.tests.items():
+    for index, (name, examples) in enumerate(splits.tests.items()):
+        if name in splits.learn:
+            predictor = fit(*splits.learn[name])
+            choices[name] = dict(predictor.choices)
         with clock(seconds, "predict"):
             kept: list[Value] = []
             for prediction in predictor.predict([example.chains for example in examples]):
@@ -90,15 +107,19 @@ def evaluate(
                 f"examples of {name}"
             )
         with clock(seconds, "score"):
-            tests[name] = score(metrics, kept, examples, seed)
-    return Outcome(tests, predictor.choices, seconds)
+            # each set is resampled by itself: a mean must not see the same draws in all of them
+            tests[name] = score(metrics, kept, examples, (seed, index))
+    if both := set(splits.means) & set(tests):
+        raise UserError(f"a test set is named {min(both)}, as a mean is; give it another name")
+    means = {name: mean(tests, weights) for name, weights in splits.means.items()}
+    return Outcome({**means, **tests}, choices, seconds)
 
 
 def check(prediction: Value, example: Example, readout: Readout) -> None:
     """Refuse a prediction that is not finite or not of the readout's shape."""
     values = np.asarray(prediction)
     lengths = tuple(len(chain) for chain in example.chains)
-    shape = {"protein": (), "residue": lengths, "pair": 2 * lengths}[readout.level]
+    shape = {"residue": lengths, "pair": 2 * lengths}.get(readout.level, ())
     shape += (readout.width,) if readout.width > 1 else ()
     if values.shape != shape:
         raise UserError(f"the method gave a prediction of shape {values.shape}, not {shape}")
@@ -109,7 +130,10 @@ def check(prediction: Value, example: Example, readout: Readout) -> None:
 
 
 def score(
-    metrics: Sequence[Metric], kept: Sequence[Value], examples: Sequence[Example], seed: int
+    metrics: Sequence[Metric],
+    kept: Sequence[Value],
+    examples: Sequence[Example],
+    seed: int | tuple[int, int],
 ) -> Scores:
     """Each metric's score and its 95 % percentile bootstrap interval over the resampling units."""
     everything = list(kept)
@@ -117,7 +141,7 @@ def score(
     labels = [examples[row].label for row in known]
     kept = [kept[row] for row in known]
     names, unit = np.unique([examples[row].group for row in known], return_inverse=True)
-    scores, intervals = {}, {}
+    scores = {}
     for metric in metrics:
         try:
             (value,) = map(float, metric(kept, labels))
@@ -125,19 +149,39 @@ def score(
             raise UserError(f"the metric {metric.name} does not fit the task: {error}") from None
         if np.isfinite(value):
             scores[metric.name] = value
-    if len(names) >= FEWEST_UNITS:
-        draws: dict[str, list[Array]] = {name: [] for name in scores}
-        for weights in resamples(unit, len(names), seed):
-            for metric in metrics:
-                if metric.name in draws:
-                    draws[metric.name].append(metric(kept, labels, weights))
-        for name, parts in draws.items():
-            values = np.concatenate(parts)
-            values = values[np.isfinite(values)]
-            if len(values) > RESAMPLES / 2:
-                low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-                intervals[name] = float(low), float(high)
-    return Scores(scores, intervals, len(names), len(known), everything)
+    parts: dict[str, list[Array]] = {name: [] for name in scores}
+    for weights in resamples(unit, len(names), seed) if scores else ():
+        for metric in metrics:
+            if metric.name in parts:
+                parts[metric.name].append(metric(kept, labels, weights))
+    draws = {name: np.concatenate(part) for name, part in parts.items()}
+    found = intervals(draws, len(names))
+    return Scores(scores, found, len(names), len(known), everything, draws)
+
+
+def mean(tests: Mapping[str, Scores], weights: Mapping[str, float]) -> Scores:
+    """The weighted mean of test sets' scores, its interval from the resamples of each of them."""
+    parts = [tests[name] for name in weights]
+    shares = np.array(list(weights.values()))
+    named = [name for name in parts[0].scores if all(name in part.scores for part in parts)]
+    scores = {name: float(shares @ [part.scores[name] for part in parts]) for name in named}
+    draws = {name: shares @ np.stack([part.draws[name] for part in parts]) for name in named}
+    units, scored = sum(part.units for part in parts), sum(part.scored for part in parts)
+    return Scores(scores, intervals(draws, units), units, scored, [], draws)
+
+
+def intervals(draws: Mapping[str, Array], units: int) -> dict[str, tuple[float, float]]:
+    """Each metric's 95 % percentile interval; none with few units, or if it is mostly undefined."""
+    if units < FEWEST_UNITS:
+        return {}
+    finite = {name: values[np.isfinite(values)] for name, values in draws.items()}
+    ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    return {
+        name: (float(low), float(high))
+        for name, values in finite.items()
+        if len(values) > RESAMPLES / 2
+        for low, high in [np.quantile(values, ends)]
+    }
 
 
 def _known(label: Value) -> Array:
@@ -147,7 +191,7 @@ def _known(label: Value) -> Array:
     return np.asarray(~np.isnan(array) if array.dtype.kind == "f" else array != -1)
 
 
-def resamples(unit: Array, units: int, seed: int) -> Iterator[Array]:
+def resamples(unit: Array, units: int, seed: int | tuple[int, int]) -> Iterator[Array]:
     """How often each example occurs in each bootstrap resample of whole units, (R, n) in parts."""
     rng = np.random.default_rng(seed)
     step = max(1, CHUNK_CELLS // max(len(unit), 1))

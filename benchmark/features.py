@@ -9,6 +9,7 @@ from benchmark.core import (
     Backbone,
     Chains,
     ProteinEmbeddings,
+    Readout,
     ResidueEmbeddings,
     UserError,
 )
@@ -66,6 +67,22 @@ def pair_features(residues: Floats, i: NDArray[np.intp], j: NDArray[np.intp]) ->
     bins = np.searchsorted(SEPARATIONS, np.abs(i - j), side="right")
     near = np.eye(len(SEPARATIONS) + 1, dtype=np.float32)[bins][:, 1:]
     return np.concatenate([a * b, np.abs(a - b), a + b, near], axis=1)
+
+
+def read_by(backbone: Backbone, readout: Readout, questions: Sequence[Chains]) -> Sequence[Chains]:
+    """The chains to embed: all, or joined to one by the backbone's linker, or a variant's own."""
+    if readout.level == "variant":
+        return [chains[:1] for chains in questions]
+    if readout.chains == "apart":
+        return questions
+    joined = [backbone.linker.join(chains) for chains in questions]
+    longest = max(map(len, joined), default=0)
+    if backbone.max_length is not None and longest > backbone.max_length:
+        raise UserError(
+            f"joined by their linker, chains have {longest} residues and the model reads "
+            f"{backbone.max_length}; use task.chains=apart, or a smaller task.max_length"
+        )
+    return [(chain,) for chain in joined]
 
 
 def check_lengths(backbone: Backbone, chains: Sequence[str]) -> None:

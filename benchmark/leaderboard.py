@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.core import UserError
-from benchmark.results import SOURCES, TITLE, Record, load_all, replacing
+from benchmark.results import SOURCES, TITLE, Record, load_all, make_key, replacing
 
 SHOWN = 3
 """Further metrics beside the first in the terminal's table; the Record has all."""
@@ -223,8 +223,11 @@ def describe(column: Column, cells: Cells) -> str:
     record = next(cell.records[-1] for (_, other), cell in cells.items() if other == column)
     data, asked = json.loads(column.question)
     test = next(iter(record.scores))
-    settings = ", ".join(f"{key}={asked[key]}" for key in sorted(asked) if key[0] != "_")
-    return f"version {column.version}, test data {data.get(test)}, {settings}"
+    digest = data.get(test) or make_key(data)  # a mean has no data of its own
+    others = [json.loads(c.question)[1] for _, c in cells if c.task == column.task]
+    differing = [key for key in sorted(asked) if any(o.get(key) != asked[key] for o in others)]
+    settings = "".join(f", {key}={asked[key]}" for key in differing)
+    return f"version {column.version}, test data {digest}{settings}"
 
 
 def rows_of_csv(cells: Cells) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """One run, from its parts to its Record: what identifies it, what it leaves, how it is told."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,11 +60,10 @@ class Run:
         require(method, Method, "method")
         scorers = tuple(metrics.find(name) for name in task.metrics)
         splits = limited(task.load(), config["limit"])
-        data = {
-            "train": digest_examples(splits.train),
-            "valid": digest_examples(splits.valid),
-            **{name: digest_examples(examples) for name, examples in splits.tests.items()},
-        }
+        parts = {"train": splits.train, "valid": splits.valid, **splits.tests}
+        for test, (train, valid) in splits.learn.items():
+            parts |= {f"{test}, its train": train, f"{test}, its valid": valid}
+        data = {name: digest_examples(examples) for name, examples in parts.items()}
         backbone = make_backbone()
         require(backbone, Backbone, "model")
         model = {k: v for k, v in config["model"].items() if k not in PLACES}
@@ -73,8 +73,8 @@ class Run:
             for name, value in flat(group, values).items()
         }
         asked = {k: v for k, v in config["task"].items() if k not in SOURCES}
-        parts = type(task), type(backbone), type(method), evaluate
-        code = results.code_digest(*parts, *(scorer.fn for scorer in scorers))
+        kinds = type(task), type(backbone), type(method), evaluate
+        code = results.code_digest(*kinds, *(scorer.fn for scorer in scorers))
         names = {
             "task": choices["task"],
             "model": config["name"] or name,
@@ -106,6 +106,7 @@ class Run:
             "digest": backbone.digest,
             "dtype": backbone.dtype,
             "batch_tokens": backbone.batch_tokens,
+            "linker": backbone.linker if self.task.readout.chains == "joined" else None,
             **backbone.facts(),
         }
         if backbone.store:
@@ -113,6 +114,7 @@ class Run:
             facts["chains_from_store"] = sum(shelf.found for shelf in shelves)
             facts["chains_embedded"] = sum(shelf.embedded for shelf in shelves)
         sizes = {name: len(examples) for name, examples in splits.tests.items()}
+        sizes |= {name: sum(sizes[test] for test in mean) for name, mean in splits.means.items()}
         return Record(
             task=self.names["task"],
             model=self.names["model"],
@@ -143,8 +145,8 @@ class Run:
     def predictions(self, outcome: Outcome) -> Mapping[str, list[Any]]:
         """The table of predictions: a row for each test example."""
         rows: dict[str, list[Any]] = {}
-        for name, test in outcome.tests.items():
-            for example, kept in zip(self.splits.tests[name], test.predictions, strict=True):
+        for name, examples in self.splits.tests.items():
+            for example, kept in zip(examples, outcome.tests[name].predictions, strict=True):
                 seq = CHAIN_BREAK.join(example.chains)
                 cells = {"test": name, "id": example.id, "group": example.group, "seq": seq}
                 for column, value in (cells | dict(self.task.rows(example, kept))).items():
@@ -201,6 +203,12 @@ def summary(record: Record) -> str:
         lines.append(f"not the published sizes: {have}")
     for name, count in record.notes.get("also_in_train", {}).items():
         lines.append(f"{name}: {count:,} of {sizes[name]:,} examples are in train, too")
+    shared = Counter[str]()
+    for counts in record.notes.get("chains_in_train", {}).values():
+        shared.update(counts)
+    if shared:
+        told = ", ".join(f"{chains} in {count:,}" for chains, count in sorted(shared.items()))
+        lines.append(f"chains of a test example that are in train, too: {told} examples")
     for split, changes in record.notes.get("changes", {}).items():
         altered = {k: v for k, v in changes.items() if k != "rows"}
         if altered:

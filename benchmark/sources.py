@@ -5,10 +5,14 @@
 - `hub:<org>/<name>`: read with the `datasets` library; with `mirror=DIR` (or BENCHMARK_MIRROR) the
   same code reads DIR/<org>/<name>/{train,valid,test}.parquet or .csv, and test.<name>.* beside;
 - `package:<name>.parquet`: small real data inside this package (benchmark/pocket);
-- `file:PATH`: a folder laid out like a mirror, or one .parquet or .csv file with a column `split`.
+- `file:PATH`: a folder laid out like a mirror, or one file of these formats with a column `split`.
+
+A FASTA file has a column `seq` and one for each KEY=VALUE of its headers; TARGET is `label`, SET is
+`split`, and VALIDATION=True makes that `valid`, as in the files of FLIP and biotrainer.
 """
 
 import csv
+import gzip
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -21,27 +25,42 @@ from benchmark.core import Array, UserError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMATS = (".parquet", ".csv")
+FORMATS = {
+    ".parquet": "parquet",
+    ".csv": "csv",
+    ".csv.gz": "csv",
+    ".fasta": "fasta",
+    ".fa": "fasta",
+}
 VALID_NAMES = ("valid", "validation", "val", "dev")
 
 
 def read_tables(
-    source: str, mirror: str | None, revision: str | None
+    source: str, mirror: str | None, revision: str | None, whole: bool
 ) -> tuple[dict[str, "pa.Table"], dict[str, Any]]:
-    """Read a source's splits by name, train first, and notes on where they were read."""
+    """Read a source's splits by name, train first, and notes on where they were read.
+
+    whole: there are no splits, but one table, by whatever name.
+    """
     kind, _, name = source.partition(":")
     notes: dict[str, Any] = {"source": source}
     if kind == "hub" and not mirror:
         tables = _from_hub(name, revision, notes)
     elif kind == "hub" and mirror:
         notes["mirror"] = True
-        tables = _from_files(Path(mirror) / name, f"the mirror of {name}")
+        tables = read_files(Path(mirror) / name, f"the mirror of {name}", whole)
     elif kind == "package":
-        tables = _from_files(Path(__file__).parent / "pocket" / name, f"the embedded {name}")
+        tables = read_files(Path(__file__).parent / "pocket" / name, f"the embedded {name}", whole)
     elif kind == "file":
-        tables = _from_files(Path(name).expanduser(), f"the source {name}")
+        tables = read_files(Path(name).expanduser(), f"the source {name}", whole)
     else:
         raise UserError(f"source {source!r} is not known; it starts with hub:, package: or file:")
+    if whole and len(tables) > 1:
+        raise UserError(
+            f"{source} has the tables {', '.join(tables)}; with a column of folds it has to be one"
+        )
+    if whole:
+        return tables, notes
     splits: dict[str, pa.Table] = {}
     for name, table in tables.items():
         known = split_name(name, source)
@@ -71,22 +90,24 @@ def split_name(name: object, source: str) -> str:
     )
 
 
-def _from_files(path: Path, what: str) -> dict[str, "pa.Table"]:
-    """Read a folder of split files, or one file with a column `split`."""
+def read_files(path: Path, what: str, whole: bool) -> dict[str, "pa.Table"]:
+    """Read a folder of files by their names, or one file by its column `split`, or `whole`."""
     if path.is_dir():
-        files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in FORMATS]
-        if len({file.stem for file in files}) < len(files):
-            raise UserError(f"{what} holds a split in two formats; leave one of them")
+        files = [file for file in sorted(path.iterdir()) if suffix(file)]
+        names = [stem(file) for file in files]
+        if len(set(names)) < len(files):
+            raise UserError(f"{what} holds a table in two formats; leave one of them")
         if files:
-            return {file.stem: _open_file(file, what) for file in files}
+            return {name: open_file(file, what) for name, file in zip(names, files, strict=True)}
+        raise UserError(f"{what} holds no table; put {' or '.join(FORMATS)} files there")
+    if not suffix(path) or not path.is_file():
         raise UserError(
-            f"{what} holds no train, valid or test file; put .parquet or .csv files there"
+            f"{what} is not there: {path.absolute()} is no folder and no "
+            f"{' or '.join(FORMATS)} file"
         )
-    if path.suffix.lower() not in FORMATS or not path.is_file():
-        raise UserError(
-            f"{what} is not there: {path.absolute()} is no folder and no .parquet or .csv file"
-        )
-    table = _open_file(path, what)
+    table = open_file(path, what)
+    if whole:
+        return {stem(path): table}
     if "split" not in table.column_names:
         raise UserError(f"{what} has no column 'split'; it tells train, valid and test rows apart")
     names = table["split"].to_pylist()
@@ -95,18 +116,32 @@ def _from_files(path: Path, what: str) -> dict[str, "pa.Table"]:
     }
 
 
-def _open_file(file: Path, what: str) -> "pa.Table":
-    """Open one Parquet or CSV file through `datasets`, past its cache: a changed file is seen."""
+def suffix(file: Path) -> str:
+    """The end of a file's name that tells its format, longest first; empty for others."""
+    ends = sorted(FORMATS, key=len, reverse=True)
+    return next((end for end in ends if file.name.lower().endswith(end)), "")
+
+
+def stem(file: Path) -> str:
+    """A file's name without that end."""
+    return file.name[: len(file.name) - len(suffix(file))]
+
+
+def open_file(file: Path, what: str) -> "pa.Table":
+    """Open one file, CSV and Parquet through `datasets`, past its cache: a changed file is seen."""
     import datasets
     from datasets.exceptions import DatasetGenerationError
 
+    kind = FORMATS[suffix(file)]
+    if kind == "fasta":
+        return read_fasta(file, what)
     datasets.disable_progress_bars()
-    kind = file.suffix[1:].lower()
     options: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as cache:
         try:
             if kind == "csv":  # all as text: "NA" is a peptide, "0011" a label of four residues
-                with file.open(newline="", encoding="utf-8-sig") as stream:
+                opened = gzip.open if file.name.lower().endswith(".gz") else open
+                with opened(file, "rt", newline="", encoding="utf-8-sig") as stream:
                     header = next(csv.reader(stream), [])
                 text = datasets.Features({name: datasets.Value("string") for name in header})
                 options = {"features": text, "keep_default_na": False, "na_values": [""]}
@@ -126,6 +161,26 @@ def _open_file(file: Path, what: str) -> "pa.Table":
         return loaded.data.table
 
 
+def read_fasta(file: Path, what: str) -> "pa.Table":
+    """Read sequences, and the KEY=VALUE pairs of their headers as columns of text."""
+    import pyarrow as pa
+    from biotite.sequence.io.fasta import FastaFile
+
+    rows = []
+    try:
+        for header, sequence in FastaFile.read_iter(str(file)):
+            pairs = [word.split("=", 1) for word in header.split() if "=" in word]
+            values = {key: value or None for key, value in pairs}
+            if values.get("VALIDATION") == "True":
+                values["SET"] = "valid"
+            names = {"TARGET": "label", "SET": "split"}
+            rows.append({"seq": sequence} | {names.get(k, k): v for k, v in values.items()})
+    except ValueError:
+        raise UserError(f"{what}: {file.name} is broken or not fasta") from None
+    columns = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: [row.get(name) for row in rows] for name in columns})
+
+
 def _from_hub(name: str, revision: str | None, notes: dict[str, Any]) -> dict[str, "pa.Table"]:
     """Read a data set from the hub; with HF_HUB_OFFLINE=1 from an earlier download."""
     import datasets
@@ -140,9 +195,10 @@ def _from_hub(name: str, revision: str | None, notes: dict[str, Any]) -> dict[st
         loaded = datasets.load_dataset(name, revision=revision)
     except Exception as error:  # the network stack below raises many unrelated types
         raise UserError(
-            f"cannot get {name} from the hub ({type(error).__name__}); connect to the network, set "
-            f"HF_HUB_OFFLINE=1 to use an earlier download, or give mirror=DIR with "
-            f"DIR/{name}/train.parquet and test.parquet (valid.parquet if there is one)"
+            f"cannot get {name} from the hub ({type(error).__name__}); connect to the network (and "
+            "log in with `hf auth login` if its page asks for it), set HF_HUB_OFFLINE=1 to use an "
+            f"earlier download, or give mirror=DIR with DIR/{name}/train.parquet and test.parquet "
+            "(valid.parquet if there is one)"
         ) from None
     notes["revision"] = revision or "of an earlier download"
     return {split: loaded[split].data.table for split in loaded}

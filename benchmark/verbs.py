@@ -5,11 +5,11 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from benchmark.catalogue import GROUPS, config_folders, names
 from benchmark.compose import build, compose
-from benchmark.core import UserError
+from benchmark.core import Area, UserError
 
 
 class Request(NamedTuple):
@@ -37,7 +37,9 @@ def show_list(request: Request) -> None:
     console.print(
         line("task=", "asks for", "metric", "train/valid/test"), style="bold", soft_wrap=True
     )
-    for area in dict.fromkeys(task["area"] for task in tasks.values()):
+    for area in get_args(Area):
+        if not any(task["area"] == area for task in tasks.values()):
+            continue
         console.print(f"\n{area}", style="bold")
         for name, task in tasks.items():
             if task["area"] == area:

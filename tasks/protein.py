@@ -20,7 +20,7 @@ class Protein(TableTask):
     @property
     def readout(self) -> Readout:
         """One answer a protein."""
-        return Readout("protein", self.kind, self.size)
+        return Readout("protein", self.kind, self.size, chains=self.chains)
 
     def parse(self, cell: Any, chains: Chains) -> Array:
         """Make a label of shape (), or (size,) for labels."""

@@ -182,6 +182,30 @@ def save_esm3(folder: Path) -> Path:
 
 
 @pytest.fixture
+def pair_conf(tmp_path: Path) -> Path:
+    """A --config-dir with a task of protein pairs, `pairs`: have the two more W than A?"""
+    rng = np.random.default_rng(0)
+    proteins = [random_chain(rng, int(rng.integers(20, 40))) for _ in range(40)]
+    rows = ["one,other,label,split"]
+    for split, count in (("train", 80), ("valid", 30), ("test", 40)):
+        for a, b in rng.choice(proteins, (count, 2)):
+            rows.append(f"{a},{b},{int((a + b).count('W') > (a + b).count('A'))},{split}")
+    (tmp_path / "pairs.csv").write_text("\n".join(rows))
+    folder = tmp_path / "mine"
+    (folder / "task").mkdir(parents=True)
+    (folder / "task" / "pairs.yaml").write_text(
+        "defaults: [/source@_here_: table, _self_]\n"
+        "_target_: tasks.protein.Protein\n"
+        "area: interaction\nversion: 1\nkind: class\nsize: 2\n"
+        f"source: file:{tmp_path / 'pairs.csv'}\n"
+        "columns: {sequence: [one, other]}\n"
+        "unit: {name: protein of a pair}\n"
+        "metrics: [roc_auc]\n"
+    )
+    return folder
+
+
+@pytest.fixture
 def toy_conf(tmp_path: Path) -> Path:
     """A --config-dir with one small task, `toy`: is there more W than A in the protein?"""
     rng = np.random.default_rng(0)

@@ -11,7 +11,9 @@ import torch
 
 from benchmark.backbones.floors import Kmer, Window
 from benchmark.backbones.huggingface import HuggingFace
-from benchmark.core import MaskedLogProbs, ProteinEmbeddings, ResidueEmbeddings, UserError
+from benchmark.backbones.transformer import Transformer
+from benchmark.core import MaskedLogProbs, ProteinEmbeddings, Readout, ResidueEmbeddings, UserError
+from benchmark.features import protein_features, read_by
 from tests.conftest import SHARED, make_backbone, random_chain, yaml_names
 
 CHAINS = [random_chain(np.random.default_rng(i), n) for i, n in enumerate([1, 2, 33, 60, 7, 150])]
@@ -299,6 +301,41 @@ def test_kmer_counts() -> None:
     assert row[0] == pytest.approx(2 / 3) and row[1] == pytest.approx(1 / 3)
     assert row[20] == pytest.approx(0.5) and row[21] == pytest.approx(0.5)
     assert row[-1] == pytest.approx(np.log(3)) and len(row) == 421
+
+
+def test_joined_chains_are_one_string_and_a_variant_is_its_own_chain(esm_folder: Path) -> None:
+    questions = [("ACD", "WW"), ("MKV", "AC")]
+    backbone = open_folder(esm_folder)
+    assert isinstance(backbone, ProteinEmbeddings)
+
+    def rows(**readout: Any) -> Any:
+        read = read_by(
+            backbone, Readout(**{"level": "protein", "kind": "real", **readout}), questions
+        )
+        return protein_features(backbone, read, "test")
+
+    whole = backbone.embed_proteins([f"ACD{'G' * 25}WW", f"MKV{'G' * 25}AC"])
+    np.testing.assert_allclose(rows(chains="joined"), whole, atol=TOLERANCE)
+    first = backbone.embed_proteins(["ACD", "MKV"])
+    np.testing.assert_allclose(rows(level="variant"), first, atol=TOLERANCE)
+    np.testing.assert_allclose(rows()[:, :16], first, atol=TOLERANCE)
+    assert rows().shape == (2, 32)
+    backbone.max_length = 29  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match="joined by their linker, chains have 30 residues"):
+        rows(chains="joined")
+
+
+def test_a_token_between_chains_is_the_linker(esm_folder: Path, tmp_path: Path) -> None:
+    """ESM C's vocabulary has one; in its place ESM-2's has one that is never used."""
+    folder = tmp_path / "breaks"
+    shutil.copytree(esm_folder, folder)
+    vocabulary = folder / "vocab.txt"
+    vocabulary.write_text(vocabulary.read_text().replace("<null_1>", "|"))
+    backbone = open_folder(folder)
+    assert isinstance(backbone, Transformer)
+
+    assert open_folder(esm_folder).linker == "G" * 25
+    assert backbone.linker == "|" and len(backbone.alphabet.encode("AC|D")) == 6
 
 
 @pytest.mark.shared

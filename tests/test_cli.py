@@ -60,6 +60,50 @@ def test_a_run_leaves_a_record_predictions_and_tables(tmp_path: Path, toy_conf: 
     assert len(list((tmp_path / "results").glob("toy/kmer/linear/*/*.json"))) == 2
 
 
+def test_a_cross_validated_run_ranks_by_the_mean(tmp_path: Path, toy_conf: Path) -> None:
+    """The column of splits taken for one of folds: every row is predicted, and once."""
+    words = ("--config-dir", str(toy_conf), "task=toy", "model=kmer", "task.columns.fold=split")
+    done = benchmark(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "results").glob("toy/kmer/linear/*/seed0.json")
+    record = json.loads(path.read_text())
+    folds = {"test": 30, "train": 80, "valid": 20}
+    scores = {name: found["accuracy"] for name, found in record["scores"].items()}
+
+    assert list(scores) == ["mean", *folds]
+    assert scores["mean"] == pytest.approx(sum(scores[fold] for fold in folds) / 3)
+    assert record["scored"] == record["units"] == {"mean": 130, **folds}
+    assert record["examples"] == {"train": 0, "valid": 0, **folds, "mean": 130}
+    assert {"test", "test, its train", "test, its valid"} <= set(record["data"])
+    assert f"accuracy {scores['mean']:.3f} [" in done.stdout and "(95 %, 130 units)" in done.stdout
+    rows = pq.read_table(path.with_suffix(".parquet")).to_pylist()
+    assert len({row["id"] for row in rows}) == len(rows) == 130
+    assert "n = 130 |" in (tmp_path / "results" / "README.md").read_text()
+    few = benchmark(*words, "limit=10", cwd=tmp_path)
+    assert "(95 %, 30 units)" in few.stdout, few.stderr
+
+
+def test_pairs_apart_and_joined_are_told_apart(tmp_path: Path, pair_conf: Path) -> None:
+    """How chains meet the model is in the Record, and gives a column of its own."""
+    words = ("--config-dir", str(pair_conf), "task=pairs", "model=kmer")
+    features = {}
+    for chains in ("apart", "joined"):
+        done = benchmark(*words, f"task.chains={chains}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        newest = max(tmp_path.glob("results/pairs/*/*/*/*.json"), key=os.path.getmtime)
+        record = json.loads(newest.read_text())
+        features[chains] = record["choices"]["sample"]["train"]["features"]
+        assert record["config"]["task"]["chains"] == chains
+        assert record["backbone"]["linker"] == {"apart": None, "joined": "G" * 25}[chains]
+        assert record["notes"]["unit"] == "protein of a pair"
+        assert sum(record["notes"]["chains_in_train"]["test"].values()) == 40
+        assert "chains of a test example that are in train, too: " in done.stdout
+    assert features == {"apart": 842, "joined": 421}
+    assert "pairs #2" in (tmp_path / "results" / "README.md").read_text()
+    wrong = benchmark(*words, "task.chains=glued", cwd=tmp_path)
+    assert "chains=glued is not known; allowed are apart, joined" in refused(wrong)
+
+
 def test_a_limited_run_is_marked_and_kept_out(tmp_path: Path, toy_conf: Path) -> None:
     done = benchmark(
         "--config-dir", str(toy_conf), "task=toy", "model=kmer", "limit=12", cwd=tmp_path

@@ -1,6 +1,7 @@
 """Sources, rows and labels: what is read is what is there, and every bad row is named."""
 
 import csv
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ COMMON: dict[str, Any] = {
     "metrics": ["accuracy"],
     "revision": None,
     "columns": {"sequence": "seq", "label": "label"},
+    "unit": {"name": "protein", "chain": None, "substitutions": None},
+    "chains": "apart",
     "max_length": None,
     "allow": {},
     "sizes": {},
@@ -171,6 +174,60 @@ def test_a_test_set_with_a_name_alone(tmp_path: Path) -> None:
 
     assert list(splits.tests) == ["family"]
     assert splits.notes["also_in_train"] == {"family": 1}
+
+
+def test_a_table_of_folds(tmp_path: Path) -> None:
+    """No splits, two chains from two columns, an answer that is not known."""
+    rows = [("ACD" + "W" * i, "EFG", i or None, i % 3) for i in range(9)]
+    source = write_csv(tmp_path / "a.csv", rows, "heavy,light,value,part")
+    columns = {"sequence": ["heavy", "light"], "label": "value", "fold": "part"}
+    task = protein(source, "real", 1, columns=columns, allow={"unknown_labels": 0.2})
+    splits = task.load()
+
+    assert {name: len(part) for name, part in splits.tests.items()} == {"0": 3, "1": 3, "2": 3}
+    assert splits.means == {"mean": dict.fromkeys("012", pytest.approx(1 / 3))}
+    assert splits.tests["0"][1].chains == ("ACDWWW", "EFG")
+    train, valid = splits.learn["2"]
+    assert [len(e.chains[0]) - 3 for e in train] == [1, 4, 7]
+    assert [len(e.chains[0]) - 3 for e in valid] == [0, 3, 6]
+    assert np.isnan(valid[0].label) and not splits.train and not splits.valid
+    for wrong, told in (
+        ([(*row[:3], row[3] % 2) for row in rows], r"2 folds \(0, 1\); it takes three"),
+        ([*rows, ("AC", "DE", 1, None)], "row 9 has no fold"),
+    ):
+        source = write_csv(tmp_path / "b.csv", wrong, "heavy,light,value,part")
+        with pytest.raises(UserError, match=told):
+            protein(source, "real", 1, columns=columns, allow={"unknown_labels": 0.2}).load()
+    with pytest.raises(UserError, match="has no column 'x'; it has heavy, light"):
+        protein(source, columns={**columns, "fold": "x"}, allow={"unknown_labels": 1.0}).load()
+
+
+def test_a_compressed_table(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", GOOD)
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes()))
+    plain, packed = (protein(f"file:{tmp_path / name}").load() for name in ("a.csv", "a.csv.gz"))
+
+    assert digest_examples(plain.train) == digest_examples(packed.train)
+
+
+def test_fasta_in_the_format_of_flip(tmp_path: Path) -> None:
+    """Headers in any order, sequences of several lines, a name that is there twice."""
+    (tmp_path / "a.fasta").write_text(
+        ">P1 SET=train VALIDATION=False TARGET=1 CLUSTER=x\nACD\nEFG\n"
+        ">P1 TARGET=2 SET=train VALIDATION=True\nACD\n"
+        ">P3 TARGET= SET=test\nWW\n>P4 SET=test TARGET=0\nWWW\n"
+    )
+    columns = {"sequence": "seq", "label": "label", "group": "CLUSTER"}
+    splits = protein(
+        f"file:{tmp_path / 'a.fasta'}", columns=columns, allow={"unknown_labels": 0.5}
+    ).load()
+
+    assert [(e.chains, int(e.label), e.group) for e in splits.train] == [(("ACDEFG",), 1, "x")]
+    assert [e.chains for e in splits.valid] == [("ACD",)]
+    assert [int(np.asarray(e.label)) for e in splits.tests["test"]] == [-1, 0]
+    (tmp_path / "b.fa").write_text("ACD\n")
+    with pytest.raises(UserError, match="has no column 'split'"):
+        protein(f"file:{tmp_path / 'b.fa'}").load()
 
 
 def test_na_is_a_peptide(tmp_path: Path) -> None:

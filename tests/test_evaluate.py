@@ -17,7 +17,8 @@ from benchmark.core import (
     Splits,
     UserError,
 )
-from benchmark.evaluate import evaluate, limited, resamples, score
+from benchmark.data import cross_validate
+from benchmark.evaluate import evaluate, limited, mean, resamples, score
 from benchmark.metrics import find
 from tests.conftest import make_task
 
@@ -128,3 +129,74 @@ def test_limit_takes_the_same_examples_in_any_order() -> None:
     assert len(limited(splits, 10).train) == 10
     assert limited(splits, 10).train == limited(turned, 10).train[::-1]
     assert limited(splits, None) is splits
+
+
+def test_each_fold_is_answered_by_what_was_learned_without_it() -> None:
+    table = examples(60)
+    tests, learn = cross_validate(table, [i % 4 for i in range(60)])
+    weights = {"mean": dict.fromkeys(tests, 1 / 4)}
+
+    class Mean(Method):
+        def fit(self, backbone: Any, readout: Any, train: Any, valid: Any, seed: int) -> Predictor:
+            found = np.mean([example.label for example in train]), train, valid
+            return Predictor(lambda questions: [found[0]] * len(questions), {"learned": found[1:]})
+
+    task = make_task("pocket_metal", "task.kind=real", "task.size=1")
+    outcome = evaluate(
+        task,
+        Splits([], [], tests, {}, learn, weights),
+        None,  # type: ignore[arg-type]
+        Mean(),
+        [find("rmse")],
+        0,
+    )
+    assert list(outcome.tests) == ["mean", "0", "1", "2", "3"]
+    for fold, examples_of_fold in tests.items():
+        train, valid = outcome.choices[fold]["learned"]
+        parts = [{e.id for e in part} for part in (train, valid, examples_of_fold)]
+        assert [len(part) for part in parts] == [30, 15, 15] and len(set.union(*parts)) == 60
+        assert {int(e.id) % 4 for e in valid} == {(int(fold) + 1) % 4}
+        guess = np.mean([example.label for example in train])
+        errors = np.array([float(e.label) for e in examples_of_fold]) - guess
+        assert outcome.tests[fold].scores["rmse"] == pytest.approx(np.sqrt(np.mean(errors**2)))
+    folds = [outcome.tests[name] for name in tests]
+    whole = outcome.tests["mean"]
+    assert whole.scores["rmse"] == pytest.approx(np.mean([fold.scores["rmse"] for fold in folds]))
+    assert (whole.scored, whole.units, whole.predictions) == (60, 60, [])
+
+
+def test_the_interval_of_a_mean_is_that_of_independent_sets() -> None:
+    """Four equal sets: half the width of one; and as wide as the textbook's for all answers."""
+    rng = np.random.default_rng(0)
+    right = rng.random((4, 400)) < 0.7
+    sets = {
+        str(k): [Example(("A",), np.asarray(int(r)), f"{i}", f"{i}") for i, r in enumerate(row)]
+        for k, row in enumerate(right)
+    }
+    found = {
+        name: score([find("accuracy")], [np.asarray(1.0)] * 400, part, (0, k))
+        for k, (name, part) in enumerate(sets.items())
+    }
+    together = mean(found, dict.fromkeys(sets, 1 / 4))
+    error = 1.96 * np.sqrt((right.mean(axis=1) * (1 - right.mean(axis=1))).sum() / 400) / 4
+
+    assert together.scores["accuracy"] == pytest.approx(right.mean())
+    low, high = together.intervals["accuracy"]
+    assert (low, high) == pytest.approx((right.mean() - error, right.mean() + error), abs=0.004)
+    one = score([find("accuracy")], [np.asarray(1.0)] * 400, sets["0"], 0)
+    assert one.intervals == found["0"].intervals, "the first set's resamples are the seed's own"
+
+
+def test_a_mean_is_undefined_where_a_set_is_and_has_an_interval_by_all_units() -> None:
+    few = [examples(8), examples(9)]
+    guesses = [[example.label * 1.0 for example in part] for part in few]
+    found = {
+        str(k): score([find("rmse"), find("pearson")], guess, part, (0, k))
+        for k, (guess, part) in enumerate(zip(guesses, few, strict=True))
+    }
+    assert found["0"].intervals == {} and mean(found, {"0": 0.5, "1": 0.5}).intervals["rmse"] == (
+        0,
+        0,
+    )
+    found["1"].scores.pop("pearson")
+    assert set(mean(found, {"0": 0.5, "1": 0.5}).scores) == {"rmse"}

@@ -97,6 +97,9 @@ def test_what_cannot_be_compared_shares_no_column() -> None:
     ):
         head = lines(record(), record(model="b", **other))[0]
         assert "solubility #1" in head and "solubility #2" in head
+    asked = [{"task": {"assay": assay, "min": 1}} for assay in ("HIC", "Titer")]
+    text = markdown(tabulate([record(config=asked[0]), record(model="b", config=asked[1])]))
+    assert "`solubility #1`: version 1, test data 3, assay=HIC\n" in text
     text = markdown(tabulate([record(), record(method="lora")]))
     assert "## Developability · linear" in text and "## Developability · lora" in text
 

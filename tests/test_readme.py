@@ -22,12 +22,16 @@ def own(tmp_path: Path, esm_folder: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     rng = np.random.default_rng(0)
-    rows = ["seq,label,split"]
+    rows, entries = ["seq,label,split"], list[str]()
     for split, count in (("train", 60), ("valid", 20), ("test", 30)):
         for _ in range(count):
             chain = random_chain(rng, int(rng.integers(20, 60)))
-            rows.append(f"{chain},{len(chain) + rng.normal():.3f},{split}")
+            label = f"{len(chain) + rng.normal():.3f}"
+            rows.append(f"{chain},{label},{split}")
+            known = f"SET={split.replace('valid', 'train')} VALIDATION={split == 'valid'}"
+            entries.append(f">P1 {known} TARGET={label} FAMILY={rng.integers(40)}\n{chain}")
     (tmp_path / "mine.csv").write_text("\n".join(rows))
+    (tmp_path / "mine.fasta").write_text("\n".join(entries))
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "step-1000").symlink_to(esm_folder)
     return tmp_path
@@ -43,6 +47,15 @@ def score(folder: Path, *words: str) -> dict[str, float]:
 
 def test_task_recipe(own: Path) -> None:
     assert set(score(own, "task=mine", "model=kmer")) == {"spearman", "rmse"}
+
+
+def test_fasta_recipe(own: Path) -> None:
+    """The rows of the table in another format: the same score, by families."""
+    assert score(own, "task=mine_fasta", "model=kmer") == score(own, "task=mine", "model=kmer")
+    (path,) = own.glob("results/mine_fasta/kmer/linear/*/seed0.json")
+    record = json.loads(path.read_text())
+    assert record["examples"] == {"train": 60, "valid": 20, "test": 30}
+    assert record["units"]["test"] < 30
 
 
 def test_checkpoint_recipe(own: Path) -> None:

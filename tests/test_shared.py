@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra.utils import instantiate
+from scipy.stats import spearmanr
 
 from benchmark.backbones.floors import Kmer
 from benchmark.core import MASK, RESIDUES, MaskedLogProbs, Readout, Splits
@@ -13,6 +14,7 @@ from benchmark.evaluate import evaluate, limited
 from benchmark.metrics import find
 from benchmark.metrics.contact import rank_pairs
 from tests.conftest import SHARED, composed, make_backbone, make_task
+from tests.test_contracts import check_splits
 
 pytestmark = pytest.mark.shared
 ESM2_8M = SHARED / "models" / "esm2_t6_8M_encoder"
@@ -112,6 +114,28 @@ def test_a_human_antibody_is_recovered_by_sapiens() -> None:
 
     assert recovered[natural] == pytest.approx(0.93, abs=0.03)
     assert recovered[shuffled] == pytest.approx(0.12, abs=0.05)
+
+
+@pytest.mark.parametrize(("assay", "measured"), [("HIC", 242), ("HAC", 94), ("SEC %Monomer", 242)])
+def test_antibodies_are_scored_fold_by_fold(assay: str, measured: int) -> None:
+    """Two chains, the source's five folds, missing values; SciPy agrees on the mean over folds."""
+    task = make_task(
+        "antibody_developability", f"task.source=file:{SHARED / 'data/antibody/gdpa1.csv.gz'}",
+        f"task.assay={assay}",
+    )  # fmt: skip
+    splits = check_splits(task)
+    assert sorted(map(len, splits.tests.values())) == [46, 48, 49, 49, 54]
+    method = instantiate(composed().method, _convert_="all")
+    found = evaluate(task, splits, Kmer(1), method, [find("spearman")], 0).tests
+    by_hand = []
+    for fold, examples in splits.tests.items():
+        labels = [float(example.label) for example in examples]
+        guesses = [float(np.asarray(guess)) for guess in found[fold].predictions]
+        by_hand.append(spearmanr(guesses, labels, nan_policy="omit").statistic)
+
+    assert next(iter(found)) == "mean" and found["mean"].scored == measured
+    assert found["mean"].scores["spearman"] == pytest.approx(np.mean(by_hand))
+    assert splits.notes["also_in_train"] == {}
 
 
 def test_every_mirrored_format_of_labels_reads(tmp_path: Path) -> None:

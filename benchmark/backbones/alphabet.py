@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmark.core import MASK, RESIDUES, UserError
-from benchmark.data import AMBIGUOUS
+from benchmark.data import AMBIGUOUS, CHAIN_BREAK
 
 STARTS = ("<s>", "<cls>", "[CLS]")
 ENDS = ("</s>", "<eos>", "[SEP]")
@@ -18,8 +18,8 @@ UNKNOWN = ("<unk>", "[UNK]")
 class Alphabet:
     """`prefix`, one id a residue, `suffix`: embeddings and residues align by construction.
 
-    ids: of the 20 residues, of the ambiguous letters as far as there is a token for them, and of
-        `MASK` where the model has a mask token.
+    ids: of the 20 residues; of the ambiguous letters and of the break between chains as far as
+        there is a token for them; and of `MASK` where the model has a mask token.
     ends: tokens by which a causal model ends a chain.
     """
 
@@ -90,7 +90,7 @@ def letter_ids(
     """Ids of the residues, of other letters as far as there are tokens, and of the mask."""
     ids = {
         letter: vocabulary[token]
-        for letter in RESIDUES + AMBIGUOUS
+        for letter in RESIDUES + AMBIGUOUS + CHAIN_BREAK
         for token in (letter, f"▁{letter}")
         if token in vocabulary
     }

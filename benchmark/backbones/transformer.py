@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.packing import packed
 from benchmark.core import MASK, RESIDUES, Backbone, UserError
+from benchmark.data import CHAIN_BREAK
 
 if TYPE_CHECKING:
     import torch
@@ -108,6 +109,8 @@ class Transformer(Backbone):
                 "pooling=start is the same for every chain, as a causal model's start token sees "
                 "no residue; use mean or last"
             )
+        if CHAIN_BREAK in alphabet.ids:  # as ESM C and ESM3 were trained on complexes
+            self.linker = CHAIN_BREAK
         self.objective = objective if language_model is not None else None
         if language_model is not None:
             self.language_model: Any = language_model.eval()

@@ -27,7 +27,7 @@ from benchmark.core import (
     UserError,
     Value,
 )
-from benchmark.features import pair_features, protein_features, residue_features
+from benchmark.features import pair_features, protein_features, read_by, residue_features
 from benchmark.methods.sample import CHUNK, Rows, Sampler, describe
 from benchmark.progress import track
 
@@ -256,8 +256,9 @@ def answers(
     model: Model, backbone: Backbone, readout: Readout, questions: Sequence[Chains]
 ) -> Iterator[Value]:
     """Answer each question, in order."""
-    if readout.level == "protein":
-        yield from model(protein_features(backbone, questions, "test"))
+    if readout.level in ("protein", "variant"):
+        read = read_by(backbone, readout, questions)
+        yield from model(protein_features(backbone, read, "test"))
         return
     for residues in residue_features(backbone, questions, "test"):
         if readout.level == "residue":

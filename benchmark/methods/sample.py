@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core import Array, Backbone, Example, Readout, UserError
-from benchmark.features import pair_features, protein_features, residue_features
+from benchmark.features import pair_features, protein_features, read_by, residue_features
 
 CHUNK = 16_384
 """Rows worked on at a time."""
@@ -76,8 +76,10 @@ class Sampler:
 
     def rows(self, examples: Sequence[Example], what: str) -> Rows:
         """Rows to learn from; `what` names the split to the user."""
-        levels = {"protein": self._proteins, "residue": self._residues, "pair": self._pairs}
-        rows = levels[self.readout.level](examples, what)
+        if not examples:
+            raise UserError(f"the task has no {what} examples; a probe needs some to learn from")
+        levels = {"residue": self._residues, "pair": self._pairs}
+        rows = levels.get(self.readout.level, self._proteins)(examples, what)
         if not len(rows.answers):
             raise UserError(
                 f"no example of {what} has a known answer; a probe needs labels to learn from"
@@ -92,7 +94,8 @@ class Sampler:
         if not len(use):
             return Rows(NOTHING, answers[use], np.ones(0))
         chosen = [examples[row].chains for row in use.tolist()]
-        features = protein_features(self.backbone, chosen, what)
+        read = read_by(self.backbone, self.readout, chosen)
+        features = protein_features(self.backbone, read, what)
         return Rows(features, answers[use], np.ones(len(use)))
 
     def _residues(self, examples: Sequence[Example], what: str) -> Rows:

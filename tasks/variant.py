@@ -1,0 +1,262 @@
+"""What mutations do: deep mutational scanning assays in the format of ProteinGym.
+
+Notin et al. 2023. A table of an assay has the columns `mutant` ("A12G:K30R", counted from 1),
+`mutated_sequence` and `DMS_score`, and may have ProteinGym's fold columns. The folds that are made
+here, where it has none, follow ProteinNPT's `cv_split.py` (Notin et al. 2023): by position among
+those that were mutated, `modulo` deals them out in turn, `contiguous` cuts them into runs.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from benchmark.core import RESIDUES, Example, Readout, Splits, Task, UserError
+from benchmark.data import Changes, cross_validate, digest, read_chains
+from benchmark.sources import read_files
+from tasks.table import read_answers
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FOLDS = 5
+COLUMNS = {
+    "random": ("fold_random_5", "fold_rand_multiples"),
+    "modulo": ("fold_modulo_5",),
+    "contiguous": ("fold_contiguous_5",),
+}
+"""ProteinGym's own folds, by scheme."""
+
+
+class Variant(NamedTuple):
+    """A row of an assay."""
+
+    sequence: str
+    places: tuple[int, ...]
+    """Mutated residues, counted from 0."""
+    score: float
+    fold: str | None
+    """As the table has it."""
+
+
+class Assay(NamedTuple):
+    """A table of variants of one protein."""
+
+    wild_type: str
+    variants: list[Variant]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantEffect(Task):
+    """The measured effect of each variant; each assay of a folder is scored by itself.
+
+    source: file:DIR, a table for each assay, named as the assay is.
+    reference: ProteinGym's table of assays (DMS_id, UniProt_ID, coarse_selection_type, target_seq),
+        for its own average: within a protein, then within a function. Or null.
+    folds: random, contiguous or modulo: each fold is predicted by what was learned from others. By
+        position only single substitutions have a fold. Or null: nothing is learned, all is tested.
+    max_length: of a longer protein the window around the mutated residues.
+    """
+
+    source: str
+    reference: str | None
+    folds: Literal["random", "contiguous", "modulo"] | None
+    max_length: int | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.folds is not None and self.folds not in COLUMNS:
+            raise UserError(
+                f"folds={self.folds} is not known; allowed are {', '.join(COLUMNS)}, and null"
+            )
+
+    @property
+    def readout(self) -> Readout:
+        """One number a variant; its wild type comes after it."""
+        return Readout("variant", "real")
+
+    def load(self) -> Splits:
+        """Read every assay of the folder."""
+        tables = read_files(self.folder(), f"the source {self.source}", whole=True)
+        assays = {name: read_assay(name, table, self.folds) for name, table in tables.items()}
+        weights = self.averages({name: assay.wild_type for name, assay in assays.items()})
+        notes: dict[str, Any] = {
+            "source": self.source,
+            "unit": "variant; the interval is conditional on the proteins",
+            "sizes": {name: len(assay.variants) for name, assay in assays.items()},
+            "changes": {},
+        }
+        if self.reference is None:
+            notes["mean"] = (
+                "the plain mean over assays; ProteinGym's own average needs its table of assays, "
+                "task.reference=DMS_substitutions.csv"
+            )
+        if self.folds is not None:
+            notes["valid"] = "of each fold the next one"
+        tests, learn, parts = dict[str, Any](), dict[str, Any](), dict[str, list[str]]()
+        for name, assay in assays.items():
+            found, learned = self.split(name, assay, notes)
+            tests, learn = tests | found, learn | learned
+            parts[name] = list(found)
+        means = {
+            mean: {test: w / len(parts[name]) for name, w in shares.items() for test in parts[name]}
+            for mean, shares in weights.items()
+        }
+        if self.folds is not None:
+            if both := set(means) & set(parts):
+                raise UserError(f"an assay is named {min(both)}, as a mean is; rename its table")
+            means |= {name: dict.fromkeys(found, 1 / len(found)) for name, found in parts.items()}
+        return Splits([], [], tests, notes, learn, means)
+
+    def split(
+        self, name: str, assay: Assay, notes: dict[str, Any]
+    ) -> tuple[dict[str, list[Example]], dict[str, tuple[list[Example], list[Example]]]]:
+        """Test sets of an assay and what each learns from: its folds, or all of it from nothing."""
+        examples, changes = self.examples(name, assay)
+        tests, learn = {name: examples}, dict[str, tuple[list[Example], list[Example]]]()
+        if self.folds is not None:
+            folds, made_here = assign(assay.variants, self.folds)
+            if made_here:
+                notes.setdefault("folds_made_here", []).append(name)
+            use = [row for row, fold in enumerate(folds) if fold is not None]
+            changes["without_a_fold"] = len(folds) - len(use)
+            tests, learn = cross_validate(
+                [examples[row] for row in use], [folds[row] for row in use], f"{name} "
+            )
+        notes["changes"][name] = {k: v for k, v in changes.items() if v}
+        return tests, learn
+
+    def folder(self) -> Path:
+        """Where the assays lie."""
+        kind, _, place = self.source.partition(":")
+        folder = Path(place).expanduser()
+        if kind != "file" or not folder.exists():
+            raise UserError(
+                f"source {self.source!r} is no folder of assays; unpack ProteinGym's (proteingym."
+                "org: DMS_ProteinGym_substitutions), or put tables with mutant, mutated_sequence "
+                "and DMS_score into one, and give task.source=file:DIR"
+            )
+        return folder
+
+    def examples(self, name: str, assay: Assay) -> tuple[list[Example], dict[str, int]]:
+        """Each variant with its wild type, both cut to the same window."""
+        changes, seen, examples = Changes(rows=len(assay.variants)), Counter[str](), []
+        for variant in assay.variants:
+            part = window(variant.places, len(assay.wild_type), self.max_length, name)
+            chains = variant.sequence[part], assay.wild_type[part]
+            cut = len(assay.wild_type) - len(chains[0])
+            changes.truncated += cut > 0
+            changes.residues_cut += cut
+            changes.unknown_letters += bool(set(chains[0]) - set(RESIDUES))
+            changes.unknown_labels += bool(np.isnan(variant.score))
+            unit = digest(variant.sequence)
+            label = np.asarray(variant.score)
+            examples.append(Example(chains, label, f"{digest(name, unit)}-{seen[unit]}", unit))
+            seen[unit] += 1
+        return examples, vars(changes)
+
+    def averages(self, wild_types: Mapping[str, str]) -> dict[str, dict[str, float]]:
+        """Weights of the assays in the plain mean, and in ProteinGym's own."""
+        means = {"mean": dict.fromkeys(wild_types, 1 / len(wild_types))}
+        if self.reference is None:
+            return means
+        place = Path(self.reference).expanduser()
+        (table,) = read_files(place, f"the reference {self.reference}", whole=True).values()
+        rows = {row.get("DMS_id"): row for row in table.to_pylist()}
+        function = defaultdict[str, dict[str, list[str]]](dict)
+        for name, wild_type in wild_types.items():
+            if name not in rows:
+                raise UserError(f"assay {name} is not in the reference {self.reference}")
+            row = rows[name]
+            if row["target_seq"] != wild_type:
+                raise UserError(
+                    f"the variants of {name} are not of its target_seq in {self.reference}"
+                )
+            proteins = function[row["coarse_selection_type"]]
+            proteins.setdefault(row["UniProt_ID"], []).append(name)
+        means["proteingym"] = {
+            name: 1 / len(function) / len(proteins) / len(names)
+            for proteins in function.values()
+            for names in proteins.values()
+            for name in names
+        }
+        return means
+
+
+def read_assay(name: str, table: "pa.Table", scheme: str | None) -> Assay:
+    """Read an assay, and work out the protein that all of its variants come from."""
+    needed = ("mutant", "mutated_sequence", "DMS_score")
+    if missing := [column for column in needed if column not in table.column_names]:
+        raise UserError(
+            f"assay {name} has no column {missing[0]!r}; it has {', '.join(table.column_names)}"
+        )
+    theirs = [column for column in COLUMNS.get(scheme or "", ()) if column in table.column_names]
+    folds = table[theirs[0]].to_pylist() if theirs else [None] * table.num_rows
+    columns = (table[column].to_pylist() for column in needed)
+    variants, wild_type = list[Variant](), ""
+    for row, (mutant, mutated, score, fold) in enumerate(zip(*columns, folds, strict=True)):
+        where = f"row {row} of assay {name}"
+        chains = read_chains(mutated, where)
+        if len(chains) > 1:
+            raise UserError(f"{where} has {len(chains)} chains; an assay is of a single one")
+        places, before = undo(str(mutant), chains[0], where)
+        if wild_type and before != wild_type:
+            raise UserError(f"{where}: without {mutant} it is not the protein of the rows before")
+        wild_type = before
+        try:
+            value = float(read_answers(score, Readout("variant", "real")))
+        except ValueError as error:
+            raise UserError(f"{where}: {error}") from None
+        variants.append(Variant(chains[0], places, value, None if fold is None else str(fold)))
+    return Assay(wild_type, variants)
+
+
+def undo(mutant: str, mutated: str, where: str) -> tuple[tuple[int, ...], str]:
+    """The places that a variant is mutated at, and the sequence without its mutations."""
+    residues, places = list(mutated), []
+    for mutation in mutant.split(":"):
+        found = re.fullmatch(r"([A-Z])(\d+)([A-Z])", mutation)
+        if not found:
+            raise UserError(f"{where} has the mutation {mutation!r}; write A12G, counted from 1")
+        old, place, new = found[1], int(found[2]) - 1, found[3]
+        if not 0 <= place < len(mutated) or mutated[place] != new:
+            raise UserError(f"{where}: its sequence has no {new} at {place + 1}, as {mutant} says")
+        residues[place] = old
+        places.append(place)
+    return tuple(places), "".join(residues)
+
+
+def assign(variants: Sequence[Variant], scheme: str) -> tuple[list[str | None], bool]:
+    """The fold of each variant, if it has any, and whether the folds were made here."""
+    if any(variant.fold is not None for variant in variants):
+        return [variant.fold for variant in variants], False
+    if scheme == "random":
+        order = sorted(range(len(variants)), key=lambda row: digest("fold", variants[row].sequence))
+        return [str(rank % FOLDS) for rank in np.argsort(order).tolist()], True
+    single = [variant.places[0] if len(variant.places) == 1 else None for variant in variants]
+    places = sorted({place for place in single if place is not None})
+    count = max(1, min(FOLDS, len(places)))
+    if scheme == "modulo":
+        runs = [places[fold::count] for fold in range(count)]
+    else:
+        runs = [run.tolist() for run in np.array_split(places, count)]
+    fold = {place: str(number) for number, run in enumerate(runs) for place in run}
+    return [None if place is None else fold[place] for place in single], True
+
+
+def window(places: Sequence[int], length: int, max_length: int | None, name: str) -> slice:
+    """The residues that are read of a protein: all, or as many around the mutated ones."""
+    if max_length is None or length <= max_length:
+        return slice(0, length)
+    first, last = min(places), max(places)
+    if last - first >= max_length:
+        raise UserError(
+            f"a variant of {name} is mutated at {first + 1} and at {last + 1}, further apart than "
+            f"task.max_length={max_length}"
+        )
+    start = min(max(0, (first + last + 1 - max_length) // 2), length - max_length)
+    return slice(start, start + max_length)
