@@ -6,14 +6,15 @@ Imports point one way (`tests/test_architecture.py` holds it):
 
     conf .. (names, by _target_) ..> tasks, benchmark.backbones, benchmark.methods
     tasks     -> core, data, sources, metrics
-    methods   -> core, features, progress
-    features  -> embed -> core, batching
+    methods   -> core, features, progress, ranks
+    features  -> embed -> core, batching, ranks
     backbones -> core, data
     metrics   -> core
     data -> sources, units -> core
     evaluate  -> core
     leaderboard -> results -> core
-    store     -> table, core
+    store     -> database, core
+    check     -> backbones, core
     run       -> evaluate, data, metrics, results, store
-    cli, verbs -> run, store, leaderboard, catalogue
+    cli, verbs -> run, store, check, leaderboard, catalogue, compose
 """

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from benchmark.catalogue import unknown
 from benchmark.core import Level, UserError
-from benchmark.table import ABOUT, DATA, Table, discard, open_table, tell
+from benchmark.database import ABOUT, DATA, Database, discard, open_database, tell
 
 Floats = NDArray[np.float32]
 
@@ -48,21 +48,21 @@ NETWORK = (
 class Shelf:
     """The vectors of one backbone and level, float32; they come back bit for bit."""
 
-    def __init__(self, open_it: Callable[[], Table | None]) -> None:
+    def __init__(self, open_it: Callable[[], Database | None]) -> None:
         self._open = open_it
         self.found = self.embedded = 0
 
     @cached_property
-    def table(self) -> Table | None:
+    def database(self) -> Database | None:
         """Opened when it is first asked for, so that a run touches only what it uses."""
         return self._open()
 
     def __contains__(self, chain: str) -> bool:
-        return self.table is not None and key_of(chain) in self.table
+        return self.database is not None and key_of(chain) in self.database
 
     def get(self, chain: str) -> Floats | None:
         """The vector of a chain, or None."""
-        value = self.table.get(key_of(chain)) if self.table else None
+        value = self.database.get(key_of(chain)) if self.database else None
         if value is None:
             return None
         self.found += 1
@@ -73,7 +73,7 @@ class Shelf:
         self.embedded += len(chains)
         kept = dict(zip(map(key_of, chains), vectors, strict=True))
         for items in self._transactions(kept):
-            before = self.table.add(items) if self.table else {}
+            before = self.database.add(items) if self.database else {}
             kept |= {key: decode(value) for key, value in before.items()}
         return [kept[key_of(chain)] for chain in chains]
 
@@ -122,14 +122,14 @@ class Store:
     def __init__(self, folder: Path, gigabytes: float) -> None:
         self.folder = folder
         self.gigabytes = gigabytes
-        self._tables: dict[str, Table | None] = {}
+        self._databases: dict[str, Database | None] = {}
         for old in folder.glob(".old-*"):  # a process was killed while it removed them
             shutil.rmtree(old, ignore_errors=True)
 
     @property
-    def digests(self) -> Table | None:
+    def digests(self) -> Database | None:
         """Digests of files, by what the file system tells of them."""
-        return self._table("digests", {})
+        return self._database("digests", {})
 
     def shelf(self, level: Level, decides: Any, about: Mapping[str, Any]) -> Shelf:
         """The place of a backbone's vectors.
@@ -139,13 +139,13 @@ class Store:
         """
         text = json.dumps([FORMAT, level, decides], sort_keys=True)
         name = f"{level}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        return Shelf(lambda: self._table(name, about))
+        return Shelf(lambda: self._database(name, about))
 
-    def _table(self, name: str, about: Mapping[str, Any]) -> Table | None:
-        if name not in self._tables:  # lmdb opens a file but once in a process
+    def _database(self, name: str, about: Mapping[str, Any]) -> Database | None:
+        if name not in self._databases:  # lmdb opens a file but once in a process
             room = partial(self._make_room, name)
-            self._tables[name] = open_table(self.folder / name, about, room)
-        return self._tables[name]
+            self._databases[name] = open_database(self.folder / name, about, room)
+        return self._databases[name]
 
     def _make_room(self, name: str, size: int) -> bool:
         """Drop residue groups, the longest unused first, until `size` more bytes are allowed."""
@@ -153,7 +153,7 @@ class Store:
         while True:
             all_groups = groups(self.folder)
             residue = [group for group in all_groups if group.level == "residue"]
-            spare = [group for group in residue if group.folder.name not in self._tables]
+            spare = [group for group in residue if group.folder.name not in self._databases]
             taken = sum(group.size for group in residue)
             total, free = sum(g.size for g in all_groups), shutil.disk_usage(self.folder).free
             if taken + size <= cap and total + size <= free - size:
@@ -163,9 +163,9 @@ class Store:
             discard(spare[0].folder)
 
     def close(self) -> None:
-        """Close every table."""
-        for table in filter(None, self._tables.values()):
-            table.close()
+        """Close every database."""
+        for database in filter(None, self._databases.values()):
+            database.close()
 
 
 @contextmanager

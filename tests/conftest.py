@@ -1,6 +1,5 @@
 """Shared by all tests: small checkpoints made on the spot, tiny tasks, composed configurations."""
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,8 +16,8 @@ import pytest
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 
-from benchmark.backbones.random import ESM_TOKENS
 from benchmark.core import RESIDUES, Array, Backbone, Example, Task
+from tests.checkpoints import make, save_esm3, save_progen2, save_proteinglm
 
 NARROW = {"contact_head": ["pocket_contact"]}
 """Methods that need a language model and answer some tasks only; all others they refuse."""
@@ -84,100 +83,28 @@ def toy(
 @pytest.fixture(scope="session")
 def esm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny ESM-2 with random weights, saved as a masked language model is on the hub."""
-    import torch
-    from transformers import EsmConfig, EsmForMaskedLM, EsmTokenizer
+    return make("esm2", tmp_path_factory.mktemp("checkpoints") / "tiny-esm")
 
-    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-esm"
-    folder.mkdir()
-    special = ["<cls>", "<pad>", "<eos>", "<unk>"]
-    tokens = [*special, *ESM_TOKENS, ".", "-", "<null_1>", "<mask>"]
-    (folder / "vocab.txt").write_text("\n".join(tokens))
-    torch.manual_seed(0)
-    config = EsmConfig(
-        vocab_size=33,
-        mask_token_id=32,
-        pad_token_id=1,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=32,
-        position_embedding_type="rotary",
-        token_dropout=True,
-        initializer_range=0.3,
+
+@pytest.fixture
+def toy_conf(tmp_path: Path) -> Path:
+    """A --config-dir with one small task, `toy`: is there more W than A in the protein?"""
+    rng = np.random.default_rng(0)
+    splits = ["train"] * 80 + ["valid"] * 20 + ["test"] * 30
+    rows = ["seq,label,split"]
+    for split in splits:
+        chain = random_chain(rng, int(rng.integers(20, 40)))
+        rows.append(f"{chain},{int(chain.count('W') > chain.count('A'))},{split}")
+    (tmp_path / "toy.csv").write_text("\n".join(rows))
+    folder = tmp_path / "mine"
+    (folder / "task").mkdir(parents=True)
+    (folder / "task" / "toy.yaml").write_text(
+        "defaults: [/source@_here_: table, _self_]\n"
+        "_target_: tasks.protein.Protein\n"
+        "area: function\nversion: 1\nkind: class\nsize: 2\n"
+        f"source: file:{tmp_path / 'toy.csv'}\n"
+        "metrics: [accuracy, roc_auc]\n"
     )
-    EsmForMaskedLM(config).save_pretrained(folder)
-    EsmTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
-    return folder
-
-
-def save_proteinglm(folder: Path, **settings: Any) -> Path:
-    """A tiny ProteinGLM with random weights, its config.json as a release's; made once a folder."""
-    import torch
-
-    from benchmark.backbones.proteinglm_module import (
-        IMPLEMENTED,
-        ProteinGLMConfig,
-        ProteinGLMForLanguageModeling,
-    )
-
-    values = IMPLEMENTED | {
-        "num_layers": 2,
-        "hidden_size": 16,
-        "num_attention_heads": 4,
-        "kv_channels": 4,
-        "ffn_hidden_size": 24,
-        "padded_vocab_size": 128,
-        "seq_length": 1024,
-        "layernorm_epsilon": 1e-5,
-        "post_layer_norm": True,
-        "rotary_embedding_2d": False,
-        "is_causal": False,
-        "initializer_range": 0.3,
-    }
-    values |= settings
-    folder = folder / f"tiny-proteinglm-{'clm' if values['is_causal'] else 'mlm'}"
-    if not folder.exists():
-        torch.manual_seed(0)
-        ProteinGLMForLanguageModeling(ProteinGLMConfig(**values)).save_pretrained(folder)
-        config = {"architectures": ["ProteinGLMModel"], "model_type": "ProteinPGLM", **values}
-        (folder / "config.json").write_text(json.dumps(config))
-    return folder
-
-
-def save_progen2(folder: Path) -> Path:
-    """A tiny ProGen2 with random weights, as the hub's copies are; made once a folder."""
-    import torch
-    from safetensors.torch import save_file
-    from transformers import CodeGenConfig, CodeGenForCausalLM
-
-    folder = folder / "tiny-progen2"
-    if not folder.exists():
-        folder.mkdir()
-        shape = {"n_layer": 2, "n_head": 8, "n_positions": 256, "rotary_dim": 4}
-        torch.manual_seed(0)
-        module = CodeGenForCausalLM(
-            CodeGenConfig(n_embd=64, vocab_size=32, initializer_range=0.3, **shape)
-        )
-        weights = dict(module.state_dict())
-        weights["transformer.h.0.attn.bias"] = torch.ones(4, 4, dtype=torch.bool)
-        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-        config = {"model_type": "progen", "embed_dim": 64, **shape}
-        config |= {"vocab_size_emb": 32, "vocab_size_lm_head": 32, "repetition_penalty": 9.0}
-        (folder / "config.json").write_text(json.dumps(config))
-    return folder
-
-
-def save_esm3(folder: Path) -> Path:
-    """A tiny ESM3 with random weights, as the release's folder is; skips without the extra."""
-    import torch
-
-    esm3 = pytest.importorskip("esm.models.esm3", reason="needs the extra esm, Python 3.12")
-    folder = folder / "tiny-esm3"
-    if not folder.exists():
-        (folder / "data" / "weights").mkdir(parents=True)
-        torch.manual_seed(0)
-        model = esm3.ESM3(128, 2, 4, 2, None, None, None, None)
-        torch.save(model.state_dict(), folder / "data" / "weights" / "esm3_sm_open_v1.pth")
     return folder
 
 
@@ -201,27 +128,5 @@ def pair_conf(tmp_path: Path) -> Path:
         "columns: {sequence: [one, other]}\n"
         "unit: {name: protein of a pair}\n"
         "metrics: [roc_auc]\n"
-    )
-    return folder
-
-
-@pytest.fixture
-def toy_conf(tmp_path: Path) -> Path:
-    """A --config-dir with one small task, `toy`: is there more W than A in the protein?"""
-    rng = np.random.default_rng(0)
-    splits = ["train"] * 80 + ["valid"] * 20 + ["test"] * 30
-    rows = ["seq,label,split"]
-    for split in splits:
-        chain = random_chain(rng, int(rng.integers(20, 40)))
-        rows.append(f"{chain},{int(chain.count('W') > chain.count('A'))},{split}")
-    (tmp_path / "toy.csv").write_text("\n".join(rows))
-    folder = tmp_path / "mine"
-    (folder / "task").mkdir(parents=True)
-    (folder / "task" / "toy.yaml").write_text(
-        "defaults: [/source@_here_: table, _self_]\n"
-        "_target_: tasks.protein.Protein\n"
-        "area: function\nversion: 1\nkind: class\nsize: 2\n"
-        f"source: file:{tmp_path / 'toy.csv'}\n"
-        "metrics: [accuracy, roc_auc]\n"
     )
     return folder

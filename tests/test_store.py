@@ -59,8 +59,8 @@ def fill(folder: Path, group: str, count: int, level: Any = "residue") -> Path:
         chains = [f"C{i}" for i in range(count)]
         place = shelf(store, group, level)
         place.put(chains, [vector(chain) for chain in chains])
-        assert place.table is not None
-        return place.table.folder
+        assert place.database is not None
+        return place.database.folder
 
 
 def right(folder: Path, group: str, count: int, gigabytes: float = ROOMY) -> int:

@@ -1,4 +1,4 @@
-"""A table on disk: an lmdb environment of values that are checked when they are read.
+"""A database on disk: an lmdb environment of values that are checked when they are read.
 
 It is a cache: whatever goes wrong with it is told in one sentence on stderr, and costs time but
 neither the run nor a right value. Several processes read and write it at once; a process that is
@@ -36,8 +36,8 @@ DAMAGE = (
 )
 
 
-class Table:
-    """The open table in a folder.
+class Database:
+    """The open database in a folder.
 
     room: asked before each transaction whether there is room for so many bytes.
     """
@@ -113,26 +113,28 @@ class Table:
             self._env = None
 
 
-def open_table(folder: Path, about: Mapping[str, Any], room: Callable[[int], bool]) -> Table | None:
-    """Open a table; make it if it is not there, and anew if it is damaged."""
+def open_database(
+    folder: Path, about: Mapping[str, Any], room: Callable[[int], bool]
+) -> Database | None:
+    """Open a database; make it if it is not there, and anew if it is damaged."""
     try:
         make(folder, about)
         try:
-            table = Table(folder, room)
+            database = Database(folder, room)
         except DAMAGE as error:
             discard(folder)
             tell(f"{folder} was damaged and is made anew ({error})")
             make(folder, about)
-            table = Table(folder, room)
+            database = Database(folder, room)
         touch(folder)
-        return table
+        return database
     except (lmdb.Error, OSError) as error:
         tell(f"{folder} cannot be used ({error}); the run goes on without")
         return None
 
 
 def make(folder: Path, about: Mapping[str, Any]) -> None:
-    """Let a table's folder appear at once and complete, if it is not there.
+    """Let a database's folder appear at once and complete, if it is not there.
 
     Its lock file is written in full: lmdb would leave holes in it, and a process is killed that
     touches a hole of a mapped file when the disk is full.
@@ -151,7 +153,7 @@ def make(folder: Path, about: Mapping[str, Any]) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Remove a table at once. Who has it open goes on with its own files until it closes them."""
+    """Remove a database at once; who has it open goes on with its own files until it is closed."""
     old = folder.with_name(f".old-{uuid4().hex}")
     with suppress(FileNotFoundError):
         folder.rename(old)
@@ -159,7 +161,7 @@ def discard(folder: Path) -> None:
 
 
 def touch(folder: Path) -> None:
-    """Note that a table is in use now."""
+    """Note that a database is in use now."""
     os.utime(folder / ABOUT)
 
 
