@@ -14,6 +14,6 @@ Imports point one way (`tests/test_architecture.py` holds it):
     evaluate  -> core
     leaderboard -> results -> core
     store     -> table, core
-    run       -> evaluate, data, metrics, results, store
+    run       -> evaluate, data, metrics, results, store, code
     cli, verbs -> run, store, leaderboard, catalogue
 """
