@@ -15,6 +15,6 @@ Imports point one way (`tests/test_architecture.py` holds it):
     leaderboard -> results -> core
     store     -> database, core
     check     -> backbones, core
-    run       -> evaluate, data, metrics, results, store
+    run       -> evaluate, data, metrics, results, store, code
     cli, verbs -> run, store, check, leaderboard, catalogue, compose
 """

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmark import metrics, results
 from benchmark.catalogue import flat
+from benchmark.code import code_digest
 from benchmark.core import Backbone, Method, Metric, Splits, Task, UserError
 from benchmark.data import CHAIN_BREAK, digest_examples
 from benchmark.evaluate import Outcome, evaluate, limited
@@ -74,7 +75,7 @@ class Run:
         }
         asked = {k: v for k, v in config["task"].items() if k not in SOURCES}
         kinds = type(task), type(backbone), type(method), evaluate
-        code = results.code_digest(*kinds, *(scorer.fn for scorer in scorers))
+        code = code_digest(*kinds, *(scorer.fn for scorer in scorers))
         names = {
             "task": choices["task"],
             "model": config["name"] or name,
@@ -162,7 +163,7 @@ def keep_vectors(backbone: Backbone, store: Store, model: Mapping[str, Any], nam
     decides = {
         "digest": backbone.digest,
         "dtype": backbone.dtype,
-        "code": results.code_digest(type(backbone)),
+        "code": code_digest(type(backbone)),
         "libraries": {name: results.package_version(name) for name in LIBRARIES},
     }
     about = {**model, "model": name, "dtype": backbone.dtype}
