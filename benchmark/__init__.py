@@ -15,6 +15,8 @@ Imports point one way (`tests/test_architecture.py` holds it):
     leaderboard -> results -> core
     store     -> database, core
     check     -> backbones, core
-    run       -> evaluate, data, metrics, results, store, code
-    cli, verbs -> run, store, check, leaderboard, catalogue, compose
+    strata    -> evaluate, results
+    run       -> evaluate, data, metrics, results, store, strata, code
+    audit     -> strata, data, metrics, mmseqs
+    cli, verbs -> run, audit, store, check, leaderboard, catalogue, compose
 """

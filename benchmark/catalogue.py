@@ -11,13 +11,13 @@ GROUPS = ("task", "model", "method", "suite")
 
 
 def config_folders(argv: Sequence[str] = ()) -> list[Path]:
-    """This project's conf/, and folders given with --config-dir or -cd."""
+    """This project's conf/, and folders given with --config-dir, -cd, or config_dir= of a verb."""
     import conf
 
     folders = [Path(conf.__file__).parent]
     for index, word in enumerate(argv):
         flag, _, value = word.partition("=")
-        if flag in ("--config-dir", "-cd"):
+        if flag in ("--config-dir", "-cd", "config_dir"):
             folders.append(Path(value or "".join(argv[index + 1 : index + 2])))
     return folders
 

@@ -19,7 +19,7 @@ from benchmark.catalogue import GROUPS, check_names, config_folders, unknown
 from benchmark.compose import settings_of
 from benchmark.core import UserError
 from benchmark.ranks import rank
-from benchmark.verbs import VERBS, run_verb
+from benchmark.verbs import VERBS, run_verb, spelled_out
 
 if TYPE_CHECKING:
     from benchmark.store import Store
@@ -59,8 +59,9 @@ def main() -> None:
 def do_verb(argv: list[str]) -> int:
     """Run a verb, and return its exit status; Hydra's complaints become sentences here, too."""
     try:
-        check_names(argv)
-        return run_verb(argv[0], argv[1:])
+        words = spelled_out(argv[0], argv[1:])
+        check_names(words)
+        return run_verb(argv[0], words)
     except UserError:
         raise
     except Exception as error:

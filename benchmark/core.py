@@ -179,6 +179,10 @@ class Task(ABC):
         """One example's columns in the table of predictions."""
         return {"label": np.asarray(example.label), "prediction": kept}
 
+    def restore(self, row: Mapping[str, Any]) -> Value:
+        """What was kept of a prediction, from its columns in the table of predictions."""
+        return np.asarray(row["prediction"])
+
 
 class Shelf(Protocol):
     """Vectors of one backbone and level that are kept between runs, by sequence."""

@@ -194,6 +194,14 @@ def digest_examples(examples: Iterable[Example]) -> str:
     return state.hexdigest()
 
 
+def digest_splits(splits: Splits) -> dict[str, str]:
+    """Digest of each split's content, test sets by their names."""
+    parts = {"train": splits.train, "valid": splits.valid, **splits.tests}
+    for test, (train, valid) in splits.learn.items():
+        parts |= {f"{test}, its train": train, f"{test}, its valid": valid}
+    return {name: digest_examples(examples) for name, examples in parts.items()}
+
+
 def read_chains(sequence: object, where: str) -> Chains:
     """Split a cell into its chains and check every letter."""
     if not isinstance(sequence, str) or not sequence.strip():

@@ -51,6 +51,8 @@ class Outcome(NamedTuple):
     """Means first, then test sets."""
     choices: Mapping[str, Any]
     seconds: dict[str, float]
+    strata: Mapping[str, Any] = {}
+    """See `benchmark.strata`."""
 
 
 def limited(splits: Splits, limit: int | None) -> Splits:
@@ -137,7 +139,7 @@ def score(
 ) -> Scores:
     """Each metric's score and its 95 % percentile bootstrap interval over the resampling units."""
     everything = list(kept)
-    known = [row for row, example in enumerate(examples) if np.any(_known(example.label))]
+    known = [row for row, example in enumerate(examples) if np.any(known_answers(example.label))]
     labels = [examples[row].label for row in known]
     kept = [kept[row] for row in known]
     names, unit = np.unique([examples[row].group for row in known], return_inverse=True)
@@ -184,7 +186,8 @@ def intervals(draws: Mapping[str, Array], units: int) -> dict[str, tuple[float, 
     }
 
 
-def _known(label: Value) -> Array:
+def known_answers(label: Value) -> Array:
+    """Which answers of a label are known, in its shape."""
     array = np.asarray(label)
     if array.ndim == 2 and array.shape[1:] == (2,):  # residue pairs: what is absent is class 0
         return np.ones(1, bool)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.core import UserError
-from benchmark.results import SOURCES, TITLE, Record, load_all, make_key, replacing
+from benchmark.quoted import Quoted, quoted_rows, read_quoted
+from benchmark.results import APART, SOURCES, TITLE, Record, load_all, make_key, replacing
 
 SHOWN = 3
 """Further metrics beside the first in the terminal's table; the Record has all."""
@@ -157,7 +158,7 @@ def best(cells: Sequence[Cell]) -> float:
     return pick(scores) if scores else float("nan")
 
 
-def markdown(cells: Cells) -> str:
+def markdown(cells: Cells, quoted: Sequence[Quoted] = ()) -> str:
     """All tables, an area and a method each."""
     lines = [
         TITLE,
@@ -177,22 +178,26 @@ def markdown(cells: Cells) -> str:
             and place[0].method == method
         }
         title = AREAS[area].capitalize() + (", embedded tasks" if embedded else "")
-        lines += ["", f"## {title} · {method}", "", *table(inside)]
+        published = [entry for entry in quoted if entry.method == method]
+        lines += ["", f"## {title} · {method}", "", *table(inside, published)]
     return "\n".join(lines) + "\n"
 
 
-def table(cells: Cells) -> list[str]:
-    """One Markdown table: rows with most scores first, then by their mean."""
+def table(cells: Cells, quoted: Sequence[Quoted] = ()) -> list[str]:
+    """One Markdown table: rows with most scores first, then by their mean; quoted ones last."""
     columns = sorted({column for _, column in cells})
     rows = sorted({row for row, _ in cells})
     names = headings(columns)
     top = {c: best([cell for (_, other), cell in cells.items() if other == c]) for c in columns}
-    head, lines = ["model"], []
+    head, lines, asked, notes = ["model"], [], [], list[str]()
     for column in columns:
         record = next(cell.records[-1] for (_, other), cell in cells.items() if other == column)
         arrow = "↑" if record.higher_is_better[record.primary] else "↓"
         test = next(iter(record.scores))
         head.append(f"{names[column]}<br>{record.primary} {arrow}, n = {record.scored[test]:,}")
+        asked.append(("" if "published_sizes" in record.notes else column.task, record.primary))
+        told = describe(column, cells) if names[column] != column.task else None
+        notes += [f"`{names[column]}`: {text}" for text in (told, overlap(column, cells)) if text]
     if len(columns) > 1:
         head.append("mean")
     for row in rows:
@@ -213,9 +218,26 @@ def table(cells: Cells) -> list[str]:
         order = float(rank) if rank.replace(".", "").replace("-", "").isdigit() else -1e9
         lines.append((-len(mine), -order, -first, "| " + " | ".join(line) + " |"))
     rule = "|---" * len(head) + "|"
-    notes = [f"`{names[c]}`: {describe(c, cells)}" for c in columns if names[c] != c.task]
     body = [text for *_, text in sorted(lines)]
+    extra, sources = quoted_rows(quoted, asked)
+    body += ["| " + " | ".join([*row, "–"][: len(head)]) + " |" for row in extra]
+    notes += sources
     return ["| " + " | ".join(head) + " |", rule, *body, *(line for n in notes for line in ("", n))]
+
+
+def overlap(column: Column, cells: Cells) -> str | None:
+    """How much of a column's test set is in train or valid, too, if any."""
+    for (_, other), cell in cells.items():
+        record = cell.records[-1]
+        test = next(iter(record.scores))
+        apart = record.strata.get(test, {}).get(APART)
+        if other == column and apart and apart["examples"] < record.scored[test]:
+            count = record.scored[test] - apart["examples"]
+            return (
+                f"{count:,} of {record.scored[test]:,} test examples are in train or valid, too; "
+                "`python -m benchmark leaderboard by=identity` has the scores without them"
+            )
+    return None
 
 
 def describe(column: Column, cells: Cells) -> str:
@@ -268,7 +290,7 @@ def write(results: Path) -> Cells:
     if not cells:
         return cells
     with replacing(results / "README.md") as file:
-        file.write_text(markdown(cells), encoding="utf-8")
+        file.write_text(markdown(cells, read_quoted(results)), encoding="utf-8")
     rows = rows_of_csv(cells)
     with replacing(results / "leaderboard.csv") as file, file.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))

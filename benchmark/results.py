@@ -38,6 +38,9 @@ SOURCE = ("benchmark", "tasks", "conf", "pyproject.toml", "constraints.txt")
 SOURCES = ("source", "revision", "mirror", "columns", "allow", "sizes")
 """Task settings that say where the data is: digests of its content say what it is."""
 
+APART = "without overlap"
+"""The stratum of the test examples that are not in train or valid, too."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
@@ -76,6 +79,8 @@ class Record:
     environment: Mapping[str, Any]
     created: str
     """UTC, ISO 8601."""
+    strata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Test set -> stratum -> examples, units, scores, intervals (`benchmark.strata`)."""
     format: int = field(default=FORMAT)
 
     @property
@@ -83,21 +88,36 @@ class Record:
         """Where it lies below the results folder."""
         return Path(self.task, self.model, self.method, self.key)
 
+    @property
+    def path(self) -> Path:
+        """Its file below the results folder; its predictions lie beside it."""
+        return self.folder / f"seed{self.seed}.json"
+
 
 def save(record: Record, predictions: Mapping[str, Sequence[Any]], results: Path) -> Path:
     """Write the predictions, then the Record; return the Record's path."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = results / record.folder / f"seed{record.seed}.json"
-    text = json.dumps(asdict(record), indent=1, allow_nan=False) + "\n"
+    path = results / record.path
+    as_text(record)  # what is not JSON is refused before anything is written
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path.with_suffix(".parquet")) as file:
         columns = {name: column(values) for name, values in predictions.items()}
         pq.write_table(pa.table(columns), file, compression="zstd")
-    with replacing(path) as file:
-        file.write_text(text, encoding="utf-8")
+    write_record(record, results)
     return path
+
+
+def write_record(record: Record, results: Path) -> None:
+    """Write the Record alone, over an older one."""
+    with replacing(results / record.path) as file:
+        file.write_text(as_text(record), encoding="utf-8")
+
+
+def as_text(record: Record) -> str:
+    """The Record as JSON."""
+    return json.dumps(asdict(record), indent=1, allow_nan=False) + "\n"
 
 
 def column(values: Sequence[Any]) -> "pa.Array":

@@ -10,10 +10,11 @@ from benchmark import metrics, results
 from benchmark.catalogue import flat
 from benchmark.code import code_digest
 from benchmark.core import Backbone, Method, Metric, Splits, Task, UserError
-from benchmark.data import CHAIN_BREAK, digest_examples
-from benchmark.evaluate import Outcome, evaluate, limited
-from benchmark.results import SOURCES, Record
+from benchmark.data import CHAIN_BREAK, digest_splits
+from benchmark.evaluate import Outcome, clock, evaluate, limited
+from benchmark.results import APART, SOURCES, Record
 from benchmark.store import Store
+from benchmark.strata import Audit, read_audit, stratify
 
 PLACES = (
     "path",
@@ -43,6 +44,8 @@ class Run:
     scorers: tuple[Metric, ...]
     settings: Mapping[str, Any]
     data: Mapping[str, str]
+    audit: Audit | None
+    """What the results folder knows of this data."""
 
     @classmethod
     def prepare(
@@ -61,10 +64,7 @@ class Run:
         require(method, Method, "method")
         scorers = tuple(metrics.find(name) for name in task.metrics)
         splits = limited(task.load(), config["limit"])
-        parts = {"train": splits.train, "valid": splits.valid, **splits.tests}
-        for test, (train, valid) in splits.learn.items():
-            parts |= {f"{test}, its train": train, f"{test}, its valid": valid}
-        data = {name: digest_examples(examples) for name, examples in parts.items()}
+        data = digest_splits(splits)
         backbone = make_backbone()
         require(backbone, Backbone, "model")
         model = {k: v for k, v in config["model"].items() if k not in PLACES}
@@ -88,7 +88,8 @@ class Run:
             keep_vectors(backbone, store, model, names["model"])
         shown = {k: v for k, v in settings.items() if not k.endswith("._target_")}
         shown["dtype"] = backbone.dtype
-        return cls(config, names, task, splits, backbone, method, scorers, shown, data)
+        audit = read_audit(Path(config["results"]), data)
+        return cls(config, names, task, splits, backbone, method, scorers, shown, data, audit)
 
     @property
     def path(self) -> Path:
@@ -98,7 +99,11 @@ class Run:
     def evaluate(self) -> Outcome:
         """Learn, predict, score."""
         seed = self.config["seed"]
-        return evaluate(self.task, self.splits, self.backbone, self.method, self.scorers, seed)
+        outcome = evaluate(self.task, self.splits, self.backbone, self.method, self.scorers, seed)
+        kept = {name: test.predictions for name, test in outcome.tests.items()}
+        with clock(outcome.seconds, "score"):
+            strata = stratify(self.scorers, self.splits, kept, self.audit, seed)
+        return outcome._replace(strata=strata)
 
     def record(self, outcome: Outcome, seconds: Mapping[str, float]) -> Record:
         """What the run leaves to be known."""
@@ -132,7 +137,8 @@ class Run:
             examples={"train": len(splits.train), "valid": len(splits.valid), **sizes},
             scored={name: test.scored for name, test in tests.items()},
             units={name: test.units for name, test in tests.items()},
-            notes=dict(splits.notes),
+            strata=outcome.strata,
+            notes={**splits.notes} | ({"audit": self.audit.facts} if self.audit else {}),
             data=self.data,
             config=self.config,
             settings=self.settings,
@@ -210,6 +216,10 @@ def summary(record: Record) -> str:
     if shared:
         told = ", ".join(f"{chains} in {count:,}" for chains, count in sorted(shared.items()))
         lines.append(f"chains of a test example that are in train, too: {told} examples")
+    if apart := record.strata.get(test, {}).get(APART):
+        value = apart["scores"].get(record.primary)
+        told = "undefined" if value is None else f"{value:.3f}"
+        lines.append(f"{test} {APART}: {record.primary} {told}, {apart['examples']:,} examples")
     for split, changes in record.notes.get("changes", {}).items():
         altered = {k: v for k, v in changes.items() if k != "rows"}
         if altered:

@@ -80,15 +80,34 @@ def with_parents(folders: Sequence[Path], group: str, name: str) -> dict[str, An
 
 
 def show_leaderboard(request: Request) -> None:
-    """Make the tables again from the Records in results=DIR, and show them."""
+    """Make the tables again from the Records in results=DIR, and show them, or by=identity."""
     from rich.console import Console
     from rich.markdown import Markdown
 
     from benchmark import leaderboard
+    from benchmark.breakdown import by_identity
+    from benchmark.quoted import read_quoted
 
     results = Path(str(request.options.get("results", "results"))).expanduser()
+    by = request.options.get("by")
+    if by not in (None, "identity"):
+        raise UserError(f"by={by} is not known; there is by=identity")
     cells = leaderboard.require(leaderboard.write(results), results)
-    Console().print(Markdown(leaderboard.markdown(cells).replace("<br>", " ")))
+    text = by_identity(cells) if by else leaderboard.markdown(cells, read_quoted(results))
+    Console().print(Markdown(text.replace("<br>", " ")))
+
+
+def show_audit(request: Request) -> None:
+    """Tell how near each test protein is to train and valid; score the Records by it."""
+    from benchmark import leaderboard
+    from benchmark.audit import audit
+    from benchmark.results import check_writable
+
+    cfg = compose(request.words, request.folders)
+    folder = Path(str(cfg.results)).expanduser()
+    check_writable(folder)
+    audit(build(cfg.task), folder)
+    leaderboard.write(folder)
 
 
 def show_check(request: Request) -> int:
@@ -154,28 +173,36 @@ def show_store(request: Request) -> None:
 class Verb(NamedTuple):
     """What a verb does with a request, and the settings that it takes.
 
-    A setting takes those below it as well: `model` takes `model.path=`. The exit status is what
-    `do` returns, 0 for None.
+    A setting takes those below it as well: `model` takes `model.path=`. A word without "=" is the
+    value of `bare`. The exit status is what `do` returns, 0 for None.
     """
 
     do: Callable[[Request], int | None]
     takes: Sequence[str]
+    bare: str | None = None
 
 
 VERBS = {
     "list": Verb(show_list, ("config_dir",)),
-    "leaderboard": Verb(show_leaderboard, ("results",)),
+    "leaderboard": Verb(show_leaderboard, ("results", "by")),
+    "audit": Verb(show_audit, ("task", "mirror", "results", "config_dir"), bare="task"),
     "check": Verb(show_check, ("model", "device", "dtype", "batch_tokens", "config_dir")),
     "store": Verb(show_store, ("store", "clear")),
 }
 
 
+def spelled_out(name: str, words: Sequence[str]) -> list[str]:
+    """A verb's words as key=value; --config-dir DIR is the same as config_dir=DIR."""
+    words = re.sub(r"--config-dir[ =]", "config_dir=", " ".join(words)).split()
+    bare = VERBS[name].bare
+    return [f"{bare}={word}" if bare and re.fullmatch(r"\w+", word) else word for word in words]
+
+
 def run_verb(name: str, words: Sequence[str]) -> int:
-    """Run a verb with key=value words; --config-dir DIR is the same as config_dir=DIR."""
+    """Run a verb with key=value words."""
     from omegaconf import OmegaConf
 
     verb = VERBS[name]
-    words = re.sub(r"--config-dir[ =]", "config_dir=", " ".join(words)).split()
     for word in words:
         key, equals, _ = word.lstrip("+").partition("=")
         if key.partition(".")[0] not in verb.takes or not equals:

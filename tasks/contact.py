@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.core import Array, Chains, Example, Readout, UserError, Value
-from benchmark.metrics.contact import RANGES, hits, rank_pairs
+from benchmark.metrics.contact import KEPT, RANGES, hits, rank_pairs
 from tasks.table import TableTask
 
 NEAREST = RANGES["short"][0]
@@ -70,3 +70,10 @@ class Contact(TableTask):
             "score": pairs["score"],
             "hit": hits(pairs, np.asarray(example.label)),
         }
+
+    def restore(self, row: Mapping[str, Any]) -> Array:
+        """The ranked pairs as a table again."""
+        pairs = np.empty(len(row["i"]), KEPT)
+        pairs["length"], pairs["range"] = row["length"], [*map(list(RANGES).index, row["range"])]
+        pairs["i"], pairs["j"], pairs["score"] = row["i"], row["j"], row["score"]
+        return pairs

@@ -27,13 +27,27 @@ ALLOWED = {
     "evaluate": {"core"},
     "code": set(),
     "results": {"core"},
-    "leaderboard": {"core", "results"},
+    "leaderboard": {"core", "quoted", "results"},
     "catalogue": {"core"},
     "compose": {"catalogue"},
-    "run": {"core", "catalogue", "code", "data", "evaluate", "metrics", "results", "store"},
+    "run": {
+        *("core", "catalogue", "code", "data", "evaluate", "metrics", "results", "store"),
+        "strata",
+    },
     "check": {"core", "backbones"},
-    "verbs": {"core", "catalogue", "check", "compose", "leaderboard", "metrics", "store"},
-    "pocket": {"core", "pocket"},
+    "verbs": {
+        *("core", "audit", "breakdown", "catalogue", "compose", "leaderboard", "metrics"),
+        *("check", "quoted", "results", "store"),
+    },
+    "pocket": {"core", "mmseqs", "pocket"},
+    "mmseqs": {"core"},
+    "strata": {"core", "evaluate", "results"},
+    "audit": {
+        *("core", "data", "evaluate", "metrics", "mmseqs", "progress", "results", "sources"),
+        "strata",
+    },
+    "breakdown": {"core", "leaderboard", "results", "strata"},
+    "quoted": {"core", "catalogue"},
 }
 
 

