@@ -145,7 +145,7 @@ def show(splits: Splits, found: Audit) -> None:
     bands = {name: Counter(found.bands(name)) for name in splits.tests}
     present = [band for band in BANDS if any(band in count for count in bands.values())]
     chains = max(len(example.chains) for test in splits.tests.values() for example in test)
-    places = [f"chain {place + 1} is" for place in range(chains if chains > 1 else 0)]
+    places = [f"chain {place + 1} seen" for place in range(chains if chains > 1 else 0)]
     elsewhere = ["examples", "in train", "in valid", *places, "repeated"]
     rows = Table("test set", *numbers(elsewhere), box=None, pad_edge=False)
     shares = Table("nearest relative", *numbers(present), box=None, pad_edge=False)
@@ -165,8 +165,8 @@ def show(splits: Splits, found: Audit) -> None:
         shares.add_row(name, *(f"{bands[name][band] / len(examples):.1%}" for band in present))
     console = Console(highlight=False)
     console.print(rows)
-    if splits.valid:
-        print(f"{shared(splits.valid, splits.train):,} valid examples are in train, too")
+    if count := shared(splits.valid, splits.train):
+        print(f"{count:,} valid examples are in train, too")
     console.print(shares)
     if chains > 1:
         print(f"{EXACT}: each chain of a row is in train or valid, the row itself need not be")

@@ -16,7 +16,7 @@ def by_identity(cells: Cells) -> str:
     tables = {
         (column, row.method, test)
         for (row, column), found in cells.items()
-        for test in found.records[-1].strata
+        for test in ranked(found.records[-1])
     }
     if not tables:
         raise UserError(
@@ -63,6 +63,12 @@ def table(rows: Mapping[Row, Cell], test: str) -> list[str]:
         parts = [cell([part(r, test, name) for r in rows[row].records]) for name in shown]
         lines.append([label(row, rows), str(whole[row]), *map(str, parts)])
     return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def ranked(record: Record) -> list[str]:
+    """The test sets with strata; of a cross-validated task the means over its folds."""
+    means = set(record.scores) - set(record.data)
+    return [test for test in record.strata if test in means or not means]
 
 
 def part(record: Record, test: str, stratum: str) -> Record:
