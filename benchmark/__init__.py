@@ -6,14 +6,17 @@ Imports point one way (`tests/test_architecture.py` holds it):
 
     conf .. (names, by _target_) ..> tasks, benchmark.backbones, benchmark.methods
     tasks     -> core, data, sources, metrics
-    methods   -> core, features, progress
-    backbones -> core, batching
+    methods   -> core, features, progress, ranks
+    features  -> embed -> core, batching, ranks
+    backbones -> core, data
     metrics   -> core
     data -> sources, units -> core
     evaluate  -> core
     leaderboard -> results -> core
+    store     -> database, core
+    check     -> backbones, core
     strata    -> evaluate, results
-    run       -> evaluate, data, metrics, results, strata
+    run       -> evaluate, data, metrics, results, store, strata, code
     audit     -> strata, data, metrics, mmseqs
-    cli, verbs -> run, audit, leaderboard, catalogue
+    cli, verbs -> run, audit, store, check, leaderboard, catalogue, compose
 """

@@ -49,6 +49,8 @@ def audit(task: Task, folder: Path) -> None:
     """Search, unless it was done before; show; complete the Records in `folder`."""
     started = time.perf_counter()
     splits = task.load()
+    if not any(learned(splits, test) for test in splits.tests):
+        raise UserError("this task has no train and no valid: there is nothing to be near to")
     data, facts = digest_splits(splits), {"program": mmseqs.version(), **PARAMETERS}
     path, found = audit_path(folder, data), read_audit(folder, data)
     if found is not None and found.facts == facts:

@@ -1,9 +1,10 @@
 """Length-sorted batches under a token budget, with results in the order that was asked."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from benchmark.core import UserError
+from benchmark.core import Backbone, UserError
 
 T = TypeVar("T")
 WINDOW = 32
@@ -29,21 +30,46 @@ def batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
 
 
 def map_batches(
-    embed: Callable[[Sequence[str]], Sequence[T]], chains: Sequence[str], max_tokens: int
+    embed: Callable[[Sequence[str]], Sequence[T]], chains: Sequence[str], backbone: Backbone
 ) -> Iterator[T]:
-    """Embed chains in batches; yield each chain's result in the order of the chains."""
+    """Embed chains in batches; yield each chain's result in the order of the chains.
+
+    A batch that does not fit in memory is halved, and so is the backbone's budget from then on.
+    """
     start = 0
     while start < len(chains):
         stop, tokens = start, 0
-        while stop < len(chains) and (stop == start or tokens < WINDOW * max_tokens):
+        while stop < len(chains) and (stop == start or tokens < WINDOW * backbone.batch_tokens):
             tokens += len(chains[stop])
             stop += 1
         window = chains[start:stop]
         results: dict[int, T] = {}
-        for batch in batches([len(chain) for chain in window], max_tokens):
-            rows = embed([window[i] for i in batch])
+        waiting = batches([len(chain) for chain in window], backbone.batch_tokens)[::-1]
+        while waiting:
+            batch = waiting.pop()
+            try:
+                rows = embed([window[i] for i in batch])
+            except MemoryError:
+                lower_budget(backbone, [len(window[i]) for i in batch])
+                rest = [i for part in [batch, *waiting[::-1]] for i in part]
+                parts = batches([len(window[i]) for i in rest], backbone.batch_tokens)
+                waiting = [[rest[at] for at in part] for part in parts][::-1]
+                continue
             if len(rows) != len(batch):
                 raise UserError(f"the backbone gave {len(rows)} rows for {len(batch)} chains")
             results.update(zip(batch, rows, strict=True))
         yield from (results[i] for i in range(len(window)))
         start = stop
+
+
+def lower_budget(backbone: Backbone, lengths: Sequence[int]) -> None:
+    """Allow half of the residues of a batch of these lengths, which was too large."""
+    if len(lengths) == 1:
+        raise UserError(
+            f"one chain of {lengths[0]} residues does not fit in memory; cut all chains with "
+            "task.max_length=..., or spread the model with model.device_map=auto"
+        ) from None
+    backbone.batch_tokens = max(1, len(lengths) * max(lengths) // 2)
+    print(
+        f"out of memory; batches of {backbone.batch_tokens:,} residues from now on", file=sys.stderr
+    )

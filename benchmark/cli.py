@@ -11,14 +11,18 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from yaml import YAMLError
 
 from benchmark.catalogue import GROUPS, check_names, config_folders, unknown
 from benchmark.compose import settings_of
 from benchmark.core import UserError
+from benchmark.ranks import rank
 from benchmark.verbs import VERBS, run_verb, spelled_out
+
+if TYPE_CHECKING:
+    from benchmark.store import Store
 
 NAME = r"[\w.+=@-]+"
 """What the name of a model may be."""
@@ -27,6 +31,8 @@ NAME = r"[\w.+=@-]+"
 def main() -> None:
     """Run `sys.argv`; a mistake of the user's ends in one sentence and a non-zero exit."""
     argv = sys.argv[1:]
+    if rank():
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without "·" loses it, not the run
@@ -139,10 +145,23 @@ def known_settings() -> list[str]:
 
 
 def run(cfg: Any) -> None:
-    """One run: evaluate, save, show."""
+    """One run, with the store open."""
+    from omegaconf import OmegaConf
+
+    from benchmark import store
+    from benchmark.backbones.checkpoint import remembered
+
+    config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    check_settings(config)
+    with store.opened(config["store"], config["store_gb"]) as kept:
+        remembered.set(kept.digests if kept else None)
+        carry_out(cfg, config, kept)
+
+
+def carry_out(cfg: Any, config: Mapping[str, Any], kept: "Store | None") -> None:
+    """Evaluate, save, show."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.utils import instantiate
-    from omegaconf import OmegaConf
 
     from benchmark import leaderboard, results
     from benchmark.evaluate import clock
@@ -150,8 +169,6 @@ def run(cfg: Any) -> None:
 
     started = time.perf_counter()
     seconds: dict[str, float] = {}
-    config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    check_settings(config)
     folder = Path(config["results"])
     results.check_writable(folder)
     with clock(seconds, "load"):
@@ -161,6 +178,7 @@ def run(cfg: Any) -> None:
             choices=HydraConfig.get().runtime.choices,
             name=model_name(HydraConfig.get(), config),
             make_backbone=lambda: instantiate(cfg.model, _convert_="all"),
+            store=kept,
             **parts,
         )
     path = folder / prepared.path
@@ -170,6 +188,8 @@ def run(cfg: Any) -> None:
         leaderboard.tell(folder, record)
         return
     outcome = prepared.evaluate()
+    if rank():
+        return
     seconds |= {**outcome.seconds, "total": time.perf_counter() - started}
     record = prepared.record(outcome, seconds)
     results.save(record, prepared.predictions(outcome), folder)
@@ -191,9 +211,14 @@ def check_settings(config: dict[str, Any]) -> None:
         raise UserError(
             f"name={config['name']} is not allowed; give letters, digits and any of . _ + = @ -"
         )
-    for name in ("results", "mirror"):
+    room = config["store_gb"]
+    if not isinstance(room, int | float) or isinstance(room, bool) or room < 0:
+        raise UserError(f"store_gb={room} is not allowed; give a number of gigabytes, 0 or more")
+    if config["store"] is False:  # what "off" is in a yaml file
+        config["store"] = "off"
+    for name in ("results", "mirror", "store"):
         value = config[name]
-        if value is None and name == "mirror":
+        if value is None and name != "results":
             continue
         if not isinstance(value, str) or not value:
             raise UserError(f"{name}={value} is not allowed; give a folder")

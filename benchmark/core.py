@@ -24,6 +24,8 @@ Chains = tuple[str, ...]
 """One question: the amino-acid sequence of each chain."""
 Value = Array | str
 """A label or a prediction; `Readout` gives its shape."""
+Level = Literal["protein", "residue"]
+"""What an embedding is of."""
 Area = Literal["structure", "function", "interaction", "developability", "generation"]
 
 
@@ -182,6 +184,27 @@ class Task(ABC):
         return np.asarray(row["prediction"])
 
 
+class Shelf(Protocol):
+    """Vectors of one backbone and level that are kept between runs, by sequence."""
+
+    found: int
+    """Vectors that were read."""
+    embedded: int
+    """Vectors that were not there before."""
+
+    def __contains__(self, chain: str) -> bool: ...
+
+    def get(self, chain: str) -> NDArray[np.float32] | None:
+        """The vector, bit for bit as it was kept."""
+        ...
+
+    def put(
+        self, chains: Sequence[str], vectors: Sequence[NDArray[np.float32]]
+    ) -> list[NDArray[np.float32]]:
+        """Keep new vectors; where another run was first, its own come back and are to be used."""
+        ...
+
+
 class Backbone(ABC):
     """A protein language model, as the rest of the benchmark sees it. It never sees a task.
 
@@ -191,9 +214,13 @@ class Backbone(ABC):
 
     dtype: str = "float32"
     batch_tokens: int = 4096
-    """Residues in one batch, padding counted."""
+    """Residues in one batch, padding counted; lowered when memory does not suffice."""
     max_length: int | None = None
     """Longest chain that can be read, in residues; None: no limit."""
+    stored: bool = True
+    """Whether embedding takes longer than reading back what was embedded before."""
+    store: Mapping[Level, Shelf] | None = None
+    """Where its vectors are kept between runs; set by a run whose method leaves it as it is."""
     linker: str = "G" * 25
     """What stands between chains that are read as one: ESMFold's poly-glycine (Lin et al. 2023)."""
 
@@ -304,6 +331,9 @@ class Predictor(NamedTuple):
 
 class Method(ABC):
     """A way for a backbone to learn a task: a linear probe, LoRA, zero-shot scoring, sampling."""
+
+    frozen: bool = False
+    """Whether `fit` leaves the backbone as its checkpoint made it; only then is there a store."""
 
     @abstractmethod
     def fit(

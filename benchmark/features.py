@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.batching import map_batches
 from benchmark.core import (
     Backbone,
     Chains,
@@ -14,6 +13,7 @@ from benchmark.core import (
     ResidueEmbeddings,
     UserError,
 )
+from benchmark.embed import embed
 from benchmark.progress import track
 
 Floats = NDArray[np.float32]
@@ -37,10 +37,10 @@ def protein_features(backbone: Backbone, questions: Sequence[Chains], what: str)
         )
     unique = list(dict.fromkeys(chain for chains in questions for chain in chains))
     check_lengths(backbone, unique)
-    embed = backbone.embed_proteins
-    vectors = map_batches(lambda batch: list(embed(batch)), unique, backbone.batch_tokens)
+    pool = backbone.embed_proteins
+    vectors = embed(lambda batch: list(pool(batch)), backbone, "protein", unique)
     row = {chain: index for index, chain in enumerate(unique)}
-    table = np.stack(list(track(vectors, len(unique), what))).astype(np.float32, copy=False)
+    table = np.stack(list(track(vectors, len(unique), what)))
     return np.concatenate(
         [table[[row[chain] for chain in column]] for column in zip(*questions, strict=True)], axis=1
     )
@@ -54,9 +54,7 @@ def residue_features(
         raise UserError(_refusal(backbone, "a vector for each residue"))
     chains = [chain for (chain,) in questions]
     check_lengths(backbone, chains)
-    yield from track(
-        map_batches(backbone.embed_residues, chains, backbone.batch_tokens), len(chains), what
-    )
+    yield from track(embed(backbone.embed_residues, backbone, "residue", chains), len(chains), what)
 
 
 def pair_features(residues: Floats, i: NDArray[np.intp], j: NDArray[np.intp]) -> Floats:

@@ -6,7 +6,6 @@ Files are written under a temporary name and renamed: a killed run leaves nothin
 """
 
 import hashlib
-import inspect
 import json
 import os
 import platform
@@ -148,31 +147,6 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def code_digest(*objects: object) -> str:
-    """Digest of the modules that define these classes and functions, and of what those import.
-
-    Followed are modules of this program and of the packages that the objects are from, as far as
-    they are imported at the top of a file.
-    """
-    names = {str(getattr(thing, "__module__", "")) for thing in objects}
-    packages = {"benchmark", "tasks", *(name.partition(".")[0] for name in names)}
-    seen: set[str] = set()
-    while names - seen:
-        name = min(names - seen)
-        seen.add(name)
-        for value in vars(sys.modules[name]).values():
-            other = (
-                value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
-            )
-            if other in sys.modules and str(other).partition(".")[0] in packages:
-                names.add(str(other))
-    state = hashlib.sha256()
-    for name in sorted(seen):
-        if file := getattr(sys.modules[name], "__file__", None):
-            state.update(name.encode() + Path(file).read_bytes())
-    return state.hexdigest()[:16]
 
 
 def make_key(parts: Any) -> str:

@@ -8,14 +8,27 @@ from typing import Any
 
 from benchmark import metrics, results
 from benchmark.catalogue import flat
+from benchmark.code import code_digest
 from benchmark.core import Backbone, Method, Metric, Splits, Task, UserError
 from benchmark.data import CHAIN_BREAK, digest_splits
 from benchmark.evaluate import Outcome, clock, evaluate, limited
 from benchmark.results import APART, SOURCES, Record
+from benchmark.store import Store
 from benchmark.strata import Audit, read_audit, stratify
 
-PLACES = ("path", "revision", "device", "dtype", "batch_tokens", "trust_remote_code")
-"""Model settings that say where or how fast, not what: they set no rows of a table apart."""
+PLACES = (
+    "path",
+    "revision",
+    "device",
+    "device_map",
+    "dtype",
+    "batch_tokens",
+    "trust_remote_code",
+    "facts",
+)
+"""Model settings that say where, how fast or what is known: they set no rows of a table apart."""
+LIBRARIES = ("torch", "transformers", "esm")
+"""Packages whose version may decide an embedding's bits."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,7 @@ class Run:
         task: Task,
         method: Method,
         make_backbone: Callable[[], Backbone],
+        store: Store | None,
     ) -> "Run":
         """Read the data, then open the backbone, and tell this run from all others."""
         require(task, Task, "task")
@@ -61,7 +75,7 @@ class Run:
         }
         asked = {k: v for k, v in config["task"].items() if k not in SOURCES}
         kinds = type(task), type(backbone), type(method), evaluate
-        code = results.code_digest(*kinds, *(scorer.fn for scorer in scorers))
+        code = code_digest(*kinds, *(scorer.fn for scorer in scorers))
         names = {
             "task": choices["task"],
             "model": config["name"] or name,
@@ -70,6 +84,8 @@ class Run:
                 [asked, settings, backbone.dtype, config["limit"], data, backbone.digest, code]
             ),
         }
+        if store and method.frozen and backbone.stored:
+            keep_vectors(backbone, store, model, names["model"])
         shown = {k: v for k, v in settings.items() if not k.endswith("._target_")}
         shown["dtype"] = backbone.dtype
         audit = read_audit(Path(config["results"]), data)
@@ -92,6 +108,17 @@ class Run:
     def record(self, outcome: Outcome, seconds: Mapping[str, float]) -> Record:
         """What the run leaves to be known."""
         tests, splits, backbone = outcome.tests, self.splits, self.backbone
+        facts = {
+            "digest": backbone.digest,
+            "dtype": backbone.dtype,
+            "batch_tokens": backbone.batch_tokens,
+            "linker": backbone.linker if self.task.readout.chains == "joined" else None,
+            **backbone.facts(),
+        }
+        if backbone.store:
+            shelves = backbone.store.values()
+            facts["chains_from_store"] = sum(shelf.found for shelf in shelves)
+            facts["chains_embedded"] = sum(shelf.embedded for shelf in shelves)
         sizes = {name: len(examples) for name, examples in splits.tests.items()}
         sizes |= {name: sum(sizes[test] for test in mean) for name, mean in splits.means.items()}
         return Record(
@@ -116,12 +143,7 @@ class Run:
             config=self.config,
             settings=self.settings,
             choices=dict(outcome.choices),
-            backbone={
-                "digest": backbone.digest,
-                "dtype": backbone.dtype,
-                "linker": backbone.linker if self.task.readout.chains == "joined" else None,
-                **backbone.facts(),
-            },
+            backbone=facts,
             seconds={phase: round(value, 3) for phase, value in seconds.items()},
             environment=results.environment(),
             created=results.now(),
@@ -137,6 +159,25 @@ class Run:
                 for column, value in (cells | dict(self.task.rows(example, kept))).items():
                     rows.setdefault(column, []).append(value)
         return rows
+
+
+def keep_vectors(backbone: Backbone, store: Store, model: Mapping[str, Any], name: str) -> None:
+    """Give the backbone its place in the store, by all that decides its vectors but the sequence.
+
+    model: its settings without `PLACES`.
+    """
+    decides = {
+        "digest": backbone.digest,
+        "dtype": backbone.dtype,
+        "code": code_digest(type(backbone)),
+        "libraries": {name: results.package_version(name) for name in LIBRARIES},
+    }
+    about = {**model, "model": name, "dtype": backbone.dtype}
+    rows = {key: value for key, value in model.items() if key != "pooling"}
+    backbone.store = {
+        "protein": store.shelf("protein", {**decides, "settings": model}, about),
+        "residue": store.shelf("residue", {**decides, "settings": rows}, about),
+    }
 
 
 def require(thing: object, kind: type, group: str) -> None:

@@ -1,11 +1,14 @@
 """`python -m benchmark VERB key=value ...`: everything that is not a run."""
 
+import os
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from benchmark.catalogue import GROUPS, config_folders, names
+from benchmark.compose import build, compose
 from benchmark.core import Area, UserError
 
 
@@ -31,7 +34,9 @@ def show_list(request: Request) -> None:
     folders = [*config_folders(), *request.folders]
     tasks = {name: with_parents(folders, "task", name) for name in names("task", folders)}
     line = "{:<27} {:<24} {:<8} {}".format
-    console.print(line("task=", "asks for", "metric", "train/valid/test"), style="bold")
+    console.print(
+        line("task=", "asks for", "metric", "train/valid/test"), style="bold", soft_wrap=True
+    )
     for area in get_args(Area):
         if not any(task["area"] == area for task in tasks.values()):
             continue
@@ -96,7 +101,6 @@ def show_audit(request: Request) -> None:
     """Tell how near each test protein is to train and valid; score the Records by it."""
     from benchmark import leaderboard
     from benchmark.audit import audit
-    from benchmark.compose import build, compose
     from benchmark.results import check_writable
 
     cfg = compose(request.words, request.folders)
@@ -104,6 +108,66 @@ def show_audit(request: Request) -> None:
     check_writable(folder)
     audit(build(cfg.task), folder)
     leaderboard.write(folder)
+
+
+def show_check(request: Request) -> int:
+    """Try what a backbone promises; the exit status is 1 if a promise is not kept."""
+    from rich.console import Console
+
+    from benchmark.check import findings
+
+    def make(dtype: str | None = None) -> Any:
+        model = compose(request.words, request.folders).model
+        if dtype is not None and "dtype" in model:
+            model.dtype = dtype
+        return build(model)
+
+    line = "{:<55} {:<26} {:<18} {}".format
+    Console(highlight=False).print(
+        line("promise", "found", "allowed", ""), style="bold", soft_wrap=True
+    )
+    kept = []
+    for finding in findings(make(), make):
+        kept.append(finding.kept)
+        told = "kept" if finding.kept else "NOT KEPT"
+        print(line(finding.promise, finding.found, finding.allowed, told))
+    print(f"{sum(kept)} of {len(kept)} promises are kept")
+    return 0 if all(kept) else 1
+
+
+def show_store(request: Request) -> None:
+    """The embeddings in store=DIR, by group; clear=GROUP removes one, clear=all everything."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from benchmark import store
+
+    folder = store.folder_of(request.options.get("store", os.environ.get("BENCHMARK_STORE")))
+    if clear := request.options.get("clear"):
+        store.clear(folder, str(clear))
+    groups = store.groups(folder)
+    table = Table(box=None, pad_edge=False)
+    for head in ("group", "layer", "dtype", "model"):
+        table.add_column(head, no_wrap=head != "model", overflow="fold")
+    for head in ("vectors", "MB", "last used"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for group in groups:
+        about, count, used = group.about(), group.entries(), time.localtime(group.used)
+        layer = str(about.get("layer", ""))
+        if group.level == "protein":
+            layer += f" {about.get('pooling', '')}"
+        table.add_row(
+            group.folder.name,
+            layer,
+            str(about.get("dtype", "")),
+            str(about.get("model", "")),
+            "damaged" if count is None else f"{count:,}",
+            f"{group.size / 1e6:,.1f}",
+            time.strftime("%Y-%m-%d", used),
+        )
+    if groups:
+        Console(highlight=False).print(table)
+    print(f"{folder}: {sum(group.size for group in groups) / 1e9:.3f} GB")
 
 
 class Verb(NamedTuple):
@@ -122,6 +186,8 @@ VERBS = {
     "list": Verb(show_list, ("config_dir",)),
     "leaderboard": Verb(show_leaderboard, ("results", "by")),
     "audit": Verb(show_audit, ("task", "mirror", "results", "config_dir"), bare="task"),
+    "check": Verb(show_check, ("model", "device", "dtype", "batch_tokens", "config_dir")),
+    "store": Verb(show_store, ("store", "clear")),
 }
 
 

@@ -9,14 +9,18 @@ os.environ["HF_HUB_OFFLINE"] = (
     "1"  # before huggingface_hub is imported: no test waits for a network
 )
 
+os.environ["BENCHMARK_STORE"] = "off"  # no test leaves embeddings on this machine
+
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 
-from benchmark.backbones.random import ESM_TOKENS
 from benchmark.core import RESIDUES, Array, Backbone, Example, Task
+from tests.checkpoints import make, save_esm3, save_progen2, save_proteinglm
 
+NARROW = {"contact_head": ["pocket_contact"]}
+"""Methods that need a language model and answer some tasks only; all others they refuse."""
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
@@ -43,7 +47,14 @@ def composed(*overrides: str, folder: Path | None = None) -> Any:
 def make_backbone(name: str, checkpoint: Path, *overrides: str) -> Backbone:
     """A model of conf/model; those that read a checkpoint read the given one."""
     cfg = composed(f"model={name}", *overrides)
-    if cfg.model._target_.endswith("HuggingFace"):
+    family = cfg.model._target_.rpartition(".")[2]
+    if family == "ProteinGLM":
+        checkpoint = save_proteinglm(checkpoint.parent, is_causal=name.startswith("clm"))
+    if family == "ProGen2":
+        checkpoint = save_progen2(checkpoint.parent)
+    if family == "Esm3":
+        checkpoint = save_esm3(checkpoint.parent)
+    if family in ("HuggingFace", "ProteinGLM", "ProGen2", "Esm3"):
         cfg.model.path = str(checkpoint)
     backbone = instantiate(cfg.model, _convert_="all")
     assert isinstance(backbone, Backbone)
@@ -72,29 +83,28 @@ def toy(
 @pytest.fixture(scope="session")
 def esm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny ESM-2 with random weights, saved as a masked language model is on the hub."""
-    import torch
-    from transformers import EsmConfig, EsmForMaskedLM, EsmTokenizer
+    return make("esm2", tmp_path_factory.mktemp("checkpoints") / "tiny-esm")
 
-    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-esm"
-    folder.mkdir()
-    special = ["<cls>", "<pad>", "<eos>", "<unk>"]
-    tokens = [*special, *ESM_TOKENS, ".", "-", "<null_1>", "<mask>"]
-    (folder / "vocab.txt").write_text("\n".join(tokens))
-    torch.manual_seed(0)
-    config = EsmConfig(
-        vocab_size=33,
-        mask_token_id=32,
-        pad_token_id=1,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=32,
-        position_embedding_type="rotary",
-        token_dropout=True,
-        initializer_range=0.3,
+
+@pytest.fixture
+def toy_conf(tmp_path: Path) -> Path:
+    """A --config-dir with one small task, `toy`: is there more W than A in the protein?"""
+    rng = np.random.default_rng(0)
+    splits = ["train"] * 80 + ["valid"] * 20 + ["test"] * 30
+    rows = ["seq,label,split"]
+    for split in splits:
+        chain = random_chain(rng, int(rng.integers(20, 40)))
+        rows.append(f"{chain},{int(chain.count('W') > chain.count('A'))},{split}")
+    (tmp_path / "toy.csv").write_text("\n".join(rows))
+    folder = tmp_path / "mine"
+    (folder / "task").mkdir(parents=True)
+    (folder / "task" / "toy.yaml").write_text(
+        "defaults: [/source@_here_: table, _self_]\n"
+        "_target_: tasks.protein.Protein\n"
+        "area: function\nversion: 1\nkind: class\nsize: 2\n"
+        f"source: file:{tmp_path / 'toy.csv'}\n"
+        "metrics: [accuracy, roc_auc]\n"
     )
-    EsmForMaskedLM(config).save_pretrained(folder)
-    EsmTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
     return folder
 
 
@@ -118,27 +128,5 @@ def pair_conf(tmp_path: Path) -> Path:
         "columns: {sequence: [one, other]}\n"
         "unit: {name: protein of a pair}\n"
         "metrics: [roc_auc]\n"
-    )
-    return folder
-
-
-@pytest.fixture
-def toy_conf(tmp_path: Path) -> Path:
-    """A --config-dir with one small task, `toy`: is there more W than A in the protein?"""
-    rng = np.random.default_rng(0)
-    splits = ["train"] * 80 + ["valid"] * 20 + ["test"] * 30
-    rows = ["seq,label,split"]
-    for split in splits:
-        chain = random_chain(rng, int(rng.integers(20, 40)))
-        rows.append(f"{chain},{int(chain.count('W') > chain.count('A'))},{split}")
-    (tmp_path / "toy.csv").write_text("\n".join(rows))
-    folder = tmp_path / "mine"
-    (folder / "task").mkdir(parents=True)
-    (folder / "task" / "toy.yaml").write_text(
-        "defaults: [/source@_here_: table, _self_]\n"
-        "_target_: tasks.protein.Protein\n"
-        "area: function\nversion: 1\nkind: class\nsize: 2\n"
-        f"source: file:{tmp_path / 'toy.csv'}\n"
-        "metrics: [accuracy, roc_auc]\n"
     )
     return folder

@@ -13,22 +13,31 @@ ALLOWED = {
     "core": set(),
     "batching": {"core"},
     "progress": set(),
+    "ranks": set(),
     "metrics": {"core", "metrics"},
     "sources": {"core"},
     "units": {"core"},
     "data": {"core", "sources", "units"},
-    "features": {"core", "batching", "progress"},
+    "embed": {"core", "batching", "ranks"},
+    "features": {"core", "embed", "progress"},
+    "database": set(),
+    "store": {"core", "catalogue", "database"},
     "backbones": {"core", "data", "backbones"},
-    "methods": {"core", "features", "progress", "methods"},
+    "methods": {"core", "features", "progress", "ranks", "methods"},
     "evaluate": {"core"},
+    "code": set(),
     "results": {"core"},
     "leaderboard": {"core", "quoted", "results"},
     "catalogue": {"core"},
     "compose": {"catalogue"},
-    "run": {"core", "catalogue", "data", "evaluate", "metrics", "results", "strata"},
+    "run": {
+        *("core", "catalogue", "code", "data", "evaluate", "metrics", "results", "store"),
+        "strata",
+    },
+    "check": {"core", "backbones"},
     "verbs": {
         *("core", "audit", "breakdown", "catalogue", "compose", "leaderboard", "metrics"),
-        *("quoted", "results"),
+        *("check", "quoted", "results", "store"),
     },
     "pocket": {"core", "mmseqs", "pocket"},
     "mmseqs": {"core"},
@@ -67,7 +76,9 @@ def test_engine_imports_point_one_way(path: str) -> None:
         assert ours <= ALLOWED[part], part
 
 
-@pytest.mark.parametrize("words", [["list"], ["leaderboard"], ["--help"], ["task=contct"]])
+@pytest.mark.parametrize(
+    "words", [["list"], ["leaderboard"], ["store"], ["--help"], ["task=contct"]]
+)
 def test_light_commands_import_no_heavy_library(words: list[str]) -> None:
     code = (
         "import sys, runpy\n"

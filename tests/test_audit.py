@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from benchmark import mmseqs
-from benchmark.audit import nearest_relatives, search, shared, stored
+from benchmark.audit import audit, nearest_relatives, search, shared, stored
 from benchmark.breakdown import by_identity
 from benchmark.core import RESIDUES, Example, Splits, UserError
 from benchmark.evaluate import mean, score
@@ -120,9 +121,9 @@ def test_folds_and_their_mean() -> None:
     metrics = [find("spearman"), find("rmse")]
     whole = {t: score(metrics, kept[t], f, (7, i)) for i, (t, f) in enumerate(tests.items())}
 
-    audit = search(splits, {})
-    assert audit.bands("1") == [EXACT] * 3 + [NONE] * 17
-    found = stratify(metrics, splits, kept, audit, 7)
+    found_by = search(splits, {})
+    assert found_by.bands("1") == [EXACT] * 3 + [NONE] * 17
+    found = stratify(metrics, splits, kept, found_by, 7)
     assert list(found["mean"]) == [NONE, APART], "there is no mean over folds that lack a stratum"
     assert found["0"][NONE]["intervals"] == whole["0"].intervals
     part = score(metrics, kept["1"][3:], folds[1][3:], (7, 1))
@@ -298,6 +299,9 @@ def test_mistakes_are_one_sentence(
     with pytest.raises(UserError, match=r"MMseqs2 ended with status 1: .*not-an-option"):
         mmseqs.search(KNOWN[:1], KNOWN[:1], "--not-an-option")
     assert len(mmseqs.search([], KNOWN, "").query) == 0
+    nothing = SimpleNamespace(load=lambda: Splits([], [], {"test": examples(KNOWN[:1])}, {}))
+    with pytest.raises(UserError, match="no train and no valid"):
+        audit(nothing, tmp_path)  # type: ignore[arg-type]
 
 
 def test_an_interrupted_search_leaves_no_process(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import torch
 from benchmark.backbones.floors import Kmer, Window
 from benchmark.backbones.huggingface import HuggingFace
 from benchmark.backbones.transformer import Transformer
-from benchmark.core import ProteinEmbeddings, Readout, ResidueEmbeddings, UserError
+from benchmark.core import MaskedLogProbs, ProteinEmbeddings, Readout, ResidueEmbeddings, UserError
 from benchmark.features import protein_features, read_by
+from tests.checkpoints import make, word_tokenizer
 from tests.conftest import SHARED, make_backbone, random_chain, yaml_names
 
 CHAINS = [random_chain(np.random.default_rng(i), n) for i, n in enumerate([1, 2, 33, 60, 7, 150])]
@@ -27,6 +28,9 @@ def open_folder(folder: Path, **changes: Any) -> HuggingFace:
         "layer": -1,
         "pooling": "mean",
         "trust_remote_code": False,
+        "device_map": None,
+        "read_as_x": "",
+        "facts": {},
         "device": "cpu",
         "dtype": "auto",
         "batch_tokens": 1000,
@@ -77,6 +81,62 @@ def test_embeddings_are_the_modules_own(esm_folder: Path) -> None:
     for pooling, row in (("mean", last[1:-1].mean(0)), ("start", last[0]), ("last", last[-1])):
         ours = open_folder(esm_folder, pooling=pooling).embed_proteins([CHAINS[3], CHAINS[5]])[0]
         np.testing.assert_allclose(ours, row, atol=1e-5)
+
+
+def test_packed_batches_give_what_padded_ones_give(esm_folder: Path) -> None:
+    for layer in (-1, 1):
+        backbone = open_folder(esm_folder, layer=layer)
+        assert backbone.packing
+        rows, table = backbone.embed_residues(CHAINS), backbone.embed_proteins(CHAINS)
+        backbone.packing = False
+        for a, b in zip(rows, backbone.embed_residues(CHAINS), strict=True):
+            np.testing.assert_allclose(a, b, atol=TOLERANCE)
+        np.testing.assert_allclose(table, backbone.embed_proteins(CHAINS), atol=TOLERANCE)
+
+
+def test_a_checkpoint_in_parts(esm_folder: Path, tmp_path: Path) -> None:
+    from transformers import EsmForMaskedLM
+
+    folder = Path(shutil.copytree(esm_folder, tmp_path / "copy"))
+    (folder / "model.safetensors").unlink()
+    EsmForMaskedLM.from_pretrained(esm_folder).save_pretrained(folder, max_shard_size="8KB")
+    assert len(list(folder.glob("model-*.safetensors"))) > 1
+    parts, whole = open_folder(folder), open_folder(esm_folder)
+
+    np.testing.assert_array_equal(parts.embed_proteins(CHAINS), whole.embed_proteins(CHAINS))
+    next(folder.glob("model-*.safetensors")).write_bytes(b"")
+    with pytest.raises(UserError, match="cannot open the checkpoint"):
+        open_folder(folder)
+
+
+def test_a_model_larger_than_its_device(esm_folder: Path) -> None:
+    """A layer that stays on disk until it is needed: the same vectors."""
+    encoder = {"layer.0": "cpu", "layer.1": "disk", "emb_layer_norm_after": "cpu"}
+    parts = {f"esm.encoder.{name}": place for name, place in encoder.items()} | {
+        name: "cpu"
+        for name in ("esm.embeddings", "esm.rotary_embeddings", "esm.contact_head", "lm_head")
+    }
+    spread, whole = open_folder(esm_folder, device_map=parts), open_folder(esm_folder)
+
+    assert {p.device.type for p in spread.module.parameters()} == {"cpu", "meta"}
+    np.testing.assert_allclose(
+        spread.embed_proteins(CHAINS), whole.embed_proteins(CHAINS), atol=1e-6
+    )
+    assert open_folder(esm_folder, device_map="auto").device.type == "cpu"
+
+
+def test_torch_without_memory_is_a_memory_error(
+    esm_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = open_folder(esm_folder)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        torch.empty(2**60)  # an exabyte
+
+    monkeypatch.setattr(backbone, "module", refuse)
+    backbone.packing = False
+    with pytest.raises(MemoryError):
+        backbone.embed_residues(CHAINS)
 
 
 def test_an_overwritten_checkpoint_is_seen(esm_folder: Path, tmp_path: Path) -> None:
@@ -157,17 +217,6 @@ def test_settings_that_cannot_be(esm_folder: Path) -> None:
         open_folder(Path("org/nothing"))
 
 
-def tokenizer_folder(folder: Path, tokens: list[str], **special: str) -> None:
-    """A word-level tokenizer over single letters."""
-    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    words = {token: index for index, token in enumerate(tokens)}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token=special.get("unk_token")))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
-
-
 def test_a_decoder_without_special_tokens(tmp_path: Path) -> None:
     """A causal model: no start token, learned positions that limit the length."""
     from transformers import GPT2Config, GPT2Model
@@ -176,10 +225,10 @@ def test_a_decoder_without_special_tokens(tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=21, n_positions=64, n_embd=8, n_layer=2, n_head=2)
     GPT2Model(config).save_pretrained(tmp_path)
-    tokenizer_folder(tmp_path, [*letters, "<unk>"], unk_token="<unk>")
+    word_tokenizer(tmp_path, [*letters, "<unk>"], unk_token="<unk>")
     backbone = open_folder(tmp_path)
 
-    assert backbone.max_length == 64
+    assert backbone.max_length == 64 and backbone.packing
     assert (backbone.alphabet.prefix, backbone.alphabet.suffix) == ((), ())
     rows = backbone.embed_residues(["ACDEFG", "AC"])
     np.testing.assert_allclose(rows[0][:2], rows[1], atol=1e-5, err_msg="causal")
@@ -188,35 +237,17 @@ def test_a_decoder_without_special_tokens(tmp_path: Path) -> None:
 
 
 def test_an_encoder_of_an_encoder_decoder(tmp_path: Path) -> None:
-    from transformers import T5Config, T5ForConditionalGeneration
+    backbone = open_folder(make("prott5", tmp_path))
 
-    torch.manual_seed(0)
-    config = T5Config(
-        vocab_size=23, d_model=8, d_kv=4, d_ff=16, num_layers=2, num_heads=2, pad_token_id=0
-    )
-    T5ForConditionalGeneration(config).save_pretrained(tmp_path)
-    tokenizer_folder(
-        tmp_path,
-        ["<pad>", "<unk>", *"ACDEFGHIKLMNPQRSTVWY", "x"],
-        unk_token="<unk>",
-        pad_token="<pad>",
-    )
-    backbone = open_folder(tmp_path)
-
-    assert backbone.max_length is None
+    assert backbone.max_length is None and not backbone.packing, "T5 takes no positions"
     assert backbone.embed_residues(["ACD"])[0].shape == (3, 8)
-    np.testing.assert_allclose(
-        backbone.embed_proteins(["ACD", "W" * 40])[0],
-        backbone.embed_proteins(["ACD"])[0],
-        atol=1e-5,
-    )
 
 
 def test_a_text_model_is_refused(tmp_path: Path, esm_folder: Path) -> None:
     folder = Path(shutil.copytree(esm_folder, tmp_path / "copy"))
     for file in ("vocab.txt", "tokenizer.json", "tokenizer_config.json"):
         (folder / file).unlink(missing_ok=True)
-    tokenizer_folder(folder, [*"abcd", "<unk>"], unk_token="<unk>")
+    word_tokenizer(folder, [*"abcd", "<unk>"], unk_token="<unk>")
 
     with pytest.raises(UserError, match="the tokenizer has no token for A, C"):
         open_folder(folder)
@@ -290,7 +321,7 @@ def test_esm2_8m_embeds_as_transformers_does() -> None:
     with torch.inference_mode():
         reference = module(**tokenizer(CHAINS[5], return_tensors="pt")).last_hidden_state[0, 1:-1]
 
-    assert isinstance(backbone, Transformer)
+    assert not isinstance(backbone, MaskedLogProbs), "the folder has no language model's head"
     np.testing.assert_allclose(
         backbone.embed_residues(CHAINS)[5], reference.numpy(), atol=TOLERANCE
     )

@@ -9,10 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, random_chain, save_proteinglm
 
 
 def benchmark(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -122,6 +124,29 @@ def test_a_local_checkpoint_and_its_name(tmp_path: Path, toy_conf: Path, esm_fol
         "tiny-esm",
         "step-7",
     }
+
+
+def test_contact_with_a_local_proteinglm(tmp_path: Path) -> None:
+    """`task=contact model=mlm10b` as on the hub's data, on a mirror of three chains a split."""
+    rng = np.random.default_rng(0)
+    mirror = tmp_path / "mirror" / "biomap-research" / "contact_prediction_binary"
+    mirror.mkdir(parents=True)
+    for split in ("train", "valid", "test"):
+        chains = [random_chain(rng, 40) for _ in range(3)]
+        pairs = [[[i, i + 8] for i in range(0, 30, 3)]] * 3
+        pq.write_table(pa.table({"seq": chains, "label": pairs}), mirror / f"{split}.parquet")
+    folder = save_proteinglm(tmp_path)
+    words = ("task=contact", "model=mlm10b", f"model.path={folder}", f"mirror={tmp_path}/mirror")
+    done = benchmark(*words, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "results").glob("contact/tiny-proteinglm-mlm/linear/*/seed0.json")
+    record = json.loads(path.read_text())
+    assert record["backbone"]["layers"] == 2
+    assert record["backbone"]["published"]["parameters"] == 10682514944
+    assert not any("facts" in name for name in record["settings"])
+    again = benchmark(*words, "model.facts={}", cwd=tmp_path)
+    assert "done before" in again.stdout, "what is known of a model does not set runs apart"
 
 
 def test_two_checkpoints_of_one_name_are_told(

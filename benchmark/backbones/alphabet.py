@@ -1,7 +1,7 @@
 """How a chain becomes token ids, read off a tokenizer or a list of tokens."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmark.core import MASK, RESIDUES, UserError
@@ -69,6 +69,12 @@ class Alphabet:
     def special(self) -> int:
         """Number of tokens that are no residues."""
         return len(self.prefix) + len(self.suffix)
+
+    def reading_as_x(self, letters: str) -> "Alphabet":
+        """The same, with these letters read as X."""
+        if not set(letters) <= set(self.ids) - {MASK}:
+            raise UserError(f"read_as_x={letters} is not allowed; give letters of residues")
+        return replace(self, ids={**self.ids, **{letter: self.ids["X"] for letter in letters}})
 
     def encode(self, chain: str) -> list[int]:
         """Token ids of a chain."""

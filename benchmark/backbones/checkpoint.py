@@ -1,7 +1,12 @@
 """A checkpoint's folder: got from the hub or found here, and told by its content."""
 
 import hashlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
+from typing import Protocol
 
 from benchmark.core import UserError
 
@@ -19,9 +24,30 @@ OTHER = (
 )
 """What else decides outputs; a trainer's logs and states in the same folder do not."""
 INDEX = ("*.index.json",)
+SETTLED = 5.0
+"""Seconds for which a file must have been left alone before its digest is remembered: a change
+within one tick of the file system's clock would not show. The coarsest ticks are two seconds."""
 
 
-def fetch(path: str, revision: str | None) -> tuple[Path, str | None]:
+class Memory(Protocol):
+    """Digests that were computed before."""
+
+    def get(self, key: bytes) -> bytes | bytearray | None:
+        """What is remembered of a file in this state."""
+        ...
+
+    def add(self, items: Mapping[bytes, bytes]) -> object:
+        """Remember more."""
+        ...
+
+
+remembered: ContextVar[Memory | None] = ContextVar("remembered", default=None)
+"""Where digests of files outlive the process; a run sets it before it opens its backbone."""
+
+
+def fetch(
+    path: str, revision: str | None, formats: Sequence[str] = WEIGHTS
+) -> tuple[Path, str | None]:
     """The checkpoint's folder, downloaded if `path` is a hub id, and the resolved revision."""
     folder = Path(path).expanduser()
     if folder.is_dir():
@@ -31,7 +57,7 @@ def fetch(path: str, revision: str | None) -> tuple[Path, str | None]:
     from huggingface_hub import snapshot_download
 
     try:
-        for weights in WEIGHTS:  # a hub repository may hold the same weights in both formats
+        for weights in formats:  # a hub repository may hold the same weights in both formats
             patterns = [*OTHER, *INDEX, weights]
             folder = Path(snapshot_download(path, revision=revision, allow_patterns=patterns))
             if any(folder.glob(weights)):
@@ -45,16 +71,41 @@ def fetch(path: str, revision: str | None) -> tuple[Path, str | None]:
     return folder, folder.name
 
 
-def digest_folder(folder: Path) -> str:
+def digest_folder(folder: Path, formats: Sequence[str] = WEIGHTS) -> str:
     """Digest of the names and content of every file that decides what the model computes."""
-    weights = next((found for name in WEIGHTS if (found := list(folder.glob(name)))), None)
+    weights = next((found for name in formats if (found := list(folder.glob(name)))), None)
     if not weights:
         raise UserError(
-            f"{folder} holds no weights ({' or '.join(WEIGHTS)}); give the folder of a checkpoint"
+            f"{folder} holds no weights ({' or '.join(formats)}); give the folder of a checkpoint"
         )
     files = sorted({*weights, *(file for name in OTHER for file in folder.glob(name))})
     state = hashlib.sha256()
     for file in files:
-        with file.open("rb") as stream:
-            state.update(file.name.encode() + hashlib.file_digest(stream, "sha256").digest())
+        state.update(file.name.encode() + digest_file(file))
     return state.hexdigest()[:16]
+
+
+def digest_file(file: Path) -> bytes:
+    """Digest of a file's content: 20 GB are read once, and again when they change.
+
+    A file is told by its place and by what the file system says of it, of which a program can turn
+    back the modification time but not the time of the last change of state (ctime).
+    """
+    memory = remembered.get()
+    with file.open("rb") as stream:
+        state = os.fstat(stream.fileno())
+        key = state_key(file, state)
+        if memory and (known := memory.get(key)):
+            return bytes(known)
+        quiet = time.time() - max(state.st_mtime, state.st_ctime)
+        content = hashlib.file_digest(stream, "sha256").digest()
+        same = state_key(file, os.fstat(stream.fileno())) == key
+        if memory and same and quiet > SETTLED:
+            memory.add({key: content})
+    return content
+
+
+def state_key(file: Path, state: os.stat_result) -> bytes:
+    """Digest of all that changes when a file's content does."""
+    told = state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+    return hashlib.sha256(repr((str(file.resolve()), *told)).encode()).digest()

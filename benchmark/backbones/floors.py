@@ -38,6 +38,7 @@ class Window(Backbone):
 
     encoding: Literal["onehot", "blosum62"]
     width: int
+    stored = False
 
     def __post_init__(self) -> None:
         if self.encoding not in ("onehot", "blosum62"):
@@ -73,6 +74,7 @@ class Kmer(Backbone):
     """A protein as the shares of its k-mers up to length `k`, and the logarithm of its length."""
 
     k: int
+    stored = False
 
     def __post_init__(self) -> None:
         words = [

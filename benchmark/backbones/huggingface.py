@@ -4,113 +4,45 @@ python -m benchmark model=huggingface model.path=facebook/esm2_t6_8M_UR50D
 python -m benchmark model=huggingface model.path=checkpoints/step-1000
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import json
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from benchmark.backbones.alphabet import Alphabet
-from benchmark.backbones.checkpoint import digest_folder, fetch
-from benchmark.backbones.transformer import Objective, Pooling, Transformer, resolve
+from benchmark.backbones.pretrained import Opened, Pretrained, load
+from benchmark.backbones.transformer import Objective
 from benchmark.core import UserError
 
 if TYPE_CHECKING:
     import torch
 
-UNUSED = ("pooler.", "contact_head.", "lm_head.", "cls.")
-"""Parts of a base model that embeddings do not pass through; a checkpoint may lack them."""
 
+class HuggingFace(Pretrained):
+    """A checkpoint of any architecture that transformers has, or that brings its own code.
 
-class Opened(NamedTuple):
-    """A checkpoint's module, and what it holds besides."""
+    read_as_x: letters that its authors replace by X, though the tokenizer may have a token.
+    """
 
-    module: "torch.nn.Module"
-    language_model: "torch.nn.Module | None"
-    objective: Objective | None
-    contact_head: bool
+    def __init__(self, *, trust_remote_code: bool, read_as_x: str, **settings: Any) -> None:
+        self.trust_remote_code = trust_remote_code
+        self.read_as_x = read_as_x
+        super().__init__(**settings)
 
-
-class HuggingFace(Transformer):
-    """A checkpoint in Hugging Face's format. Every weight that is used must come from it."""
-
-    def __init__(
-        self,
-        *,
-        path: str,
-        revision: str | None,
-        layer: int,
-        pooling: Pooling,
-        trust_remote_code: bool,
-        device: str,
-        dtype: str,
-        batch_tokens: int,
-    ) -> None:
-        place, number = resolve(device, dtype)
-        folder, self._revision = fetch(path, revision)
-        self._digest = digest_folder(folder)
-        opened = open_checkpoint(folder, path, place, number, trust_remote_code)
-        alphabet = open_alphabet(folder, path, trust_remote_code)
-        super().__init__(
-            opened.module,
-            alphabet,
-            layer=layer,
-            pooling=pooling,
-            batch_tokens=batch_tokens,
-            max_length=longest_chain(opened.module, alphabet.special),
-            language_model=opened.language_model,
-            objective=opened.objective,
-            contact_head=opened.contact_head,
+    def open(self, folder: Path, path: str, device_map: Any, dtype: "torch.dtype") -> Opened:
+        """Load it by its configuration's architecture."""
+        from transformers import (
+            MODEL_MAPPING,
+            AutoConfig,
+            AutoModel,
+            AutoModelForCausalLM,
+            AutoModelForMaskedLM,
+            AutoModelForTextEncoding,
         )
 
-    @property
-    def digest(self) -> str:
-        """Digest of the folder's weights, tokenizer and configuration."""
-        return self._digest
-
-    def facts(self) -> Mapping[str, Any]:
-        """Size, shape, and the hub's revision."""
-        return {**super().facts(), "revision": self._revision}
-
-
-@contextmanager
-def opening(path: str) -> Iterator[None]:
-    """Keep transformers quiet, and make one sentence of whatever it stumbles over."""
-    from transformers.utils import logging
-
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:  # broken files fail in many ways, each deep inside a library
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"cannot open the checkpoint {path}: {reason}") from None
-    finally:
-        logging.set_verbosity(verbosity)
-
-
-def open_checkpoint(
-    folder: Path,
-    path: str,
-    device: "torch.device",
-    dtype: "torch.dtype",
-    trust_remote_code: bool,
-) -> Opened:
-    """Load the module; refuse a checkpoint that leaves a weight of its base untrained."""
-    from transformers import (
-        AutoConfig,
-        AutoModel,
-        AutoModelForCausalLM,
-        AutoModelForMaskedLM,
-        AutoModelForTextEncoding,
-    )
-
-    trust = {"trust_remote_code": trust_remote_code}
-    with opening(path):
-        config = AutoConfig.from_pretrained(folder, **trust)
-        if getattr(config, "auto_map", None) and not trust_remote_code:
+        trust: dict[str, Any] = {"trust_remote_code": self.trust_remote_code}
+        config: Any = (named_config(folder) or AutoConfig).from_pretrained(folder, **trust)
+        if getattr(config, "auto_map", None) and not self.trust_remote_code:
             raise UserError(
                 f"{path} brings its own code; "
                 "read it, then allow it with model.trust_remote_code=true"
@@ -121,28 +53,28 @@ def open_checkpoint(
             "causal": AutoModelForCausalLM,
             None: AutoModelForTextEncoding if config.is_encoder_decoder else AutoModel,
         }[objective]
-        whole, info = auto.from_pretrained(
-            folder, config=config, dtype=dtype, output_loading_info=True, **trust
-        )
-    base = whole.base_model
-    absent = [*info["missing_keys"], *map(str, info.get("mismatched_keys", ()))]
-    prefix = "" if base is whole else f"{whole.base_model_prefix}."
-    heads = [name for name in absent if not name.startswith(prefix)]
-    inner = [name.removeprefix(prefix) for name in absent if name.startswith(prefix)]
-    lacking = sorted(name for name in inner if not name.startswith(UNUSED))
-    if lacking:
-        raise UserError(
-            f"{path} lacks {len(lacking)} weights of its own architecture ({lacking[0]}, ...); "
-            "they would be random, so this checkpoint cannot be evaluated"
-        )
-    speaks = base is not whole and not heads
-    contact = hasattr(base, "contact_head") and not any("contact_head" in name for name in inner)
-    kept = (whole if speaks else base).to(device)
-    return Opened(
-        kept.base_model if speaks else kept,
-        kept if speaks else None,
-        objective if speaks else None,
-        contact,
+        base_class: Any = MODEL_MAPPING.get(type(config), None)
+        if (
+            auto is AutoModel
+            and base_class
+            and "add_pooling_layer" in signature(base_class).parameters
+        ):
+            trust["add_pooling_layer"] = False  # nothing passes through it
+        base, whole, contact = load(auto, folder, path, device_map, dtype, config=config, **trust)
+        alphabet = open_alphabet(folder, config, self.trust_remote_code)
+        limit = longest_chain(base, alphabet.special)
+        read = alphabet.reading_as_x(self.read_as_x)
+        return Opened(base, read, limit, whole, objective, contact)
+
+
+def named_config(folder: Path) -> Any:
+    """The configuration of the architecture, where `config.json` is too old to name its type."""
+    import transformers
+
+    raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    names = () if "model_type" in raw else raw.get("architectures") or ()
+    return next(
+        (getattr(transformers, n).config_class for n in names if hasattr(transformers, n)), None
     )
 
 
@@ -164,15 +96,20 @@ def objective_of(config: Any) -> Objective | None:
     return "masked" if can_mask else None
 
 
-def open_alphabet(folder: Path, path: str, trust_remote_code: bool) -> Alphabet:
-    """Read the tokenizer; a folder with nothing but vocab.txt is read token by token."""
+def open_alphabet(folder: Path, config: Any, trust_remote_code: bool) -> Alphabet:
+    """Read the tokenizer; one that is a list of tokens, or a model of SentencePiece, as a list."""
     from transformers import AutoTokenizer
 
-    vocabulary = folder / "vocab.txt"
+    vocabulary, pieces = folder / "vocab.txt", folder / "spiece.model"
     if vocabulary.is_file() and not any(folder.glob("tokenizer*")):
         return Alphabet.of_tokens(vocabulary.read_text(encoding="utf-8").split())
-    with opening(path):
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    if pieces.is_file() and not (folder / "tokenizer.json").is_file():
+        from sentencepiece import SentencePieceProcessor
+
+        model = SentencePieceProcessor(model_file=str(pieces))
+        return Alphabet.of_tokens([model.id_to_piece(i) for i in range(model.get_piece_size())])
+    trust = {"trust_remote_code": trust_remote_code}
+    tokenizer = AutoTokenizer.from_pretrained(folder, config=config, **trust)
     return Alphabet.of_tokenizer(tokenizer)
 
 

@@ -1,5 +1,7 @@
 """What every backbone on a `transformers` module shares: ids, padding, layers, pooling, heads."""
 
+import inspect
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -8,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.backbones.alphabet import Alphabet
+from benchmark.backbones.packing import packed
 from benchmark.core import MASK, RESIDUES, Backbone, UserError
 from benchmark.data import CHAIN_BREAK
 
@@ -17,6 +20,20 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Pooling = Literal["mean", "start", "last"]
 Objective = Literal["masked", "causal"]
+ROUNDING = {"float32": 1e-4, "bfloat16": 5e-2}
+"""Largest relative distance of two vectors that counts as rounding."""
+
+
+def distance(a: Sequence[Floats], b: Sequence[Floats]) -> float:
+    """Largest distance of two vectors (along the last axis), relative to the first's length."""
+    worst = 0.0
+    for one, other in zip(a, b, strict=True):
+        if one.shape != other.shape:
+            return float("inf")
+        length = np.linalg.norm(one.astype(np.float64), axis=-1)
+        apart = np.linalg.norm(one.astype(np.float64) - other, axis=-1)
+        worst = max(worst, float(np.max(apart / np.maximum(length, 1e-30))))
+    return worst
 
 
 def resolve(device: str, dtype: str) -> tuple["torch.device", "torch.dtype"]:
@@ -27,8 +44,9 @@ def resolve(device: str, dtype: str) -> tuple["torch.device", "torch.dtype"]:
     if dtype not in ("auto", *allowed):
         raise UserError(f"dtype={dtype} is not known; allowed are auto, {', '.join(allowed)}")
     try:
+        own = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"  # one for each process of a node
         place = torch.device(
-            ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+            (own if torch.cuda.is_available() else "cpu") if device == "auto" else device
         )
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError):
@@ -66,14 +84,15 @@ class Transformer(Backbone):
         contact_head: bool = False,
     ) -> None:
         config: Any = module.config
-        self.module = module.eval()
+        self.module: Any = module.eval()
         self.alphabet = alphabet
         self.layer = layer
         self.pooling = pooling
         self.batch_tokens = batch_tokens
         self.max_length = max_length
         parameter = next(module.parameters())
-        self.device = parameter.device
+        # where inputs go; a module that is spread or offloaded moves them on from there
+        self.device = next(p.device for p in module.parameters() if p.device.type != "meta")
         self.dtype = str(parameter.dtype).removeprefix("torch.")
         self.layers = int(config.num_hidden_layers)
         self.residue_dim = self.protein_dim = int(config.hidden_size)
@@ -84,6 +103,11 @@ class Transformer(Backbone):
         if pooling == "start" and not alphabet.prefix:
             raise UserError(
                 "pooling=start needs a start token and the model has none; use mean or last"
+            )
+        if pooling == "start" and objective == "causal":
+            raise UserError(
+                "pooling=start is the same for every chain, as a causal model's start token sees "
+                "no residue; use mean or last"
             )
         if CHAIN_BREAK in alphabet.ids:  # as ESM C and ESM3 were trained on complexes
             self.linker = CHAIN_BREAK
@@ -98,6 +122,18 @@ class Transformer(Backbone):
                 self.sample = self._sample
         if contact_head:
             self.contacts = self._contacts
+        self.packing = self._packs()
+
+    def _packs(self) -> bool:
+        """Whether packed batches are to be had, and give what single chains give."""
+        takes = inspect.signature(self.module.forward).parameters
+        if "position_ids" not in takes or not self.module._supports_attention_backend:
+            return False
+        probe = [RESIDUES, RESIDUES[::-2]]
+        self.packing = False
+        alone = [row for chain in probe for row in self.embed_residues([chain])]
+        self.packing = True
+        return distance(self.embed_residues(probe), alone) <= ROUNDING[self.dtype]
 
     def ids(self, chains: Sequence[str]) -> tuple["torch.Tensor", "torch.Tensor"]:
         """Token ids and attention mask of one right-padded batch, (B, T) each."""
@@ -112,23 +148,37 @@ class Transformer(Backbone):
             mask[index, : len(row)] = 1
         return ids.to(self.device), mask.to(self.device)
 
-    def hidden(self, chains: Sequence[str]) -> "torch.Tensor":
-        """Hidden states of one right-padded batch, (B, T, dim), special tokens included."""
+    def states(self, chains: Sequence[str]) -> "list[torch.Tensor]":
+        """Hidden states of one batch: (tokens, dim) for each chain, special tokens included."""
         import torch
 
-        ids, mask = self.ids(chains)
+        rows = [self.alphabet.encode(chain) for chain in chains]
+        lengths = [len(row) for row in rows]
         last = self.layer in (-1, self.layers)
-        output = self.module(input_ids=ids, attention_mask=mask, output_hidden_states=not last)
+        with memory_errors():
+            if self.packing:
+                ids = torch.tensor([[token for row in rows for token in row]], device=self.device)
+                with packed(self.module, lengths) as positions:
+                    output = self.module(
+                        input_ids=ids, position_ids=positions, output_hidden_states=not last
+                    )
+            else:
+                ids, mask = self.ids(chains)
+                output = self.module(
+                    input_ids=ids, attention_mask=mask, output_hidden_states=not last
+                )
         states = output.last_hidden_state if last else output.hidden_states[self.layer]
-        assert isinstance(states, torch.Tensor)
-        return states
+        if self.packing:
+            return list(states[0].split(lengths))
+        return [row[:length] for row, length in zip(states, lengths, strict=True)]
 
     def logits(self, chains: Sequence[str]) -> "torch.Tensor":
         """The language model's logits of one right-padded batch, (B, T, vocabulary)."""
         import torch
 
-        ids, mask = self.ids(chains)
-        logits = self.language_model(input_ids=ids, attention_mask=mask).logits
+        with memory_errors():
+            ids, mask = self.ids(chains)
+            logits = self.language_model(input_ids=ids, attention_mask=mask).logits
         assert isinstance(logits, torch.Tensor)
         return logits
 
@@ -136,29 +186,29 @@ class Transformer(Backbone):
         """(L, dim) for each chain."""
         import torch
 
+        start, lengths = len(self.alphabet.prefix), [len(chain) for chain in chains]
         with torch.inference_mode():
-            states = self.hidden(chains).float().cpu().numpy()
-        start = len(self.alphabet.prefix)
-        return [row[start : start + len(chain)] for row, chain in zip(states, chains, strict=True)]
+            states = self.states(chains)
+            rows = [row[start : start + n] for row, n in zip(states, lengths, strict=True)]
+            # one transfer, in the model's own dtype
+            table = torch.cat(rows).cpu().float().numpy()
+        return np.split(table, np.cumsum(lengths)[:-1])
 
     def embed_proteins(self, chains: Sequence[str]) -> Floats:
         """(n, dim) by the chosen pooling."""
         import torch
 
-        start, extra = len(self.alphabet.prefix), self.alphabet.special
+        start = len(self.alphabet.prefix)
         with torch.inference_mode():
-            states = self.hidden(chains).float()
+            states = [row.float() for row in self.states(chains)]
             if self.pooling == "start":
-                pooled = states[:, 0]
+                pooled = [row[0] for row in states]
             elif self.pooling == "last":
-                last = torch.tensor(
-                    [len(chain) + extra - 1 for chain in chains], device=states.device
-                )
-                pooled = states[torch.arange(len(chains), device=states.device), last]
+                pooled = [row[-1] for row in states]
             else:
-                rows = zip(states, chains, strict=True)
-                pooled = torch.stack([row[start : start + len(c)].mean(dim=0) for row, c in rows])
-        result: Floats = pooled.cpu().numpy()
+                pairs = zip(states, chains, strict=True)
+                pooled = [row[start : start + len(chain)].mean(dim=0) for row, chain in pairs]
+            result: Floats = torch.stack(pooled).cpu().numpy()
         return result
 
     def attentions(self, chains: Sequence[str]) -> list[Floats]:
@@ -259,14 +309,33 @@ class Transformer(Backbone):
             "parameters": sum(p.numel() for p in self.module.parameters()),
             "layers": self.layers,
             "dim": self.residue_dim,
+            "packing": self.packing,
             "device": self.device.type,
         }
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Raise Python's own MemoryError where torch finds no memory, on a GPU or not."""
+    import torch
+
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            torch.cuda.empty_cache()
+        elif "allocate memory" not in str(error):
+            raise
+        raise MemoryError(str(error)) from None
 
 
 @contextmanager
 def eager(module: Any) -> Iterator[None]:
     """Attention by plain matrix products for a while: the fused kernels return no maps."""
     before = module.config._attn_implementation
+    if before == "eager":  # some architectures have no other, and complain when asked
+        yield
+        return
     module.set_attn_implementation("eager")
     try:
         yield

@@ -66,6 +66,7 @@ class Linear(Method):
     max_residues: int
     max_chains: int
     pairs_per_chain: int
+    frozen = True
 
     def __post_init__(self) -> None:
         counts = self.max_iter, self.max_residues, self.max_chains, self.pairs_per_chain

@@ -1,0 +1,86 @@
+"""Packed batches: chains end to end in one row, no padding, each attending to itself alone.
+
+It works through transformers' attention interface, so for every architecture that uses that and
+takes its positions as an argument. On a GPU the chains go through one variable-length kernel
+(`torch.nn.attention.varlen`), elsewhere through one fused kernel call each.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+NAME = "packed"
+"""Its name among transformers' attention implementations."""
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Where the chains of a packed row begin and end, in tokens."""
+
+    lengths: tuple[int, ...]
+    bounds: "torch.Tensor"
+    """Running sums of the lengths, from 0, int32, on the model's device."""
+
+
+PACK: ContextVar[Pack] = ContextVar("pack")
+
+
+def attend(
+    module: "torch.nn.Module",
+    query: "torch.Tensor",
+    key: "torch.Tensor",
+    value: "torch.Tensor",
+    attention_mask: Any,
+    scaling: float | None = None,
+    is_causal: bool | None = None,
+    **_: Any,
+) -> tuple["torch.Tensor", None]:
+    """Attention within each chain of a row; query, key, value are (1, heads, T, d)."""
+    import torch
+    from torch.nn.functional import scaled_dot_product_attention
+
+    pack = PACK.get()
+    causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
+    if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16):
+        from torch.nn.attention.varlen import varlen_attn
+
+        q, k, v = [part[0].transpose(0, 1).contiguous() for part in (query, key, value)]
+        longest = max(pack.lengths)
+        window = (-1, 0) if causal else (-1, -1)
+        mixed: Any = varlen_attn(
+            q, k, v, pack.bounds, pack.bounds, longest, longest, scale=scaling, window_size=window
+        )
+        return mixed.unsqueeze(0), None
+    parts = (torch.split(part, list(pack.lengths), dim=2) for part in (query, key, value))
+    chains = [
+        scaled_dot_product_attention(q, k, v, scale=scaling, is_causal=causal)
+        for q, k, v in zip(*parts, strict=True)
+    ]
+    return torch.cat(chains, dim=2).transpose(1, 2), None
+
+
+@contextmanager
+def packed(module: Any, lengths: Sequence[int]) -> Iterator["torch.Tensor"]:
+    """Let a module attend within chains of these lengths; gives the positions, (1, T)."""
+    import torch
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(NAME, attend)
+    device = next(module.parameters()).device
+    sizes = torch.tensor([0, *lengths], device=device)
+    bounds = sizes.cumsum(0).to(torch.int32)
+    starts = bounds[:-1].repeat_interleave(sizes[1:])
+    positions = torch.arange(sum(lengths), device=device) - starts
+    before = module.config._attn_implementation
+    token = PACK.set(Pack(tuple(lengths), bounds))
+    module.set_attn_implementation(NAME)
+    try:
+        yield positions[None]
+    finally:
+        module.set_attn_implementation(before)
+        PACK.reset(token)

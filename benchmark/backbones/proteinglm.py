@@ -1,0 +1,67 @@
+"""ProteinGLM (xTrimoPGLM), masked and causal, native: no code from the hub is run.
+
+python -m benchmark model=mlm1b
+python -m benchmark model=proteinglm model.path=checkpoints/step-1000
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.backbones.alphabet import Alphabet
+from benchmark.backbones.pretrained import Opened, Pretrained, load
+from benchmark.backbones.transformer import Objective
+from benchmark.core import MASK
+
+if TYPE_CHECKING:
+    import torch
+
+LETTERS = "LAGVSERTIDPKQNFYMHWCXBUZO"
+"""Tokens 1 to 25; 0 pads, 26 and 27 are `.` and `-`."""
+TOKEN_MASK, GENERATION_MASK, END_OF_DOCUMENT, START_OF_PIECE, END_OF_PIECE, END = (
+    *(28, 29, 31, 32, 33, 34),
+)
+
+
+class ProteinGLM(Pretrained):
+    """A released checkpoint, or one of its architecture; `config.json` says masked or causal."""
+
+    def open(self, folder: Path, path: str, device_map: Any, dtype: "torch.dtype") -> Opened:
+        """Load it under its original parameter names; weights without a place are refused."""
+        from benchmark.backbones.proteinglm_module import (
+            ProteinGLMConfig,
+            ProteinGLMForLanguageModeling,
+        )
+
+        config: Any = ProteinGLMConfig.from_pretrained(folder)
+        base, whole, _ = load(
+            ProteinGLMForLanguageModeling,
+            *(folder, path, device_map, dtype),
+            config=config,
+            constants=("inv_freq",),  # releases may store the rotary frequencies
+        )
+        objective: Objective = "causal" if config.is_causal else "masked"
+        alphabet = causal_alphabet() if config.is_causal else masked_alphabet()
+        limit = config.seq_length - alphabet.special
+        return Opened(base, alphabet, limit, whole, objective, contact_head=False)
+
+
+def letters() -> dict[str, int]:
+    """Ids of the letters; J (leucine or isoleucine) has no token and is read as X."""
+    ids = {letter: index for index, letter in enumerate(LETTERS, start=1)}
+    return {**ids, "J": ids["X"]}
+
+
+def masked_alphabet() -> Alphabet:
+    """Residues and the end token, no start token."""
+    return Alphabet({**letters(), MASK: TOKEN_MASK}, prefix=(), suffix=(END,), pad=0)
+
+
+def causal_alphabet() -> Alphabet:
+    """The prompt of the releases' chat template, then residues.
+
+    No source tells by which token the releases end a chain: the end of a piece is GLM's own, the
+    end token the tokenizer's, the end of a document separates training sequences. All three count.
+    """
+    prefix = (GENERATION_MASK, START_OF_PIECE, END)
+    ends = (END_OF_PIECE, END, END_OF_DOCUMENT)
+    return Alphabet(letters(), prefix, suffix=(), pad=0, ends=ends)

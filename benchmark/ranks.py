@@ -1,0 +1,53 @@
+"""Several processes, one run.
+
+    accelerate launch --num_processes 4 -m benchmark task=contact model=esm2_3b
+
+Every process goes through the same run. Work on sequences is divided among them and its results are
+exchanged, so that each holds all of them; the first process alone prints and writes.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+def rank() -> int:
+    """This process's number, from 0."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def world() -> int:
+    """Number of processes."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def divided(
+    work: Callable[[Sequence[S]], Iterable[T]], items: Sequence[S], window: int
+) -> Iterator[T]:
+    """Results of `work` on all items, in their order; each process works on its share.
+
+    `work` gives a result for each item. Results are exchanged after each `window` of items, so that
+    a process holds no more of them than those.
+    """
+    if world() == 1:
+        yield from work(items)
+        return
+    for start in range(0, len(items), window):
+        part = items[start : start + window]
+        shares = exchange(list(work(part[rank() :: world()])))
+        for at in range(len(part)):
+            yield shares[at % world()][at // world()]
+
+
+def exchange(mine: list[T]) -> list[list[T]]:
+    """Give every process the lists of all, in the order of their ranks."""
+    import torch.distributed as dist
+    from accelerate import PartialState
+
+    PartialState()  # joins the processes, by gloo on CPUs and NCCL on GPUs
+    shares: list[list[T]] = [[] for _ in range(world())]
+    dist.all_gather_object(shares, mine)
+    return shares

@@ -1,0 +1,75 @@
+"""The catalogue's families that transformers opens, each as it is released, tiny and random."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.core import MaskedLogProbs, UserError
+from tests.checkpoints import make
+from tests.conftest import composed, yaml_names
+from tests.test_backbones import open_folder
+
+CHAIN = "MKTAYIAKQRQISFVKSHFSRQW"
+
+
+@pytest.mark.parametrize(
+    ("family", "longest"), [("esm1b", 1022), ("esm1v", 252), ("esmc", None), ("protbert", 254)]
+)
+def test_masked_families(tmp_path: Path, family: str, longest: int | None) -> None:
+    """Rows, log-probabilities and maps are the module's own, by its own tokenizer."""
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    backbone = open_folder(make(family, tmp_path))
+    assert (backbone.max_length, backbone.alphabet.special) == (longest, 2)
+    assert isinstance(backbone, MaskedLogProbs)
+    config = backbone.module.config
+    module = AutoModelForMaskedLM.from_pretrained(tmp_path, config=config).eval()
+    tokens = AutoTokenizer.from_pretrained(tmp_path, config=config)
+    text = CHAIN if family == "esmc" else " ".join(CHAIN)
+    with torch.inference_mode():
+        states = module(**tokens(text, return_tensors="pt"), output_hidden_states=True)
+    rows = backbone.embed_residues([CHAIN, CHAIN[:5]])[0]
+    np.testing.assert_allclose(rows, states.hidden_states[-1][0, 1:-1], atol=1e-5)
+    columns = [backbone.alphabet.ids[c] for c in "ACDEFGHIKLMNPQRSTVWY"]
+    expected = states.logits[0, 1:-1, columns].log_softmax(-1)
+    np.testing.assert_allclose(backbone.masked_log_probs([CHAIN])[0], expected, atol=1e-5)
+    assert backbone.attentions([CHAIN])[0].shape == (8, len(CHAIN), len(CHAIN))
+
+
+def test_an_encoder_with_sentencepiece(tmp_path: Path) -> None:
+    """ProtT5: `spiece.model` alone, each residue a word, no start token, an end token."""
+    from sentencepiece import SentencePieceProcessor
+
+    folder = make("prott5", tmp_path)
+    pieces = SentencePieceProcessor(model_file=str(folder / "spiece.model"))
+    backbone = open_folder(folder)
+
+    assert backbone.alphabet.encode(CHAIN) == [*pieces.encode(" ".join(CHAIN)), 1]
+    assert backbone.embed_residues([CHAIN])[0].shape == (len(CHAIN), 8)
+    as_x = open_folder(folder, read_as_x=composed("model=prott5").model.read_as_x)
+    both = as_x.embed_residues(["AUZOB", "AXXXX"])
+    np.testing.assert_array_equal(both[0], both[1])
+    assert np.abs(backbone.embed_residues(["AUZOB"])[0] - both[0]).max() > 1e-4
+    assert backbone.digest != as_x.digest, "what is stored of one is not taken for the other"
+
+
+@pytest.mark.parametrize("name", yaml_names("model"))
+def test_every_checkpoint_tells_its_facts_and_source(name: str) -> None:
+    config = composed(f"model={name}", "++model.path=org/name").model
+    if facts := config.get("facts"):
+        numbers = ("parameters", "training_tokens", "training_flops")
+        assert set(facts) == {*numbers, "licence", "source"}
+        assert facts.source and all(type(facts[n]) in (int, float, type(None)) for n in numbers)
+
+
+def test_facts_are_told(esm_folder: Path) -> None:
+    facts = {"parameters": 12, "source": "counted"}
+
+    assert open_folder(esm_folder, facts=facts).facts()["published"] == facts
+
+
+def test_letters_to_read_as_x(esm_folder: Path) -> None:
+    with pytest.raises(UserError, match="read_as_x=U1 is not allowed; give letters of residues"):
+        open_folder(esm_folder, read_as_x="U1")

@@ -1,0 +1,46 @@
+"""Two processes give the Record of one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark.ranks import divided
+from tests.conftest import ROOT
+
+
+def test_one_process_divides_nothing() -> None:
+    assert list(divided(lambda part: [x * x for x in part], range(7), 3)) == [
+        0, 1, 4, 9, 16, 25, 36,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("task", ["pocket_metal", "pocket_ss8"])
+def test_two_processes_give_the_scores_of_one(tmp_path: Path, esm_folder: Path, task: str) -> None:
+    """Each embeds its share; the first writes and prints, alone. By gloo, on CPUs."""
+    words = [f"task={task}", "model=huggingface", f"model.path={esm_folder}", "limit=40"]
+    words += ["store=off", "device=cpu"]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    records, told = [], []
+    for name, command in (("two", launch), ("one", [sys.executable])):
+        done = subprocess.run(
+            [*command, "-m", "benchmark", *words, f"results={tmp_path / name}"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        (path,) = (tmp_path / name).rglob("seed0.json")
+        records.append(json.loads(path.read_text()))
+        told.append(done.stdout.splitlines()[0])
+
+    assert told[0] == told[1] and len(told[0])
+    assert records[0]["key"] == records[1]["key"]
+    for metric, score in records[1]["scores"]["test"].items():
+        assert records[0]["scores"]["test"][metric] == pytest.approx(score, abs=1e-3)
