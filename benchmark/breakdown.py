@@ -34,7 +34,10 @@ def by_identity(cells: Cells) -> str:
             for (row, other), found in cells.items()
             if other == column and row.method == method
         }
-        lines += ["", f"## {names[column]} · {method} · {test}", "", *table(rows, test)]
+        first = next(iter(rows.values())).records[0]
+        arrow = "↑" if first.higher_is_better[first.primary] else "↓"
+        title = f"## {names[column]} · {method} · {test}: {first.primary} {arrow}"
+        lines += ["", title, "", *table(rows, test)]
         if names[column] != column.task:
             lines += ["", describe(column, cells)]
     return "\n".join(lines) + "\n"
@@ -56,7 +59,7 @@ def table(rows: Mapping[Row, Cell], test: str) -> list[str]:
         for row, found in rows.items()
     }
     order = sorted(rows, key=lambda row: (isnan(whole[row].score), whole[row].score * (1 - 2 * up)))
-    titles = [f"{first.primary} {'↑' if up else '↓'}, n = {first.scored[test]:,}"]
+    titles = [f"all, n = {first.scored[test]:,}"]
     titles += [f"{name}, n = {sizes[name]:,}" for name in shown]
     lines = [["model", *titles], ["---"] * (len(titles) + 1)]
     for row in order:

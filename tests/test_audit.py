@@ -271,9 +271,7 @@ def test_tables_by_identity() -> None:
     text = by_identity(cells)
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert "stability" not in text
-    assert (
-        lines[0] == "| model | roc_auc ↑, n = 1,234 | exact, n = 234 | without overlap, n = 1,000 |"
-    )
+    assert lines[0] == "| model | all, n = 1,234 | exact, n = 234 | without overlap, n = 1,000 |"
     assert lines[2] == "| b | 0.600 [0.500, 0.700] | 0.800 [0.700, 0.900] | 0.500 [0.400, 0.600] |"
     assert lines[3].startswith("| a | 0.500 ")
     assert "`solubility`: 234 of 1,234 test examples are in train or valid, too" in markdown(cells)
