@@ -20,7 +20,11 @@ from hydra.utils import instantiate
 from benchmark.backbones.random import ESM_TOKENS
 from benchmark.core import RESIDUES, Array, Backbone, Example, Task
 
-NARROW = {"attention": ["pocket_contact"], "contact_head": ["pocket_contact"]}
+NARROW: dict[str, list[str]] = {
+    "attention": ["pocket_contact"],
+    "contact_head": ["pocket_contact"],
+    "zero_shot": [],
+}
 """Methods that need a language model and answer some tasks only; all others they refuse."""
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

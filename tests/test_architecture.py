@@ -23,7 +23,7 @@ ALLOWED = {
     "table": set(),
     "store": {"core", "catalogue", "table"},
     "backbones": {"core", "data", "backbones"},
-    "methods": {"core", "features", "progress", "ranks", "methods"},
+    "methods": {"core", "batching", "features", "progress", "ranks", "methods"},
     "evaluate": {"core"},
     "results": {"core"},
     "leaderboard": {"core", "results"},
