@@ -19,7 +19,11 @@ from hydra.utils import instantiate
 from benchmark.core import RESIDUES, Array, Backbone, Example, Task
 from tests.checkpoints import make, save_esm3, save_progen2, save_proteinglm
 
-NARROW = {"contact_head": ["pocket_contact"]}
+NARROW: dict[str, list[str]] = {
+    "attention": ["pocket_contact"],
+    "contact_head": ["pocket_contact"],
+    "zero_shot": [],
+}
 """Methods that need a language model and answer some tasks only; all others they refuse."""
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

@@ -23,7 +23,7 @@ ALLOWED = {
     "database": set(),
     "store": {"core", "catalogue", "database"},
     "backbones": {"core", "data", "backbones"},
-    "methods": {"core", "features", "progress", "ranks", "methods"},
+    "methods": {"core", "batching", "features", "progress", "ranks", "methods"},
     "evaluate": {"core"},
     "code": set(),
     "results": {"core"},
