@@ -96,4 +96,7 @@ def check_lengths(backbone: Backbone, chains: Sequence[str]) -> None:
 
 
 def _refusal(backbone: Backbone, what: str) -> str:
-    return f"this task and method need {what}; the backbone {type(backbone).__name__} has none"
+    return (
+        f"this task and method need {what}; the backbone {type(backbone).__name__} has none; "
+        "choose another model, or another method"
+    )
