@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from yaml import YAMLError
 
 from benchmark.catalogue import GROUPS, check_names, config_folders, unknown
-from benchmark.compose import settings_of
+from benchmark.compose import build, settings_of
 from benchmark.core import UserError
 from benchmark.ranks import rank
 from benchmark.verbs import VERBS, run_verb, spelled_out
@@ -52,7 +52,7 @@ def main() -> None:
         fail("interrupted; nothing of the unfinished run was written", 130)
     except BrokenPipeError:
         os._exit(1)  # the reader of our output has gone
-    except (OSError, YAMLError) as error:
+    except (OSError, YAMLError, MemoryError) as error:
         fail(explain(error))
 
 
@@ -105,7 +105,7 @@ def job(cfg: Any) -> None:
 
     try:
         run(cfg)
-    except (UserError, OSError, HydraException, OmegaConfBaseException) as error:
+    except (UserError, OSError, MemoryError, HydraException, OmegaConfBaseException) as error:
         if HydraConfig.get().mode == RunMode.RUN:
             fail(explain(error))
         print(f"error: {explain(error)}", file=sys.stderr)
@@ -116,10 +116,15 @@ def explain(error: Exception) -> str:
     """The sentence that tells a user what is wrong."""
     from omegaconf.errors import MissingMandatoryValue
 
-    if isinstance(error.__cause__, UserError | OSError | TypeError):
+    if isinstance(error.__cause__, UserError | OSError | TypeError | MemoryError):
         return explain(error.__cause__)  # Hydra wraps what a constructor raises
     if isinstance(error, OSError):
         return f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
+    if isinstance(error, MemoryError):
+        return (
+            "out of memory; cut all chains with task.max_length=..., lower batch_tokens=..., or "
+            "spread the model with model.device_map=auto"
+        )
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} is missing; give {error.full_key}=..."
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
@@ -161,7 +166,6 @@ def run(cfg: Any) -> None:
 def carry_out(cfg: Any, config: Mapping[str, Any], kept: "Store | None") -> None:
     """Evaluate, save, show."""
     from hydra.core.hydra_config import HydraConfig
-    from hydra.utils import instantiate
 
     from benchmark import leaderboard, results
     from benchmark.evaluate import clock
@@ -172,12 +176,12 @@ def carry_out(cfg: Any, config: Mapping[str, Any], kept: "Store | None") -> None
     folder = Path(config["results"])
     results.check_writable(folder)
     with clock(seconds, "load"):
-        parts = {name: instantiate(cfg[name], _convert_="all") for name in ("task", "method")}
+        parts = {name: build(cfg[name]) for name in ("task", "method")}
         prepared = Run.prepare(
             config=config,
             choices=HydraConfig.get().runtime.choices,
             name=model_name(HydraConfig.get(), config),
-            make_backbone=lambda: instantiate(cfg.model, _convert_="all"),
+            make_backbone=lambda: build(cfg.model),
             store=kept,
             **parts,
         )

@@ -94,7 +94,12 @@ def show_leaderboard(request: Request) -> None:
         raise UserError(f"by={by} is not known; there is by=identity")
     cells = leaderboard.require(leaderboard.write(results), results)
     text = by_identity(cells) if by else leaderboard.markdown(cells, read_quoted(results))
-    Console().print(Markdown(text.replace("<br>", " ")))
+    lines = text.replace("<br>", " ").splitlines()
+    # a table is as wide as it needs: in a narrower one numbers would be cut off
+    needed = max(len(line) for line in lines if line.startswith("|"))
+    console = Console()
+    console.width = max(console.width, needed)
+    console.print(Markdown("\n".join(lines)))
 
 
 def show_audit(request: Request) -> None:
@@ -193,9 +198,15 @@ VERBS = {
 
 def spelled_out(name: str, words: Sequence[str]) -> list[str]:
     """A verb's words as key=value; --config-dir DIR is the same as config_dir=DIR."""
-    words = re.sub(r"--config-dir[ =]", "config_dir=", " ".join(words)).split()
+    found, rest = list[str](), iter(words)
     bare = VERBS[name].bare
-    return [f"{bare}={word}" if bare and re.fullmatch(r"\w+", word) else word for word in words]
+    for word in rest:
+        if word in ("--config-dir", "-cd"):
+            word = f"config_dir={next(rest, '')}"
+        elif bare and re.fullmatch(r"\w+", word):
+            word = f"{bare}={word}"
+        found.append(word.removeprefix("--").replace("config-dir=", "config_dir=", 1))
+    return found
 
 
 def run_verb(name: str, words: Sequence[str]) -> int:

@@ -164,6 +164,15 @@ def test_a_checkpoint_that_lacks_weights_is_refused(esm_folder: Path, tmp_path: 
         open_folder(folder)
 
 
+def another_size(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    name = "esm.encoder.layer.1.output.dense.weight"
+    weights[name] = weights[name][:, :-1].clone()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 def broken(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0garbage")
 
@@ -187,6 +196,7 @@ def own_code(folder: Path) -> None:
     ("damage", "told"),
     [
         (broken, "cannot open the checkpoint"),
+        (another_size, r"lacks 1 weights .* or has them in another size \(encoder.layer.1.output"),
         (weightless, "holds no weights"),
         (unknown_type, "cannot open the checkpoint .*no_such_model"),
         (own_code, "brings its own code; .* model.trust_remote_code=true"),

@@ -36,6 +36,11 @@ def test_every_backbone_keeps_its_promises(name: str, esm_folder: Path) -> None:
     assert not [finding for finding in found if not finding.kept]
 
 
+@pytest.mark.parametrize("layer", [0, 1, -2])
+def test_promises_are_of_the_layer_that_is_asked_for(layer: int, esm_folder: Path) -> None:
+    assert not broken_promises(open_folder(esm_folder, layer=layer), esm_folder)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_keeps_its_promises(family: str, tmp_path: Path) -> None:
     folder = make(family, tmp_path / family)
@@ -45,6 +50,9 @@ def test_every_family_keeps_its_promises(family: str, tmp_path: Path) -> None:
     objective = {"prott5": None, "gpt2": "causal"}.get(family, "masked")
     assert backbone.objective == objective
     assert isinstance(backbone, ContactHead) == (family in ("esm2", "esm1b", "esm1v"))
+
+
+MEAN = "proteins: mean of residues, no special token"
 
 
 class Padded(HuggingFace):
@@ -91,9 +99,12 @@ class Frozen(HuggingFace):
 @pytest.mark.parametrize(
     ("kind", "broken"),
     [
-        (Padded, {"proteins: alone and padded", "proteins: mean of residues, no special token"}),
+        (
+            Padded,
+            {"proteins: alone and in a batch", "proteins: mean of residues, no special token"},
+        ),
         (Shifted, {"residues: row i moves with residue i"}),
-        (Unmasked, {"masked log-probabilities: alone and padded"}),
+        (Unmasked, {"masked log-probabilities: alone and in a batch"}),
         (Penultimate, {"layers: hidden states"}),
         (Frozen, {"gradients: layers that they reach"}),
     ],
@@ -120,7 +131,7 @@ def test_a_causal_model_that_sees_what_comes_is_found(esm_folder: Path) -> None:
 def test_the_verb_tells_and_its_status_too(tmp_path: Path, esm_folder: Path) -> None:
     done = benchmark("check", "model=esm2_8m", f"model.path={esm_folder}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "residues: alone and padded" in done.stdout
+    assert "residues: alone and in a batch" in done.stdout
     assert "NOT KEPT" not in done.stdout and "promises are kept" in done.stdout
 
     typo = benchmark("check", "model=esm2_8", cwd=tmp_path)

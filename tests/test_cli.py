@@ -323,3 +323,34 @@ def test_help_tells_the_settings(tmp_path: Path) -> None:
     assert done.returncode == 0
     for word in ("python -m benchmark list", "limit: null", "+suite=pocket"):
         assert word in done.stdout
+
+
+def test_tables_are_as_wide_as_their_numbers(tmp_path: Path, toy_conf: Path) -> None:
+    """On a narrow terminal no number is cut off; a place with a blank in its name is read."""
+    results = tmp_path / "my results"
+    words = ("--config-dir", str(toy_conf), "task=toy", "model=kmer", f"results={results}")
+    assert benchmark(*words, "name=a-name-that-takes-some-room", cwd=tmp_path).returncode == 0
+    command = [sys.executable, "-m", "benchmark", "leaderboard", f"results={results}"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "40"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    (path,) = results.glob("toy/*/linear/*/seed0.json")
+    record = json.loads(path.read_text())
+    low, high = record["intervals"]["test"]["accuracy"]
+    assert f"[{low:.3f}, {high:.3f}]" in done.stdout and "…" not in done.stdout
+
+
+def test_no_memory_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
+    (tmp_path / "full.py").write_text(
+        "from benchmark.core import Backbone\n"
+        "class Full(Backbone):\n"
+        "    digest = 'full'\n"
+        "    def __init__(self):\n"
+        "        raise MemoryError\n"
+    )
+    (toy_conf / "model").mkdir()
+    (toy_conf / "model" / "full.yaml").write_text("_target_: full.Full\n")
+    done = benchmark("--config-dir", str(toy_conf), "task=toy", "model=full", cwd=tmp_path)
+
+    assert "out of memory; cut all chains with task.max_length" in refused(done)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmark.core import MaskedLogProbs, UserError
-from tests.checkpoints import make
+from tests.checkpoints import FAMILIES, make
 from tests.conftest import composed, yaml_names
 from tests.test_backbones import open_folder
 
@@ -36,6 +36,18 @@ def test_masked_families(tmp_path: Path, family: str, longest: int | None) -> No
     expected = states.logits[0, 1:-1, columns].log_softmax(-1)
     np.testing.assert_allclose(backbone.masked_log_probs([CHAIN])[0], expected, atol=1e-5)
     assert backbone.attentions([CHAIN])[0].shape == (8, len(CHAIN), len(CHAIN))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families_are_packed_but_those_that_take_no_positions(family: str, tmp_path: Path) -> None:
+    """Packed batches give what padded ones give, also where positions are counted from 2."""
+    backbone = open_folder(make(family, tmp_path / family))
+    chains = [CHAIN, CHAIN[:5], CHAIN[::-1]]
+    assert backbone.packing == (family != "prott5")
+    rows = backbone.embed_residues(chains)
+    backbone.packing = False
+    for row, other in zip(rows, backbone.embed_residues(chains), strict=True):
+        np.testing.assert_allclose(row, other, atol=1e-4)
 
 
 def test_an_encoder_with_sentencepiece(tmp_path: Path) -> None:

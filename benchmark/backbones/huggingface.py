@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.pretrained import Opened, Pretrained, load
-from benchmark.backbones.transformer import Objective
+from benchmark.backbones.transformer import Objective, first_position, position_table
 from benchmark.core import UserError
 
 if TYPE_CHECKING:
@@ -114,13 +114,6 @@ def open_alphabet(folder: Path, config: Any, trust_remote_code: bool) -> Alphabe
 
 
 def longest_chain(module: "torch.nn.Module", special: int) -> int | None:
-    """Residues that fit in a table of learned positions; None if they are rotary or relative."""
-    import torch
-
-    names = ("position_embeddings", "embed_positions", "wpe")
-    for name, part in module.named_modules():
-        if name.endswith(names) and isinstance(part, torch.nn.Embedding):
-            # RoBERTa and its kin count positions from after the padding index
-            offset = 0 if part.padding_idx is None else part.padding_idx + 1
-            return part.num_embeddings - offset - special
-    return None
+    """Residues that fit in a table of learned positions; None if there is none."""
+    table = position_table(module)
+    return None if table is None else table.num_embeddings - first_position(table) - special

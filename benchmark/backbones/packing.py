@@ -65,8 +65,11 @@ def attend(
 
 
 @contextmanager
-def packed(module: Any, lengths: Sequence[int]) -> Iterator["torch.Tensor"]:
-    """Let a module attend within chains of these lengths; gives the positions, (1, T)."""
+def packed(module: Any, lengths: Sequence[int], first: int) -> Iterator["torch.Tensor"]:
+    """Let a module attend within chains of these lengths; gives the positions, (1, T).
+
+    first: the number of a chain's first position.
+    """
     import torch
     from transformers import AttentionInterface
 
@@ -75,7 +78,7 @@ def packed(module: Any, lengths: Sequence[int]) -> Iterator["torch.Tensor"]:
     sizes = torch.tensor([0, *lengths], device=device)
     bounds = sizes.cumsum(0).to(torch.int32)
     starts = bounds[:-1].repeat_interleave(sizes[1:])
-    positions = torch.arange(sum(lengths), device=device) - starts
+    positions = torch.arange(sum(lengths), device=device) - starts + first
     before = module.config._attn_implementation
     token = PACK.set(Pack(tuple(lengths), bounds))
     module.set_attn_implementation(NAME)

@@ -145,20 +145,26 @@ def load(
     from transformers import GenerationConfig
 
     whole, info = kind.from_pretrained(
-        folder, dtype=dtype, device_map=device_map, output_loading_info=True, **given
+        folder,
+        dtype=dtype,
+        device_map=device_map,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are told below, by name
+        **given,
     )
     whole.config.use_cache = False  # else each forward pass of a causal model keeps keys and values
     # penalties and the like that a folder brings are not what a user asks for
     whole.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     base = whole.base_model
     prefix = "" if base is whole else f"{whole.base_model_prefix}."
-    absent = [*info["missing_keys"], *map(str, info.get("mismatched_keys", ()))]
+    absent = [*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])]
     inner = [name.removeprefix(prefix) for name in absent if name.startswith(prefix)]
     lacking = sorted(n for n in inner if not (n.startswith(UNUSED) or n.endswith(COMPUTED)))
     if lacking:
         raise UserError(
-            f"{path} lacks {len(lacking)} weights of its own architecture ({lacking[0]}, ...); "
-            "they would be random, so this checkpoint cannot be evaluated"
+            f"{path} lacks {len(lacking)} weights of its own architecture, or has them in another "
+            f"size ({lacking[0]}, ...); they would be random, so this checkpoint cannot be "
+            "evaluated"
         )
     extra = sorted(name for name in info["unexpected_keys"] if name.startswith(prefix))
     surplus = [] if constants is None else [name for name in extra if not name.endswith(constants)]

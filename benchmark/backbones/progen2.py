@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.pretrained import Opened, Pretrained, load
-from benchmark.backbones.transformer import memory_errors
+from benchmark.backbones.transformer import inference
 from benchmark.core import UserError
 
 if TYPE_CHECKING:
@@ -63,9 +63,7 @@ class ProGen2(Pretrained):
 
     def direction(self, ids: "torch.Tensor", mask: "torch.Tensor") -> NDArray[np.float64]:
         """Mean log-likelihood of each row's residues; (B, T) token ids, terminals at both ends."""
-        import torch
-
-        with memory_errors(), torch.inference_mode():
+        with inference():
             logits = self.language_model(input_ids=ids, attention_mask=mask).logits
             letters = logits[:, :-1, FIRST : FIRST + len(LETTERS)].double().log_softmax(-1)
         asked = ids[:, 1:] - FIRST

@@ -122,6 +122,7 @@ class Transformer(Backbone):
                 self.sample = self._sample
         if contact_head:
             self.contacts = self._contacts
+        self.first_position = first_position(position_table(module))
         self.packing = self._packs()
 
     def _packs(self) -> bool:
@@ -133,7 +134,11 @@ class Transformer(Backbone):
         self.packing = False
         alone = [row for chain in probe for row in self.embed_residues([chain])]
         self.packing = True
-        return distance(self.embed_residues(probe), alone) <= ROUNDING[self.dtype]
+        try:
+            together = self.embed_residues(probe)
+        except (RuntimeError, ValueError, TypeError, IndexError):
+            return False  # it takes positions of another form; padding serves all
+        return distance(together, alone) <= ROUNDING[self.dtype]
 
     def ids(self, chains: Sequence[str]) -> tuple["torch.Tensor", "torch.Tensor"]:
         """Token ids and attention mask of one right-padded batch, (B, T) each."""
@@ -155,18 +160,15 @@ class Transformer(Backbone):
         rows = [self.alphabet.encode(chain) for chain in chains]
         lengths = [len(row) for row in rows]
         last = self.layer in (-1, self.layers)
-        with memory_errors():
-            if self.packing:
-                ids = torch.tensor([[token for row in rows for token in row]], device=self.device)
-                with packed(self.module, lengths) as positions:
-                    output = self.module(
-                        input_ids=ids, position_ids=positions, output_hidden_states=not last
-                    )
-            else:
-                ids, mask = self.ids(chains)
+        if self.packing:
+            ids = torch.tensor([[token for row in rows for token in row]], device=self.device)
+            with packed(self.module, lengths, self.first_position) as positions:
                 output = self.module(
-                    input_ids=ids, attention_mask=mask, output_hidden_states=not last
+                    input_ids=ids, position_ids=positions, output_hidden_states=not last
                 )
+        else:
+            ids, mask = self.ids(chains)
+            output = self.module(input_ids=ids, attention_mask=mask, output_hidden_states=not last)
         states = output.last_hidden_state if last else output.hidden_states[self.layer]
         if self.packing:
             return list(states[0].split(lengths))
@@ -176,9 +178,8 @@ class Transformer(Backbone):
         """The language model's logits of one right-padded batch, (B, T, vocabulary)."""
         import torch
 
-        with memory_errors():
-            ids, mask = self.ids(chains)
-            logits = self.language_model(input_ids=ids, attention_mask=mask).logits
+        ids, mask = self.ids(chains)
+        logits = self.language_model(input_ids=ids, attention_mask=mask).logits
         assert isinstance(logits, torch.Tensor)
         return logits
 
@@ -187,7 +188,7 @@ class Transformer(Backbone):
         import torch
 
         start, lengths = len(self.alphabet.prefix), [len(chain) for chain in chains]
-        with torch.inference_mode():
+        with inference():
             states = self.states(chains)
             rows = [row[start : start + n] for row, n in zip(states, lengths, strict=True)]
             # one transfer, in the model's own dtype
@@ -199,7 +200,7 @@ class Transformer(Backbone):
         import torch
 
         start = len(self.alphabet.prefix)
-        with torch.inference_mode():
+        with inference():
             states = [row.float() for row in self.states(chains)]
             if self.pooling == "start":
                 pooled = [row[0] for row in states]
@@ -216,7 +217,7 @@ class Transformer(Backbone):
         import torch
 
         ids, mask = self.ids(chains)
-        with torch.inference_mode(), eager(self.module):
+        with inference(), eager(self.module):
             maps = self.module(input_ids=ids, attention_mask=mask, output_attentions=True)
         table = torch.stack([m.float().cpu() for m in maps.attentions], dim=1).flatten(1, 2)
         start = len(self.alphabet.prefix)
@@ -224,10 +225,9 @@ class Transformer(Backbone):
         return [row[:, part, part].numpy() for row, part in zip(table, parts, strict=True)]
 
     def _residue_log_probs(self, chains: Sequence[str], shift: int) -> list[Floats]:
-        import torch
 
         columns = [self.alphabet.ids[residue] for residue in RESIDUES]
-        with torch.inference_mode():
+        with inference():
             table = self.logits(chains)[..., columns].float().log_softmax(-1).cpu().numpy()
         start = len(self.alphabet.prefix) - shift
         return [row[start : start + len(chain)] for row, chain in zip(table, chains, strict=True)]
@@ -246,11 +246,10 @@ class Transformer(Backbone):
         return np.array(means)
 
     def _contacts(self, chains: Sequence[str]) -> list[Floats]:
-        import torch
 
         ids, mask = self.ids(chains)
         module: Any = self.module
-        with torch.inference_mode(), eager(module):
+        with inference(), eager(module):
             table = module.predict_contacts(ids, mask).float().cpu().numpy()
         return [row[: len(chain), : len(chain)] for row, chain in zip(table, chains, strict=True)]
 
@@ -276,7 +275,7 @@ class Transformer(Backbone):
 
         drawn: dict[int, str] = {}
         devices = [self.device] if self.device.type == "cuda" else []
-        with torch.inference_mode(), torch.random.fork_rng(devices):
+        with inference(), torch.random.fork_rng(devices):
             torch.manual_seed(seed)
             for length in sorted({len(prompt) for prompt in prompts}):  # no padding within a batch
                 rows = [row for row, prompt in enumerate(prompts) if len(prompt) == length]
@@ -315,18 +314,35 @@ class Transformer(Backbone):
 
 
 @contextmanager
-def memory_errors() -> Iterator[None]:
-    """Raise Python's own MemoryError where torch finds no memory, on a GPU or not."""
+def inference() -> Iterator[None]:
+    """No gradients; where torch finds no memory, on a GPU or not, Python's own MemoryError."""
     import torch
 
     try:
-        yield
+        with torch.inference_mode():
+            yield
     except RuntimeError as error:
         if isinstance(error, torch.OutOfMemoryError):
             torch.cuda.empty_cache()
         elif "allocate memory" not in str(error):
             raise
         raise MemoryError(str(error)) from None
+
+
+def position_table(module: Any) -> Any:
+    """The module's table of learned positions; None if they are rotary or relative."""
+    import torch
+
+    names = ("position_embeddings", "embed_positions", "wpe")
+    for name, part in module.named_modules():
+        if name.endswith(names) and isinstance(part, torch.nn.Embedding):
+            return part
+    return None
+
+
+def first_position(table: Any) -> int:
+    """The number of a row's first position: RoBERTa and its kin begin after the padding index."""
+    return 0 if table is None or table.padding_idx is None else int(table.padding_idx) + 1
 
 
 @contextmanager

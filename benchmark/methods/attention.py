@@ -26,12 +26,10 @@ from benchmark.core import (
     Value,
 )
 from benchmark.features import check_lengths
+from benchmark.methods.contact_head import each_chain, require_contacts
 from benchmark.progress import track
-from benchmark.ranks import divided
 
 Floats = NDArray[np.float64]
-WINDOW = 64
-"""Chains whose answers are exchanged at a time, where several processes divide the work."""
 
 
 class Pairs(NamedTuple):
@@ -78,8 +76,7 @@ class Attention(Method):
                 "method=attention needs attention maps; "
                 f"the backbone {type(backbone).__name__} has none"
             )
-        if (readout.level, readout.width) != ("pair", 1):
-            raise UserError("method=attention answers which residues touch; give a contact task")
+        require_contacts(readout, "attention")
         rng = np.random.default_rng(seed)
         ordered = sorted(train, key=lambda example: example.id)  # whatever the order of the rows
         drawn = rng.permutation(len(ordered))[: self.chains].tolist()
@@ -178,11 +175,9 @@ def regress(
 def predict(
     backbone: Any, weights: Floats, bias: float, questions: Sequence[Chains]
 ) -> Iterator[Value]:
-    """Probabilities (L, L) of each chain, in order; the maps of one chain are held at a time."""
+    """Probabilities (L, L) of each chain, in order."""
     from scipy.special import expit
 
-    chains = [chain for (chain,) in questions]
-    check_lengths(backbone, chains)
     used = np.flatnonzero(weights).tolist()
 
     def answer(chain: str) -> Array:
@@ -192,5 +187,4 @@ def predict(
             scores += weights[head] * correct(maps[head])
         return np.asarray(expit(scores), np.float32)
 
-    answers = divided(lambda part: (answer(chain) for chain in part), chains, WINDOW)
-    yield from track(answers, len(chains), "contacts")
+    return each_chain(answer, backbone, questions)

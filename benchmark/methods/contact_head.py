@@ -1,9 +1,10 @@
 """Contacts by the checkpoint's own trained head, as ESM-2 has one; nothing is learned here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmark.core import (
+    Array,
     Backbone,
     Chains,
     ContactHead,
@@ -42,15 +43,28 @@ class OwnContacts(Method):
                 "method=contact_head needs a checkpoint with a trained contact head; "
                 f"the backbone {type(backbone).__name__} has none"
             )
-        if (readout.level, readout.width) != ("pair", 1):
-            raise UserError("method=contact_head answers which residues touch; give a contact task")
-        head = backbone
+        require_contacts(readout, "contact_head")
+        head = backbone.contacts
+        return Predictor(
+            lambda questions: each_chain(lambda c: head([c])[0], backbone, questions), {}
+        )
 
-        def predict(questions: Sequence[Chains]) -> Iterator[Value]:
-            chains = [chain for (chain,) in questions]
-            check_lengths(backbone, chains)
-            # one at a time: maps of all heads, layers x heads x L x L, are what fills the memory
-            answers = divided(lambda part: (head.contacts([c])[0] for c in part), chains, WINDOW)
-            yield from track(answers, len(chains), "contacts")
 
-        return Predictor(predict, {})
+def require_contacts(readout: Readout, method: str) -> None:
+    """Refuse what is not a question of which residues touch."""
+    if (readout.level, readout.width) != ("pair", 1):
+        raise UserError(f"method={method} answers which residues touch; give a contact task")
+
+
+def each_chain(
+    answer: Callable[[str], Array], backbone: object, questions: Sequence[Chains]
+) -> Iterator[Value]:
+    """What `answer` makes of each single-chain question, in order.
+
+    One at a time: maps of all heads, layers x heads x L x L, are what fills the memory.
+    """
+    assert isinstance(backbone, Backbone)
+    chains = [chain for (chain,) in questions]
+    check_lengths(backbone, chains)
+    answers = divided(lambda part: (answer(chain) for chain in part), chains, WINDOW)
+    yield from track(answers, len(chains), "contacts")
