@@ -1,4 +1,4 @@
-"""The pocket language models' training: it learns, and goes on after a kill as if there were none."""
+"""The pocket language models' training: it learns, and goes on after a kill as if unharmed."""
 
 import csv
 import signal
