@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from benchmark.core import CausalLogProbs, MaskedLogProbs, Sampling
-from benchmark.pocket.train import ID, IGNORED, Recipe, batches, encode
+from benchmark.pocket.train import ID, IGNORED, RESIDUE_IDS, Recipe, batches, encode
 from tests.conftest import make_backbone, random_chain
 
 SMALL = ["--layers=2", "--dim=32", "--heads=2", "--batch-tokens=512", "--log-steps=10"]
@@ -100,13 +100,13 @@ def test_batches_are_the_same_from_any_step_and_hold_every_chain_once_an_epoch()
     later = batches(encode(chains), recipe("causal"), 5)
     for batch in first[5:]:
         assert all(np.array_equal(a, b) for a, b in zip(batch, next(later), strict=True))
-    assert all(sum(batch.lengths) <= 300 + 42 for batch in first)
+    assert all(sum(batch.lengths) == len(batch.ids) == 300 for batch in first)
 
     epoch: list[int] = []
     for batch in batches(encode(chains), recipe("causal"), 0):
         if len(epoch) == 100:
             break
-        epoch += batch.lengths
+        epoch += batch.lengths[:-1] if batch.ids[-1] == ID["<pad>"] else batch.lengths
     assert sorted(epoch) == sorted(min(len(chain), 40) + 2 for chain in chains)
 
 
@@ -121,16 +121,18 @@ def test_what_is_asked_is_what_the_papers_ask() -> None:
         asked += at.sum()
         hidden += (batch.ids[at] == ID["<mask>"]).sum()
         kept += (batch.ids[at] == batch.targets[at]).sum()
-        residues += sum(batch.lengths) - 2 * len(batch.lengths)
-        assert np.isin(batch.targets[at], [ID["<cls>"], ID["<eos>"]]).sum() == 0
+        residues += (batch.ids >= ID["L"]).sum()
+        assert np.isin(batch.targets[at], RESIDUE_IDS).all()
     assert asked / residues == pytest.approx(0.15, abs=0.005)
     assert hidden / asked == pytest.approx(0.8, abs=0.01)
     assert kept / asked == pytest.approx(0.1 + 0.1 / 20, abs=0.01)
 
     batch = next(batches(encode(chains), recipe("causal"), 0))
     start = 0
-    for length in batch.lengths:
+    for length in batch.lengths[:-1]:
         part = slice(start, start + length - 1)
         assert np.array_equal(batch.targets[part], batch.ids[start + 1 : start + length])
         assert batch.targets[start + length - 1] == IGNORED
         start += length
+    assert batch.ids[-1] == ID["<pad>"]
+    assert np.all(batch.targets[start:] == IGNORED)

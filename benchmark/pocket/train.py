@@ -64,7 +64,10 @@ class Recipe:
 
 
 class Batch(NamedTuple):
-    """Chains end to end: token ids and what is asked about them, (T,), and the chains' lengths."""
+    """Chains end to end, filled up with padding: T is constant, as torch makes kernels for each.
+
+    Token ids and what is asked about them, (T,), and the chains' lengths, the padding's last.
+    """
 
     ids: NDArray[np.int64]
     targets: NDArray[np.int64]
@@ -120,12 +123,14 @@ def batches(corpus: list[NDArray[np.int8]], recipe: Recipe, first: int) -> Itera
     while True:
         order = np.random.default_rng([recipe.seed, epoch]).permutation(len(corpus))
         ends = np.cumsum(lengths[order])
-        cuts = np.searchsorted(ends, np.arange(recipe.batch_tokens, ends[-1], recipe.batch_tokens))
-        for rows in np.split(order, cuts):
-            if step >= first and len(rows):
+        start = 0
+        while start < len(order):
+            done = ends[start - 1] if start else 0
+            stop = int(np.searchsorted(ends, done + recipe.batch_tokens, side="right"))
+            if step >= first:
                 rng = np.random.default_rng([recipe.seed, 1, step])
-                yield make_batch([corpus[row] for row in rows.tolist()], recipe, rng)
-            step += len(rows) > 0
+                yield make_batch([corpus[row] for row in order[start:stop]], recipe, rng)
+            step, start = step + 1, stop
         epoch += 1
 
 
@@ -135,13 +140,15 @@ def make_batch(chains: list[NDArray[np.int8]], recipe: Recipe, rng: np.random.Ge
     for chain in chains:
         start = rng.integers(max(1, len(chain) - recipe.crop + 1))
         rows.append([ID["<cls>"], *chain[start : start + recipe.crop], ID["<eos>"]])
-    lengths = [len(row) for row in rows]
+    rows.append([ID["<pad>"]] * max(0, recipe.batch_tokens - sum(map(len, rows))))
+    lengths = [len(row) for row in rows if row]
     ids = np.concatenate(rows).astype(np.int64)
     if recipe.objective == "causal":
         targets = np.append(ids[1:], IGNORED)
         targets[np.cumsum(lengths) - 1] = IGNORED
+        targets[ids == ID["<pad>"]] = IGNORED
         return Batch(ids, targets, lengths)
-    asked = (rng.random(len(ids)) < 0.15) & (ids != ID["<cls>"]) & (ids != ID["<eos>"])
+    asked = (rng.random(len(ids)) < 0.15) & (ids >= RESIDUE_IDS[0])
     targets = np.where(asked, ids, IGNORED)
     fate = rng.random(len(ids))
     ids = np.where(asked & (fate < 0.8), ID["<mask>"], ids)
@@ -182,6 +189,8 @@ def train(
     log_steps: int,
 ) -> None:
     """Train to the end, from where an earlier call was stopped, and write the checkpoint."""
+    if recipe.crop + 2 > recipe.batch_tokens:
+        raise UserError(f"--crop={recipe.crop} and its two ends do not fit in --batch-tokens")
     steps = max(1, round(recipe.tokens / recipe.batch_tokens))
     module = build(recipe).to(device).train()
     # norms and biases are not decayed
@@ -217,7 +226,7 @@ def train(
         optimiser.step()
         optimiser.zero_grad()
         total, count = total + float(loss.detach()), count + 1
-        step, tokens = step + 1, tokens + len(batch.ids)
+        step, tokens = step + 1, tokens + int((batch.ids != ID["<pad>"]).sum())
         if step % log_steps == 0 or step == steps:
             module.eval()
             with torch.no_grad():
