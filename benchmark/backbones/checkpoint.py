@@ -24,6 +24,7 @@ OTHER = (
 )
 """What else decides outputs; a trainer's logs and states in the same folder do not."""
 INDEX = ("*.index.json",)
+POCKET = Path(__file__).parents[1] / "pocket" / "checkpoints"
 SETTLED = 5.0
 """Seconds for which a file must have been left alone before its digest is remembered: a change
 within one tick of the file system's clock would not show. The coarsest ticks are two seconds."""
@@ -48,8 +49,12 @@ remembered: ContextVar[Memory | None] = ContextVar("remembered", default=None)
 def fetch(
     path: str, revision: str | None, formats: Sequence[str] = WEIGHTS
 ) -> tuple[Path, str | None]:
-    """The checkpoint's folder, downloaded if `path` is a hub id, and the resolved revision."""
-    folder = Path(path).expanduser()
+    """The checkpoint's folder, downloaded if `path` is a hub id, and the resolved revision.
+
+    `package:NAME` is a checkpoint that ships inside this package.
+    """
+    own = path.removeprefix("package:")
+    folder = POCKET / own if own != path else Path(path).expanduser()
     if folder.is_dir():
         return folder, None
     if path.count("/") != 1 or path.startswith((".", "/", "~")):
