@@ -22,6 +22,7 @@ from benchmark.core import RESIDUES, Backbone, UserError
 from benchmark.data import digest
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Counts = NDArray[np.int64]
 END, OTHER = len(RESIDUES), len(RESIDUES) + 1
 """Codes of a neighbour that is not there, and of a letter beyond `RESIDUES`."""
@@ -80,9 +81,10 @@ def read_triples(source: str) -> Counts:
     return triples
 
 
-def smooth(counts: NDArray[Any], expected: NDArray[Any], prior: float) -> NDArray[Any]:
+def smooth(counts: Counts, expected: Doubles, prior: float) -> Doubles:
     """Probabilities (..., 20) by counts (..., 20), and `prior` residues more as `expected`."""
-    return (counts + prior * expected) / (counts.sum(axis=-1, keepdims=True) + prior)
+    smoothed: Doubles = (counts + prior * expected) / (counts.sum(-1, keepdims=True) + prior)
+    return smoothed
 
 
 @dataclass
@@ -107,7 +109,7 @@ class Frequencies(Backbone):
         self._table = np.log(np.broadcast_to(table, (OTHER + 1, OTHER + 1, len(RESIDUES))))
 
     @abstractmethod
-    def expected(self, triples: Counts, unigram: NDArray[Any]) -> NDArray[Any]:
+    def expected(self, triples: Counts, unigram: Doubles) -> Doubles:
         """Probabilities by left and right neighbour, to be broadcast to (22, 22, 20).
 
         triples: (22, 22, 20), left neighbour, right neighbour, residue. unigram: (20,).
@@ -126,7 +128,7 @@ class Frequencies(Backbone):
         coded = (encode([chain]) for chain in chains)
         return [self._table[codes[:-2], codes[2:]].astype(np.float32) for codes in coded]
 
-    def _log_likelihoods(self, chains: Sequence[str]) -> NDArray[np.float64]:
+    def _log_likelihoods(self, chains: Sequence[str]) -> Doubles:
         means = []
         for chain, table in zip(chains, self._log_probs(chains), strict=True):
             residue = encode([chain])[1:-1]
@@ -141,7 +143,7 @@ class Bigram(Frequencies):
     causal_log_probs = Frequencies._log_probs
     log_likelihoods = Frequencies._log_likelihoods
 
-    def expected(self, triples: Counts, unigram: NDArray[Any]) -> NDArray[Any]:
+    def expected(self, triples: Counts, unigram: Doubles) -> Doubles:
         """The same for each right neighbour, (22, 1, 20)."""
         return smooth(triples.sum(axis=1, keepdims=True), unigram, self.prior)
 
@@ -151,7 +153,7 @@ class Neighbours(Frequencies):
 
     masked_log_probs = Frequencies._log_probs
 
-    def expected(self, triples: Counts, unigram: NDArray[Any]) -> NDArray[Any]:
+    def expected(self, triples: Counts, unigram: Doubles) -> Doubles:
         """(22, 22, 20)."""
         return smooth(triples, unigram, self.prior)
 
@@ -162,6 +164,6 @@ class Unigram(Frequencies):
     causal_log_probs = masked_log_probs = Frequencies._log_probs
     log_likelihoods = Frequencies._log_likelihoods
 
-    def expected(self, triples: Counts, unigram: NDArray[Any]) -> NDArray[Any]:
+    def expected(self, triples: Counts, unigram: Doubles) -> Doubles:
         """The same everywhere, (20,)."""
         return unigram

@@ -107,7 +107,9 @@ def require(backbone: Backbone, context: str | None) -> Reading:
     )
 
 
-def residue_log_probs(backbone: Backbone, readout: Readout, questions: Sequence[Chains]) -> Iterator[Value]:
+def residue_log_probs(
+    backbone: Backbone, readout: Readout, questions: Sequence[Chains]
+) -> Iterator[Value]:
     """Log-probabilities (L,) of each chain's residues, NaN where none was asked, in order."""
     reading = require(backbone, readout.context)
     chains = [chain for (chain,) in questions]

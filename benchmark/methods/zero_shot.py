@@ -47,9 +47,9 @@ from benchmark.methods.likelihood import (
     each_hidden,
     hidden_rows,
     hide,
-    residue_log_probs,
     read,
     require,
+    residue_log_probs,
 )
 
 
