@@ -156,9 +156,21 @@ def gpt2(folder: Path) -> None:
     )
 
 
+def llama(folder: Path) -> None:
+    """A causal model with rotary positions and a start token."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokens = ["<s>", "</s>", "<unk>", *RESIDUES, "X"]
+    config = LlamaConfig(vocab_size=len(tokens), bos_token_id=0, eos_token_id=1, **SHAPE)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    word_tokenizer(
+        folder, tokens, "<s> $A </s>", unk_token="<unk>", bos_token="<s>", eos_token="</s>"
+    )
+
+
 FAMILIES: dict[str, Callable[[Path], None]] = {
     make.__name__: make
-    for make in (esm2, esm1b, esm1v, esmc, protbert, antiberty, sapiens, prott5, gpt2)
+    for make in (esm2, esm1b, esm1v, esmc, protbert, antiberty, sapiens, prott5, gpt2, llama)
 }
 
 
