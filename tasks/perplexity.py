@@ -15,7 +15,9 @@ class Perplexity(TableTask):
 
     context: left, the residues before it, for causal models; both, all others, for masked ones. The
         two are different questions, whose scores are not to be compared.
-    positions: residues that are asked of each chain, the same ones of every model; null: all.
+    positions: residues that are asked of each chain, the same ones of every model; null: all. With
+        few, long chains weigh no more than short ones, and the mean of each protein's own
+        perplexity is above that of all its residues: compare it at the same number only.
     """
 
     context: Literal["left", "both"]
