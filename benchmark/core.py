@@ -7,6 +7,7 @@ This module imports nothing of ours and no numerical library but NumPy.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import shake_256
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
@@ -26,6 +27,7 @@ Value = Array | str
 """A label or a prediction; `Readout` gives its shape."""
 Level = Literal["protein", "residue"]
 """What an embedding is of."""
+Kind = Literal["real", "class", "labels", "log_prob"]
 Area = Literal["structure", "function", "interaction", "developability", "generation"]
 
 
@@ -76,40 +78,67 @@ class Readout:
 
     By kind: "real" is one number; "class" is one of `size`, its prediction has a last axis of
     `size` probabilities, or is the probability of class 1 alone where `size` is 2; "labels" is any
-    of `size`, label and prediction have a last axis of `size`.
+    of `size`, label and prediction have a last axis of `size`. "log_prob" asks how likely each
+    residue is among `RESIDUES`, as natural logarithm: of a language model itself, for there is
+    nothing to learn from. Its label is 0 at `asked` residues and NaN elsewhere, where the
+    prediction is NaN, too.
     """
 
     level: Literal["protein", "variant", "residue", "pair"]
-    kind: Literal["real", "class", "labels"]
+    kind: Kind
     size: int = 1
     min_separation: int = 0
     """Pairs are asked about only where j - i is at least this, in residues."""
     chains: Literal["apart", "joined"] = "apart"
     """Several chains: each is embedded alone, or all as one string with the backbone's linker."""
+    context: Literal["left", "both"] | None = None
+    """What of a chain a `log_prob` may see: the residues before, or all others."""
+    positions: int | None = None
+    """Residues of a chain that a `log_prob` is asked of, at most; None: all."""
 
     def __post_init__(self) -> None:
-        kinds = {"real", "class", "labels"}
+        kinds = set(get_args(Kind))
         if self.kind not in kinds:
             raise UserError(
                 f"kind={self.kind} is not known; allowed are {', '.join(sorted(kinds))}"
             )
         if self.chains not in ("apart", "joined"):
             raise UserError(f"chains={self.chains} is not known; allowed are apart, joined")
-        least = {"real": 1, "class": 2, "labels": 1}[self.kind]
+        least = {"class": 2}.get(self.kind, 1)
         if (
             type(self.size) is not int
             or self.size < least
-            or (self.kind == "real") > (self.size == 1)
+            or (self.kind in ("real", "log_prob")) > (self.size == 1)
         ):
             raise UserError(
                 f"size={self.size} does not fit kind={self.kind}; a class has 2 or more, "
                 "labels 1 or more, a real answer is 1"
             )
+        whole = self.level == "residue" and self.context in ("left", "both")
+        if (self.kind == "log_prob") != whole:
+            raise UserError(
+                f"kind={self.kind} with context={self.context} cannot be asked of a {self.level}; "
+                "a log_prob is a residue's, with context=left or both"
+            )
+        if self.positions is not None and (type(self.positions) is not int or self.positions < 1):
+            raise UserError(f"positions={self.positions} is not allowed; give 1 or more, or null")
 
     @property
     def width(self) -> int:
         """Numbers per answer in a prediction: 1 means that there is no last axis."""
         return 1 if self.kind == "class" and self.size == 2 else self.size
+
+    def asked(self, chain: str) -> NDArray[np.intp]:
+        """Which residues a `log_prob` is asked of, counted from 0, ascending.
+
+        Letters beyond the 20 never; of the others `positions` by a digest of the chain, so that
+        every model is asked the same, and a larger number asks the same ones and more.
+        """
+        known = np.array([at for at, letter in enumerate(chain) if letter in RESIDUES], np.intp)
+        if self.positions is None:
+            return known
+        lots = np.frombuffer(shake_256(chain.encode()).digest(8 * len(chain)), "<u8")
+        return np.sort(known[np.argsort(lots[known], kind="stable")[: self.positions]])
 
 
 Scorer = Callable[[Sequence[Value], Sequence[Value], Array], Array]
@@ -334,6 +363,8 @@ class Method(ABC):
 
     frozen: bool = False
     """Whether `fit` leaves the backbone as its checkpoint made it; only then is there a store."""
+    log_probs: bool = False
+    """Whether it answers a "log_prob": with what the backbone itself expects, nothing learned."""
 
     @abstractmethod
     def fit(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from benchmark.core import RESIDUES, Array, Chains, Example, Readout, Splits, UserError
-from benchmark.sources import cells, read_tables
+from benchmark.sources import by_value, cells, read_tables
 from benchmark.units import joined, keys
 
 if TYPE_CHECKING:
@@ -43,9 +43,11 @@ class Changes:
 class Table:
     """A table of sequences and labels, and how it becomes examples. The fields are a task's yaml.
 
-    columns: names of the columns "sequence", "label", "group" and "fold". Several sequence columns
-        are the chains of a row. A table with a fold column has no splits: each fold is a test set,
-        the next one its valid, and the mean over folds is the score.
+    columns: names of the columns "sequence", "label", "group", "fold" and "test". Several sequence
+        columns are the chains of a row. A table with a fold column has no splits: each fold is a
+        test set, the next one its valid, and the mean over folds is the score. A table of which
+        nothing is learned has no labels and is tested whole, each value of a test column as a set
+        of its own; their plain mean comes first.
     unit: what is resampled: its "name" in words, and as `benchmark.units.keys` has them, "chain"
         and "substitutions"; a column "group" goes first.
     chains: several chains of a row are embedded "apart" or "joined" (`benchmark.core.Readout`).
@@ -71,8 +73,11 @@ class Table:
 
         A source without a validation split gives 10 % of its train groups, always the same ones.
         """
-        fold = self.columns.get("fold")
-        tables, notes = read_tables(self.source, self.mirror, self.revision, fold is not None)
+        fold, learned = self.columns.get("fold"), readout.kind != "log_prob"
+        whole = fold is not None or not learned
+        tables, notes = read_tables(self.source, self.mirror, self.revision, whole)
+        if not learned:
+            tables = self._tests(*tables.values())
         splits, changes = {}, {}
         for name, table in tables.items():
             splits[name], changes[name] = self._examples(name, table, parse, readout)
@@ -95,7 +100,10 @@ class Table:
         notes["changes"] = {
             name: {k: v for k, v in vars(change).items() if v} for name, change in changes.items()
         }
-        if fold is not None:
+        if not learned:
+            means = {"mean": dict.fromkeys(splits, 1 / len(splits))} if len(splits) > 1 else {}
+            made = Splits([], [], splits, notes, means=means)
+        elif fold is not None:
             ((name, table),) = tables.items()
             tests, learn = cross_validate(splits[name], table[fold].to_pylist())
             notes["valid"] = "of each fold the next one"
@@ -112,6 +120,17 @@ class Table:
         notes["sizes"] |= {name: len(examples) for name, examples in made.tests.items()}
         return made._replace(notes=notes | overlap(made))
 
+    def _tests(self, table: "pa.Table") -> dict[str, "pa.Table"]:
+        column = self.columns.get("test")
+        if column is None:
+            return {"test": table}
+        if column not in table.column_names or table[column].null_count:
+            raise UserError(
+                f"{self.source} has no column {column!r}, or a row without it: it names each row's "
+                f"test set; the columns are {', '.join(table.column_names)}"
+            )
+        return by_value(table, column)
+
     def _examples(
         self,
         split: str,
@@ -122,7 +141,7 @@ class Table:
         roles = ("sequence", "label", "group", "fold")
         sequence, label, group_column, fold = map(self.columns.get, roles)
         chain_columns = [sequence] if isinstance(sequence, str) else list(sequence or ())
-        if not chain_columns or not label:
+        if not chain_columns or not (label or readout.kind == "log_prob"):
             raise UserError("columns.sequence and columns.label have to name columns")
         names = [*chain_columns, *filter(None, (label, group_column, fold))]
         if missing := [name for name in names if name not in table.column_names]:
@@ -131,7 +150,7 @@ class Table:
                 f"{', '.join(table.column_names)}; name the right one in the task's yaml"
             )
         sequences = zip(*(table[column].to_pylist() for column in chain_columns), strict=True)
-        labels = cells(table[label])
+        labels = cells(table[label]) if label else [None] * table.num_rows
         changes, seen = Changes(rows=table.num_rows), Counter[Chains]()
         rows: list[Chains] = []
         answers: list[Array] = []
@@ -148,9 +167,11 @@ class Table:
                 changes.residues_cut += sum(map(len, whole)) - sum(map(len, chains))
                 answer = cut_label(answer, readout.level, len(chains[0]))
             changes.unknown_letters += any(set(chain) - set(RESIDUES) for chain in chains)
-            unknown = np.isnan(answer) if readout.kind == "real" else answer == -1
+            real = readout.kind in ("real", "log_prob")
+            unknown = np.isnan(answer) if real else answer == -1
             changes.unknown_labels += bool(np.size(unknown) and np.all(unknown))
-            changes.unknown_answers += int(np.sum(unknown))
+            if readout.kind != "log_prob":  # there what is not asked is no gap in the data
+                changes.unknown_answers += int(np.sum(unknown))
             rows.append(chains)
             answers.append(answer)
         if not rows:

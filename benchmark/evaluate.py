@@ -80,6 +80,11 @@ def evaluate(
     seed: int,
 ) -> Outcome:
     """Learn from train, choose by valid, then answer and score each test set once."""
+    if task.readout.kind == "log_prob" and not method.log_probs:
+        raise UserError(
+            "this task asks how likely a language model itself finds residues, which "
+            f"{type(method).__name__} does not tell; leave method= out, or give method=zero_shot"
+        )
     seconds: dict[str, float] = {}
     choices: dict[str, Any] = {}
 
@@ -118,7 +123,7 @@ def evaluate(
 
 
 def check(prediction: Value, example: Example, readout: Readout) -> None:
-    """Refuse a prediction that is not finite or not of the readout's shape."""
+    """Refuse a prediction that is not of the readout's shape, or not finite where it is asked."""
     values = np.asarray(prediction)
     lengths = tuple(len(chain) for chain in example.chains)
     shape = {"residue": lengths, "pair": 2 * lengths}.get(readout.level, ())
@@ -127,6 +132,8 @@ def check(prediction: Value, example: Example, readout: Readout) -> None:
         raise UserError(f"the method gave a prediction of shape {values.shape}, not {shape}")
     if readout.level == "pair":
         values = values[np.triu_indices(len(values), max(1, readout.min_separation))]
+    if readout.kind == "log_prob":
+        values = values[readout.asked(example.chains[0])]
     if not np.isfinite(values).all():
         raise UserError("the predictions are not finite numbers; try dtype=float32")
 

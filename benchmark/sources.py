@@ -57,7 +57,8 @@ def read_tables(
         raise UserError(f"source {source!r} is not known; it starts with hub:, package: or file:")
     if whole and len(tables) > 1:
         raise UserError(
-            f"{source} has the tables {', '.join(tables)}; with a column of folds it has to be one"
+            f"{source} has the tables {', '.join(tables)}; a table of folds, or one of which all "
+            "is tested, has to be one"
         )
     if whole:
         return tables, notes
@@ -110,7 +111,12 @@ def read_files(path: Path, what: str, whole: bool) -> dict[str, "pa.Table"]:
         return {stem(path): table}
     if "split" not in table.column_names:
         raise UserError(f"{what} has no column 'split'; it tells train, valid and test rows apart")
-    names = table["split"].to_pylist()
+    return by_value(table, "split")
+
+
+def by_value(table: "pa.Table", column: str) -> dict[str, "pa.Table"]:
+    """The rows of each value of a column, in the order in which the values first occur."""
+    names = table[column].to_pylist()
     return {
         str(name): table.filter([other == name for other in names]) for name in dict.fromkeys(names)
     }

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from benchmark.backbones.frequencies import count_triples
 from benchmark.backbones.random import ESM_TOKENS
 from benchmark.core import RESIDUES
 
@@ -19,6 +21,8 @@ SHAPE: dict[str, Any] = {
     "initializer_range": 0.3,
     "max_position_embeddings": 256,
 }
+SHARES = np.arange(1, 21) / 210
+"""How often a toy corpus has each residue."""
 
 
 def word_tokenizer(folder: Path, tokens: list[str], template: str = "", **special: str) -> None:
@@ -152,9 +156,21 @@ def gpt2(folder: Path) -> None:
     )
 
 
+def llama(folder: Path) -> None:
+    """A causal model with rotary positions and a start token."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokens = ["<s>", "</s>", "<unk>", *RESIDUES, "X"]
+    config = LlamaConfig(vocab_size=len(tokens), bos_token_id=0, eos_token_id=1, **SHAPE)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    word_tokenizer(
+        folder, tokens, "<s> $A </s>", unk_token="<unk>", bos_token="<s>", eos_token="</s>"
+    )
+
+
 FAMILIES: dict[str, Callable[[Path], None]] = {
     make.__name__: make
-    for make in (esm2, esm1b, esm1v, esmc, protbert, antiberty, sapiens, prott5, gpt2)
+    for make in (esm2, esm1b, esm1v, esmc, protbert, antiberty, sapiens, prott5, gpt2, llama)
 }
 
 
@@ -219,6 +235,16 @@ def save_progen2(folder: Path) -> Path:
         config |= {"vocab_size_emb": 32, "vocab_size_lm_head": 32, "repetition_penalty": 9.0}
         (folder / "config.json").write_text(json.dumps(config))
     return folder
+
+
+def save_counts(folder: Path) -> Path:
+    """Counts of a toy corpus for the models that are tables of frequencies; made once a folder."""
+    path = folder / "counts.npz"
+    if not path.exists():
+        rng = np.random.default_rng(0)
+        chains = ["".join(rng.choice(list(RESIDUES), 50, p=SHARES)) for _ in range(200)]
+        np.savez(path, triples=count_triples(chains))
+    return path
 
 
 def save_esm3(folder: Path) -> Path:

@@ -17,14 +17,16 @@ from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 
 from benchmark.core import RESIDUES, Array, Backbone, Example, Task
-from tests.checkpoints import make, save_esm3, save_progen2, save_proteinglm
+from tests.checkpoints import make, save_counts, save_esm3, save_progen2, save_proteinglm
 
 NARROW: dict[str, list[str]] = {
     "attention": ["pocket_contact"],
     "contact_head": ["pocket_contact"],
-    "zero_shot": [],
+    "zero_shot": ["pocket_perplexity", "pocket_pseudo_perplexity"],
 }
 """Methods that need a language model and answer some tasks only; all others they refuse."""
+UNLEARNED = NARROW["zero_shot"]
+"""Tasks that other methods refuse: nothing can be learned of them."""
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
@@ -39,6 +41,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def yaml_names(group: str) -> list[str]:
     return sorted(file.stem for file in (ROOT / "conf" / group).glob("*.yaml"))
+
+
+def models_with_embeddings() -> list[str]:
+    """Names in conf/model; a table of frequencies has no embeddings."""
+    return [
+        name
+        for name in yaml_names("model")
+        if ".frequencies." not in (ROOT / "conf" / "model" / f"{name}.yaml").read_text()
+    ]
 
 
 def composed(*overrides: str, folder: Path | None = None) -> Any:
@@ -58,6 +69,8 @@ def make_backbone(name: str, checkpoint: Path, *overrides: str) -> Backbone:
         checkpoint = save_progen2(checkpoint.parent)
     if family == "Esm3":
         checkpoint = save_esm3(checkpoint.parent)
+    if ".frequencies." in cfg.model._target_:
+        cfg.model.counts = f"file:{save_counts(checkpoint.parent)}"
     if family in ("HuggingFace", "ProteinGLM", "ProGen2", "Esm3"):
         cfg.model.path = str(checkpoint)
     backbone = instantiate(cfg.model, _convert_="all")

@@ -39,7 +39,7 @@ ALLOWED = {
         *("core", "audit", "breakdown", "catalogue", "compose", "leaderboard", "metrics"),
         *("check", "quoted", "results", "store"),
     },
-    "pocket": {"core", "mmseqs", "pocket"},
+    "pocket": {"backbones", "core", "mmseqs", "pocket"},
     "mmseqs": {"core"},
     "strata": {"core", "evaluate", "results"},
     "audit": {

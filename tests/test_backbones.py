@@ -15,7 +15,7 @@ from benchmark.backbones.transformer import Transformer
 from benchmark.core import MaskedLogProbs, ProteinEmbeddings, Readout, ResidueEmbeddings, UserError
 from benchmark.features import protein_features, read_by
 from tests.checkpoints import make, word_tokenizer
-from tests.conftest import SHARED, make_backbone, random_chain, yaml_names
+from tests.conftest import SHARED, make_backbone, models_with_embeddings, random_chain
 
 CHAINS = [random_chain(np.random.default_rng(i), n) for i, n in enumerate([1, 2, 33, 60, 7, 150])]
 CHAINS.append("ACDXBZUOJ")
@@ -38,7 +38,7 @@ def open_folder(folder: Path, **changes: Any) -> HuggingFace:
     return HuggingFace(path=str(folder), **{**settings, **changes})
 
 
-@pytest.mark.parametrize("name", yaml_names("model"))
+@pytest.mark.parametrize("name", models_with_embeddings())
 def test_one_row_a_residue_whatever_the_batch(name: str, esm_folder: Path) -> None:
     """Alone, in a batch, in another order: the same vectors, with the promised shape and dtype."""
     backbone = make_backbone(name, esm_folder)
@@ -56,7 +56,7 @@ def test_one_row_a_residue_whatever_the_batch(name: str, esm_folder: Path) -> No
         np.testing.assert_allclose(row, backbone.embed_proteins([chain])[0], atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("name", yaml_names("model"))
+@pytest.mark.parametrize("name", models_with_embeddings())
 def test_made_twice_the_same_bits(name: str, esm_folder: Path) -> None:
     first, second = make_backbone(name, esm_folder), make_backbone(name, esm_folder)
 

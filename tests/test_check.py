@@ -32,7 +32,7 @@ def test_every_backbone_keeps_its_promises(name: str, esm_folder: Path) -> None:
         )
     )
 
-    assert len(found) >= 5
+    assert len(found) >= 3
     assert not [finding for finding in found if not finding.kept]
 
 
@@ -47,7 +47,7 @@ def test_every_family_keeps_its_promises(family: str, tmp_path: Path) -> None:
     backbone = open_folder(folder)
 
     assert not broken_promises(backbone, folder)
-    objective = {"prott5": None, "gpt2": "causal"}.get(family, "masked")
+    objective = {"prott5": None, "gpt2": "causal", "llama": "causal"}.get(family, "masked")
     assert backbone.objective == objective
     assert isinstance(backbone, ContactHead) == (family in ("esm2", "esm1b", "esm1v"))
 

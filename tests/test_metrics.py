@@ -18,6 +18,7 @@ from sklearn import metrics as sk
 from benchmark import metrics
 from benchmark.core import Array, Metric, UserError
 from benchmark.metrics import classification, ranking, regression, secondary_structure
+from benchmark.metrics import perplexity as expected_residues
 from benchmark.metrics.answers import BLOCK
 from benchmark.metrics.contact import CONTACT_METRICS, rank_pairs
 from benchmark.metrics.secondary_structure import DSSP3, DSSP8
@@ -81,6 +82,16 @@ class Kind:
         return np.where(where, np.nan if self.classes == 0 else -1, label)
 
 
+class Expected(Kind):
+    """Log-probabilities of residues, all of them asked."""
+
+    def make(self, seed: int) -> TestSet:
+        """Draw N proteins."""
+        rng = np.random.default_rng(seed)
+        drawn = [np.log(rng.uniform(0.01, 0.99, shape)) for shape in self.shapes(rng)]
+        return drawn, [np.zeros(len(logs)) for logs in drawn]
+
+
 def flat(values: list[Array], k: int = 0) -> Array:
     return np.concatenate([v.reshape(-1, k) if k else v.reshape(-1) for v in values])
 
@@ -89,6 +100,7 @@ BINARY, BINARY_RESIDUE = Kind(one_each, 2), Kind(one_per_residue, 2)
 MULTI, MULTI_RESIDUE = Kind(one_each, 5), Kind(one_per_residue, 5)
 REAL, REAL_RESIDUE = Kind(one_each), Kind(one_per_residue)
 LABELS = Kind(labels_of_k, 2)
+EXPECTED = Expected(one_per_residue)
 STATES8, STATES3 = Kind(one_per_residue, 8), Kind(one_per_residue, 3)
 THREE = np.array([0, 0, 0, 1, 1, 2, 2, 2])
 
@@ -125,6 +137,15 @@ def by_state(per_protein: bool, map_to_three: bool) -> Callable[..., float]:
         return float(np.mean(shares if per_protein else right))
 
     return reference
+
+
+def geometric_mean(predictions: list[Array], labels: list[Array]) -> float:
+    """Of the inverse probabilities, which is what perplexity is."""
+    return float(stats.gmean(np.exp(-flat(predictions))))
+
+
+def mean_of_proteins(predictions: list[Array], labels: list[Array]) -> float:
+    return float(np.mean([stats.gmean(np.exp(-logs)) for logs in predictions]))
 
 
 def f1(average: str) -> Callable[..., float]:
@@ -167,6 +188,8 @@ CASES: list[tuple[Metric, Kind, Callable[..., float]]] = [
         ]
         for kind in (REAL, REAL_RESIDUE)
     ],
+    (expected_residues.perplexity, EXPECTED, geometric_mean),
+    (expected_residues.perplexity_per_protein, EXPECTED, mean_of_proteins),
     (secondary_structure.q8, STATES8, by_state(False, False)),
     (secondary_structure.q8_per_protein, STATES8, by_state(True, False)),
     *[
@@ -223,7 +246,8 @@ def test_every_metric_has_an_example() -> None:
 
 
 def test_direction() -> None:
-    assert [name for name, each in ALL.items() if not each.higher_is_better] == ["rmse"]
+    lower = {name for name, each in ALL.items() if not each.higher_is_better}
+    assert lower == {"rmse", "perplexity", "perplexity_per_protein"}
 
 
 @every_case
@@ -266,7 +290,7 @@ def test_perfect_prediction_is_exactly_the_best(
     metric: Metric, kind: Kind, reference: Callable[..., float]
 ) -> None:
     predictions, labels = kind.make(6)
-    best = 1.0 if metric.higher_is_better else 0.0
+    best = 1.0 if metric.higher_is_better or kind is EXPECTED else 0.0
     weights = np.random.default_rng(6).multinomial(N, np.full(N, 1 / N), size=5)
     assert (metric(kind.perfect(labels), labels, weights) == best).all()
     worse = metric(predictions, labels, weights)
@@ -501,6 +525,8 @@ def test_what_cannot_be_scored_is_refused() -> None:
         regression.spearman([np.zeros(2)], [0.0])
     with pytest.raises(ValueError, match="example 0 is infinite"):
         regression.rmse([np.inf], [0.0])
+    with pytest.raises(ValueError, match="example 1 is above log 1"):
+        expected_residues.perplexity([np.zeros(1), np.full(1, 0.5)], [np.zeros(1), np.zeros(1)])
     with pytest.raises(ValueError, match="label 3 for predictions of 3 classes"):
         classification.accuracy([np.eye(3)[0]], [3])
     with pytest.raises(ValueError, match="last axis"):

@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmark.ranks import divided
-from tests.conftest import ROOT
+from tests.conftest import ROOT, random_chain
 
 
 def test_one_process_divides_nothing() -> None:
@@ -18,9 +19,11 @@ def test_one_process_divides_nothing() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("task", ["pocket_metal", "pocket_ss8"])
+@pytest.mark.parametrize("task", ["pocket_metal", "pocket_ss8", "pseudo_perplexity"])
 def test_two_processes_give_the_scores_of_one(tmp_path: Path, esm_folder: Path, task: str) -> None:
     """Each embeds its share; the first writes and prints, alone. By gloo, on CPUs."""
+    chains = (random_chain(np.random.default_rng(seed), 20 + seed) for seed in range(12))
+    (tmp_path / "proteins.fasta").write_text("".join(f">P\n{chain}\n" for chain in chains))
     words = [f"task={task}", "model=huggingface", f"model.path={esm_folder}", "limit=40"]
     words += ["store=off", "device=cpu"]
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]

@@ -481,13 +481,15 @@ def test_a_method_that_says_so_leaves_the_backbone_as_it_is(name: str, esm_folde
     backbone = make_backbone("huggingface", esm_folder)
     assert isinstance(backbone, Transformer)
     before = {key: value.clone() for key, value in backbone.module.state_dict().items()}
-    if tasks := NARROW.get(name, ["pocket_metal"]):
-        task = make_task(tasks[0])
+    if method.log_probs:
+        variant = method.fit(backbone, Readout("variant", "real"), [], [], 0)
+        assert len(list(variant.predict([("ACDW", "AADW")]))) == 1
+        residues = method.fit(backbone, Readout("residue", "log_prob", context="both"), [], [], 0)
+        assert len(list(residues.predict([("ACDW",)]))) == 1
+    else:
+        task = make_task(NARROW.get(name, ["pocket_metal"])[0])
         splits = limited(task.load(), 20)
         evaluate(task, splits, backbone, method, [find(task.metrics[0])], 0)
-    else:  # no embedded task asks about variants
-        fitted = method.fit(backbone, Readout("variant", "real"), [], [], 0)
-        assert len(list(fitted.predict([("ACDW", "AADW")]))) == 1
     after = backbone.module.state_dict()
 
     assert before.keys() == after.keys()

@@ -1,4 +1,7 @@
-"""What mutations do, by the probabilities that a language model gives residues; nothing is learned.
+"""What a language model's own probabilities say of a chain or a variant; nothing is learned.
+
+Of chains it answers how likely their residues are (`benchmark.methods.likelihood`); of variants,
+what their mutations do:
 
 Meier et al. 2021, "Language models enable zero-shot prediction of the effects of mutations on
 protein function"; Nijkamp et al. 2023 for causal models. Higher is better.
@@ -19,14 +22,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.batching import map_batches
 from benchmark.core import (
-    MASK,
     RESIDUES,
     Array,
     Backbone,
@@ -41,24 +42,27 @@ from benchmark.core import (
     Value,
 )
 from benchmark.features import check_lengths
-from benchmark.progress import track
-from benchmark.ranks import divided
-
-T = TypeVar("T")
-COLUMN = {residue: column for column, residue in enumerate(RESIDUES)}
-EXCHANGED = 1024
-"""Chains whose results are exchanged at a time, where several processes divide the work."""
+from benchmark.methods.likelihood import (
+    COLUMN,
+    each_hidden,
+    hidden_rows,
+    hide,
+    read,
+    require,
+    residue_log_probs,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ZeroShot(Method):
-    """Scores variants by what the backbone expects.
+    """Answers with what the backbone expects.
 
-    score: a name of `SCORES`, or auto: the first of them that the backbone can give.
+    score: of variants, a name of `SCORES`, or auto: the first of them that the backbone can give.
     """
 
     score: str
     frozen = True
+    log_probs = True
 
     def __post_init__(self) -> None:
         if self.score not in ("auto", *SCORES):
@@ -75,6 +79,13 @@ class ZeroShot(Method):
         seed: int,
     ) -> Predictor:
         """Check that backbone and question fit; train and valid are not looked at."""
+        if readout.kind == "log_prob":
+            if self.score != "auto":
+                raise UserError(
+                    f"method.score={self.score} is of variants; this task asks of residues"
+                )
+            kind = require(backbone, readout.context).kind
+            return Predictor(partial(residue_log_probs, backbone, readout), {"log_probs": kind})
         able: dict[str, bool] = dict.fromkeys(SCORES, isinstance(backbone, MaskedLogProbs))
         able["causal_log_likelihood"] = isinstance(backbone, CausalLogProbs)
         asked = SCORES if self.score == "auto" else {self.score: SCORES[self.score]}
@@ -88,7 +99,8 @@ class ZeroShot(Method):
             )
         if (readout.level, readout.kind) != ("variant", "real"):
             raise UserError(
-                "method=zero_shot answers how good a variant is; give task=variant_effect"
+                "method=zero_shot answers how good a variant is, or how likely residues are; give "
+                "task=variant_effect, perplexity or pseudo_perplexity"
             )
         score = SCORES[name]
 
@@ -119,29 +131,9 @@ def check_substitutions(chains: Chains, score: str) -> None:
         )
 
 
-def read(
-    how: Callable[[Sequence[str]], Sequence[T]], chains: Sequence[str], backbone: Backbone
-) -> Iterator[T]:
-    """What `how` makes of each chain, in batches that several processes divide among them."""
-    results = divided(lambda part: map_batches(how, part, backbone), chains, EXCHANGED)
-    return track(results, len(chains), "zero-shot")
-
-
 def mutated(chains: Chains) -> list[int]:
     """Positions at which variant and wild type differ, counted from 0."""
     return [at for at, (new, old) in enumerate(zip(*chains, strict=True)) if new != old]
-
-
-def hide(chain: str, at: int) -> str:
-    """The chain with one residue masked."""
-    return chain[:at] + MASK + chain[at + 1 :]
-
-
-def hidden_rows(backbone: Any, masked: Sequence[str]) -> list[Array]:
-    """Log-probabilities (20,) at the masked residue of each chain of a batch."""
-    tables = backbone.masked_log_probs(masked)
-    # a copy, or the whole batch's table would be kept
-    return [table[chain.index(MASK)].copy() for chain, table in zip(masked, tables, strict=True)]
 
 
 def masked_marginal(backbone: Any, questions: Sequence[Chains]) -> Iterator[np.float64]:
@@ -181,20 +173,10 @@ def marginals(
 
 def pseudo_log_likelihood(backbone: Any, questions: Sequence[Chains]) -> Iterator[np.float64]:
     """Each residue of each variant is masked once; letters beyond the 20 are read, not scored."""
+    every = Readout("residue", "log_prob", context="both").asked
 
     def total(variants: Sequence[str]) -> NDArray[np.float64]:
-        sites = [
-            (row, at)
-            for row, variant in enumerate(variants)
-            for at, residue in enumerate(variant)
-            if residue in COLUMN
-        ]
-        masked = [hide(variants[row], at) for row, at in sites]
-        totals = np.zeros(len(variants))
-        found = map_batches(partial(hidden_rows, backbone), masked, backbone)
-        for (row, at), logs in zip(sites, found, strict=True):
-            totals[row] += logs[COLUMN[variants[row][at]]]
-        return totals
+        return np.array([logs.sum() for logs in each_hidden(backbone, every, variants)])
 
     return by_variant(total, backbone, questions)
 
