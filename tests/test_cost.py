@@ -23,7 +23,7 @@ ALL = [*FAMILIES, "llama", *NATIVE]
 
 
 def llama(folder: Path) -> Path:
-    """Two queries share a key, and the angles of its positions are a matrix product."""
+    """Two heads share a key."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     tokens = ["<s>", "</s>", "<unk>", *"ACDEFGHIKLMNPQRSTVWY"]
@@ -58,16 +58,11 @@ def compare(backbone: Transformer, work: Callable[[], object]) -> tuple[int, int
 def test_every_pass_of_every_family(family: str, tmp_path: Path) -> None:
     """Padded, packed, with the head, with maps, drawing: the first batch and a later one."""
     backbone = opened(family, tmp_path)
-    # Llama's angles: (T, 1) x (1, width of a head / 2), for each padded row or once a packed one
-    angles = 2 * 2 if family == "llama" else 0
     for packing in {backbone.packing, False}:
         backbone.packing = packing
         for chains in (CHAINS, OTHERS):
-            lengths = [len(chain) + backbone.alphabet.special for chain in chains]
             ours, theirs = compare(backbone, lambda chains=chains: backbone.embed_residues(chains))
-            assert ours == theirs - angles * (sum(lengths) if packing else max(lengths))
-    if family == "llama":
-        return
+            assert ours == theirs > 0
     for chains in (CHAINS, OTHERS):
         works: list[Callable[[], object]] = [lambda chains=chains: backbone.attentions(chains)]
         if backbone.objective:

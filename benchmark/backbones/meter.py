@@ -7,13 +7,13 @@ Later batches of that kind cost the same for each token. Attention costs 4 x (qu
 within each chain where they are packed, on the full square where it is causal (kernels that skip
 half of it are not told apart).
 
-Not counted: look-ups, norms, activations, softmax, rotations. `torch.utils.flop_counter` counts the
-same, except for what an architecture computes by further matrix products (angles of positions).
+Not counted: look-ups, norms, activations, softmax, rotations, and what a method's own head does.
+`torch.utils.flop_counter` counts the same, and so leaves out the same.
 
 A backward pass is counted with the forward pass that records gradients: for each linear layer the
 gradient of its input and that of its weight, whichever is asked for, so frozen weights cost half;
-for attention twice the forward pass. Passes that are repeated to save memory (checkpointing, the
-scores within fused kernels) do not count.
+for attention twice the forward pass, all of it in the lowest block that learns. What is computed
+again to save memory (checkpointed blocks, the scores within fused kernels) does not count.
 """
 
 from collections.abc import Iterator, Sequence
@@ -90,7 +90,11 @@ class Meter:
         self._known: dict[tuple[str | None, bool], Seen] = {}
 
     def forget(self) -> None:
-        """Watch again: for whoever adds or removes layers, or freezes or thaws weights."""
+        """Watch again; to be called after layers were added or removed, weights frozen or thawed.
+
+        It is all that a method which trains has to do: batches pass through `Transformer.states`,
+        and those of validation with gradients off.
+        """
         self._known.clear()
 
     @contextmanager
@@ -137,8 +141,7 @@ def watching(module: "torch.nn.Module", layers: int) -> Iterator[Seen]:
     seen = Seen()
 
     def linear(part: Any, given: tuple[Any, ...], output: "torch.Tensor") -> None:
-        outputs = part.nf if isinstance(part, Conv1D) else part.out_features
-        work = 2 * (output.numel() // outputs) * part.weight.numel()
+        work = 2 * output.numel() * given[0].shape[-1]  # whatever is sharded or offloaded
         seen.forward += work
         if output.requires_grad:
             seen.backward += work * (given[0].requires_grad + part.weight.requires_grad)
