@@ -140,11 +140,12 @@ def watching(module: "torch.nn.Module", layers: int) -> Iterator[Seen]:
 
     seen = Seen()
 
-    def linear(part: Any, given: tuple[Any, ...], output: "torch.Tensor") -> None:
-        work = 2 * output.numel() * given[0].shape[-1]  # whatever is sharded or offloaded
+    def linear(part: Any, args: Any, kwargs: Any, output: "torch.Tensor") -> None:
+        x = next(iter((*args, *kwargs.values())))
+        work = 2 * output.numel() * x.shape[-1]  # not of the weight, which may be offloaded
         seen.forward += work
         if output.requires_grad:
-            seen.backward += work * (given[0].requires_grad + part.weight.requires_grad)
+            seen.backward += work * (x.requires_grad + part.weight.requires_grad)
 
     def block(part: Any, given: Any, output: Any) -> None:
         first = output[0] if isinstance(output, tuple) else output
@@ -154,7 +155,7 @@ def watching(module: "torch.nn.Module", layers: int) -> Iterator[Seen]:
     lists = (part for part in parts if isinstance(part, torch.nn.ModuleList))
     blocks = next((list(found) for found in lists if len(found) == layers), [])
     handles = [
-        part.register_forward_hook(linear)
+        part.register_forward_hook(linear, with_kwargs=True)
         for part in parts
         if isinstance(part, torch.nn.Linear | Conv1D)
     ]
