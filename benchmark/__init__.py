@@ -12,11 +12,11 @@ Imports point one way (`tests/test_architecture.py` holds it):
     metrics   -> core
     data -> sources, units -> core
     evaluate  -> core
-    leaderboard -> results -> core
+    leaderboard -> seeds, results -> core
     store     -> database, core
     check     -> backbones, core
     strata    -> evaluate, results
-    run       -> evaluate, data, metrics, results, store, strata, code
+    run       -> evaluate, data, metrics, results, store, strata, seeds, ranks, code
     audit     -> strata, data, metrics, mmseqs
     cli, verbs -> run, audit, store, check, leaderboard, catalogue, compose
 """

@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -45,6 +45,7 @@ def main() -> None:
             raise unknown("verb", argv[0], list(VERBS))
         else:
             check_names(argv)
+            sys.argv[1:] = with_seeds(argv)
             run_hydra()
     except UserError as error:
         fail(str(error))
@@ -68,6 +69,14 @@ def do_verb(argv: list[str]) -> int:
         if type(error).__module__.partition(".")[0] not in ("hydra", "omegaconf"):
             raise
         raise UserError(explain(error)) from None
+
+
+def with_seeds(argv: Sequence[str]) -> list[str]:
+    """Write seeds=0,1,2 as a list: to Hydra it is a choice, which is for sweeps alone."""
+    given = {word.lstrip("+").partition("=")[0] for word in argv}
+    if {"seed", "seeds"} <= given:
+        raise UserError("seed= and seeds= are both given; give one of them")
+    return [re.sub(r"^seeds=(?!null$)([^\[({]*)$", r"seeds=[\1]", word) for word in argv]
 
 
 def fail(sentence: str, status: int = 1) -> NoReturn:
@@ -163,7 +172,7 @@ def run(cfg: Any) -> None:
         carry_out(cfg, config, kept)
 
 
-def carry_out(cfg: Any, config: Mapping[str, Any], kept: "Store | None") -> None:
+def carry_out(cfg: Any, config: dict[str, Any], kept: "Store | None") -> None:
     """Evaluate, save, show."""
     from hydra.core.hydra_config import HydraConfig
 
@@ -175,6 +184,7 @@ def carry_out(cfg: Any, config: Mapping[str, Any], kept: "Store | None") -> None
     seconds: dict[str, float] = {}
     folder = Path(config["results"])
     results.check_writable(folder)
+    seeds = config.pop("seeds") or [config["seed"]]
     with clock(seconds, "load"):
         parts = {name: build(cfg[name]) for name in ("task", "method")}
         prepared = Run.prepare(
@@ -185,22 +195,29 @@ def carry_out(cfg: Any, config: Mapping[str, Any], kept: "Store | None") -> None
             store=kept,
             **parts,
         )
-    path = folder / prepared.path
-    if path.exists():
-        record = results.load(path)
-        print(f"{summary(record)}\ndone before, nothing was run; delete {path} to run it again")
-        leaderboard.tell(folder, record)
-        return
-    outcome = prepared.evaluate()
+    records, ends = [], list[str]()
+    for seed in seeds:
+        if ends:
+            print(ends[-1], flush=True)  # the one before; the last is told after the tables
+        run = prepared.with_seed(seed)
+        path = folder / run.path
+        if path.exists():
+            records.append(results.load(path))
+            ends.append(f"done before, nothing was run; delete {path} to run it again")
+            continue
+        outcome = run.evaluate()
+        seconds |= {**outcome.seconds, "total": time.perf_counter() - started}
+        if not rank():
+            records.append(run.record(outcome, seconds))
+            results.save(records[-1], run.predictions(outcome), folder)
+            ends.append(f"{path}, {seconds['total']:.1f} s")
+        started, seconds = time.perf_counter(), {}  # what is loaded is loaded once
     if rank():
         return
-    seconds |= {**outcome.seconds, "total": time.perf_counter() - started}
-    record = prepared.record(outcome, seconds)
-    results.save(record, prepared.predictions(outcome), folder)
     try:
-        leaderboard.tell(folder, record)
-    finally:  # the Record is there, even where a table cannot be written
-        print(f"{summary(record)}\n{path}, {seconds['total']:.1f} s")
+        leaderboard.tell(folder, records[-1])
+    finally:  # the Records are there, even where a table cannot be written
+        print(f"{summary(records)}\n{ends[-1]}")
 
 
 def check_settings(config: dict[str, Any]) -> None:
@@ -211,6 +228,8 @@ def check_settings(config: dict[str, Any]) -> None:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
             raise UserError(f"{name}={value} is not allowed; give a whole number from {lowest} on")
+    if config["seeds"] is not None:
+        config["seeds"] = check_seeds(config["seeds"])
     if config["name"] is not None and not re.fullmatch(NAME, str(config["name"])):
         raise UserError(
             f"name={config['name']} is not allowed; give letters, digits and any of . _ + = @ -"
@@ -229,7 +248,19 @@ def check_settings(config: dict[str, Any]) -> None:
         config[name] = str(Path(value).expanduser())
 
 
-def model_name(hydra: Any, config: Mapping[str, Any]) -> str:
+def check_seeds(seeds: object) -> list[int]:
+    """Several seeds, each once."""
+    whole = isinstance(seeds, list) and all(type(seed) is int and seed >= 0 for seed in seeds)
+    if not isinstance(seeds, list) or not whole or not seeds or len(set(seeds)) < len(seeds):
+        told = ",".join(map(str, seeds)) if isinstance(seeds, list) else seeds
+        raise UserError(
+            f"seeds={told} is not allowed; give whole numbers from 0 on, each once, as in "
+            "seeds=0,1,2"
+        )
+    return seeds
+
+
+def model_name(hydra: Any, config: dict[str, Any]) -> str:
     """A model's name in the tables: its yaml's, or that of the model.path of the command line."""
     path = config["model"].get("path")
     given = any(word.startswith("model.path=") for word in hydra.overrides.task)

@@ -262,6 +262,13 @@ class Backbone(ABC):
         """What the Record tells of the backbone: parameters, revision, and the like."""
         return {}
 
+    def spent(self) -> Mapping[str, int]:
+        """What its work has cost since it was made, by running totals; empty if none are kept.
+
+        `forward_flops`, `backward_flops`; `chains` and `tokens` that passed, `padding_tokens`.
+        """
+        return {}
+
 
 @runtime_checkable
 class ResidueEmbeddings(Protocol):

@@ -53,6 +53,8 @@ class Outcome(NamedTuple):
     seconds: dict[str, float]
     strata: Mapping[str, Any] = {}
     """See `benchmark.strata`."""
+    cost: Mapping[str, int] = {}
+    """See `benchmark.results.Record`."""
 
 
 def limited(splits: Splits, limit: int | None) -> Splits:

@@ -10,14 +10,30 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from math import isnan
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from benchmark.core import UserError
 from benchmark.quoted import Quoted, quoted_rows, read_quoted
-from benchmark.results import APART, SOURCES, TITLE, Record, load_all, make_key, replacing
+from benchmark.results import (
+    APART,
+    SOURCES,
+    TITLE,
+    Record,
+    load_all,
+    make_key,
+    primary,
+    replacing,
+)
+from benchmark.seeds import Estimate, estimate
 
 SHOWN = 3
 """Further metrics beside the first in the terminal's table; the Record has all."""
+COSTS = (
+    *("parameters", "trained_parameters", "forward_flops", "backward_flops"),
+    *("peak_bytes", "peak_gpu_bytes", "seconds"),
+)
+"""Columns of the csv file that tell what a run took."""
 AREAS = ("structure", "function", "interaction", "developability", "generation")
 
 
@@ -42,18 +58,19 @@ class Row(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A score, the mean over seeds; so are the ends of its interval. NaN: undefined."""
+    """What the Records of all seeds say together."""
 
-    score: float
-    interval: tuple[float, float] | None
+    estimate: Estimate
     records: tuple[Record, ...]
 
+    @property
+    def score(self) -> float:
+        """The mean over seeds; NaN: undefined."""
+        return self.estimate.score
+
     def __str__(self) -> str:
-        """Score and interval, three decimals."""
-        if isnan(self.score):
-            return "–"
-        low_high = f" [{self.interval[0]:.3f}, {self.interval[1]:.3f}]" if self.interval else ""
-        return f"{self.score:.3f}{low_high}"
+        """Score, spread over seeds, interval."""
+        return str(self.estimate)
 
 
 Cells = dict[tuple[Row, Column], Cell]
@@ -87,17 +104,7 @@ def tabulate(records: Iterable[Record]) -> Cells:
 
 def cell(records: Sequence[Record]) -> Cell:
     """One cell from the Records of several seeds."""
-    scores, ends = [], []
-    for record in records:
-        test = next(iter(record.scores))
-        scores.append(record.scores[test].get(record.primary, float("nan")))
-        ends.append(record.intervals[test].get(record.primary))
-    known = [end for end in ends if end is not None]
-    interval = None
-    if len(known) == len(records):
-        low, high = zip(*known, strict=True)
-        interval = sum(low) / len(low), sum(high) / len(high)
-    return Cell(sum(scores) / len(scores), interval, tuple(records))
+    return Cell(estimate(*primary(records)), tuple(records))
 
 
 def label(row: Row, rows: Iterable[Row]) -> str:
@@ -165,8 +172,9 @@ def markdown(cells: Cells, quoted: Sequence[Quoted] = ()) -> str:
         "",
         "Made by `python -m benchmark` from the Records in this folder; do not edit. Each score is "
         "of the task's first metric on its first test set, with its 95 % bootstrap interval over "
-        "the task's resampling units (n: test examples). Best in bold. The mean is the plain mean "
-        "of the row's scores.",
+        "the task's resampling units (n: test examples); of several seeds it is their mean ± "
+        "standard deviation, and the interval holds the variance between seeds as well. Best in "
+        "bold. The mean is the plain mean of the row's scores.",
     ]
     places = sorted({(AREAS.index(c.area), c.embedded, row.method) for row, c in cells})
     for area, embedded, method in places:
@@ -276,12 +284,19 @@ def rows_of_csv(cells: Cells) -> list[dict[str, Any]]:
                             "scored": record.scored[test],
                             "units": record.units[test],
                             "seed": record.seed,
+                            **costs(record),
                             "settings": row.settings,
                             "created": record.created,
                             "record": str(record.folder / f"seed{record.seed}.json"),
                         }
                     )
     return rows
+
+
+def costs(record: Record) -> dict[str, Any]:
+    """What the run took; empty where it is not known."""
+    known = {**record.backbone, **record.cost, "seconds": record.seconds.get("total", "")}
+    return {name: known.get(name, "") for name in COSTS}
 
 
 def write(results: Path) -> Cells:
@@ -334,7 +349,12 @@ def show_task(cells: Cells, record: Record) -> None:
     for heading in ("model", record.primary, *others):
         shown.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
     for row, cell in sorted(rows.items(), key=lambda item: sign * item[1].score):
-        scores = next(iter(cell.records[-1].scores.values()))
-        rest = [f"{scores[name]:.3f}" if name in scores else "–" for name in others]
+        found = [next(iter(record.scores.values())) for record in cell.records]
+        rest = [
+            f"{fmean(scores[name] for scores in found):.3f}"
+            if all(name in scores for scores in found)
+            else "–"
+            for name in others
+        ]
         shown.add_row(label(row, rows), str(cell), *rest, style="bold" if row == here else "")
     Console().print(shown)

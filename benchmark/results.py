@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -81,6 +82,11 @@ class Record:
     """UTC, ISO 8601."""
     strata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Test set -> stratum -> examples, units, scores, intervals (`benchmark.strata`)."""
+    cost: Mapping[str, int] = field(default_factory=dict)
+    """Of all processes: `forward_flops` and `backward_flops` of the backbone; `chains`, `tokens`
+    and `padding_tokens` that went through it; `chains_from_store`, which cost nothing, and
+    `chains_embedded`; `trained_parameters`. Of the largest process since it began: `peak_bytes`,
+    `peak_gpu_bytes`. What is not counted is absent."""
     format: int = field(default=FORMAT)
 
     @property
@@ -92,6 +98,18 @@ class Record:
     def path(self) -> Path:
         """Its file below the results folder; its predictions lie beside it."""
         return self.folder / f"seed{self.seed}.json"
+
+
+def primary(
+    records: Sequence[Record],
+) -> tuple[list[float | None], list[tuple[float, float] | None]]:
+    """Each Record's score that ranks, and its interval; None where there is none."""
+    scores, intervals = [], []
+    for record in records:
+        test = next(iter(record.scores))
+        scores.append(record.scores[test].get(record.primary))
+        intervals.append(record.intervals[test].get(record.primary))
+    return scores, intervals
 
 
 def save(record: Record, predictions: Mapping[str, Sequence[Any]], results: Path) -> Path:
@@ -211,10 +229,22 @@ def environment() -> dict[str, Any]:
         facts["threads"] = torch.get_num_threads()
         if torch.cuda.is_initialized():
             facts["gpu"] = torch.cuda.get_device_name()
-            facts["peak_gpu_bytes"] = torch.cuda.max_memory_allocated()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    facts["peak_bytes"] = peak * (1 if sys.platform == "darwin" else 1024)
     return facts
+
+
+def peak_memory() -> dict[str, int]:
+    """The most memory that this process has held, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = {"peak_bytes": peak * (1 if sys.platform == "darwin" else 1024)}
+    with suppress(OSError):  # ru_maxrss may be that of the process that started this one
+        status = Path("/proc/self/status").read_text()
+        if high := re.search(r"VmHWM:\s+(\d+) kB", status):
+            found["peak_bytes"] = int(high[1]) * 1024
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_initialized():
+        devices = range(torch.cuda.device_count())
+        found["peak_gpu_bytes"] = sum(map(torch.cuda.max_memory_allocated, devices))
+    return found
 
 
 def package_version(name: str) -> str:

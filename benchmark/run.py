@@ -1,8 +1,9 @@
 """One run, from its parts to its Record: what identifies it, what it leaves, how it is told."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from benchmark.code import code_digest
 from benchmark.core import Backbone, Method, Metric, Splits, Task, UserError
 from benchmark.data import CHAIN_BREAK, digest_splits
 from benchmark.evaluate import Outcome, clock, evaluate, limited
+from benchmark.ranks import exchange, world
 from benchmark.results import APART, SOURCES, Record
+from benchmark.seeds import estimate
 from benchmark.store import Store
 from benchmark.strata import Audit, read_audit, stratify
 
@@ -91,6 +94,10 @@ class Run:
         audit = read_audit(Path(config["results"]), data)
         return cls(config, names, task, splits, backbone, method, scorers, shown, data, audit)
 
+    def with_seed(self, seed: int) -> "Run":
+        """The same run by another seed; data and backbone are shared."""
+        return replace(self, config={**self.config, "seed": seed})
+
     @property
     def path(self) -> Path:
         """Where its Record lies, below the results folder."""
@@ -99,11 +106,22 @@ class Run:
     def evaluate(self) -> Outcome:
         """Learn, predict, score."""
         seed = self.config["seed"]
+        before = self.spent()
         outcome = evaluate(self.task, self.splits, self.backbone, self.method, self.scorers, seed)
         kept = {name: test.predictions for name, test in outcome.tests.items()}
         with clock(outcome.seconds, "score"):
             strata = stratify(self.scorers, self.splits, kept, self.audit, seed)
-        return outcome._replace(strata=strata)
+        spent = {name: total - before.get(name, 0) for name, total in self.spent().items()}
+        return outcome._replace(strata=strata, cost=total_cost(spent, outcome.choices))
+
+    def spent(self) -> dict[str, int]:
+        """Running totals of what the backbone has done, and of what it did not have to do."""
+        totals = dict(self.backbone.spent())
+        if self.backbone.store:
+            shelves = self.backbone.store.values()
+            totals["chains_from_store"] = sum(shelf.found for shelf in shelves)
+            totals["chains_embedded"] = sum(shelf.embedded for shelf in shelves)
+        return totals
 
     def record(self, outcome: Outcome, seconds: Mapping[str, float]) -> Record:
         """What the run leaves to be known."""
@@ -115,10 +133,6 @@ class Run:
             "linker": backbone.linker if self.task.readout.chains == "joined" else None,
             **backbone.facts(),
         }
-        if backbone.store:
-            shelves = backbone.store.values()
-            facts["chains_from_store"] = sum(shelf.found for shelf in shelves)
-            facts["chains_embedded"] = sum(shelf.embedded for shelf in shelves)
         sizes = {name: len(examples) for name, examples in splits.tests.items()}
         sizes |= {name: sum(sizes[test] for test in mean) for name, mean in splits.means.items()}
         return Record(
@@ -138,6 +152,7 @@ class Run:
             scored={name: test.scored for name, test in tests.items()},
             units={name: test.units for name, test in tests.items()},
             strata=outcome.strata,
+            cost=outcome.cost,
             notes={**splits.notes} | ({"audit": self.audit.facts} if self.audit else {}),
             data=self.data,
             config=self.config,
@@ -159,6 +174,24 @@ class Run:
                 for column, value in (cells | dict(self.task.rows(example, kept))).items():
                     rows.setdefault(column, []).append(value)
         return rows
+
+
+def total_cost(spent: Mapping[str, int], choices: Mapping[str, Any]) -> dict[str, int]:
+    """What a run cost in all processes, for its Record.
+
+    choices: of the method; `trained_parameters` is told there, or by the test sets' own fits.
+    """
+    mine = {**spent, **results.peak_memory()}
+    shares = exchange([mine]) if world() > 1 else [[mine]]
+    cost: dict[str, int] = {}
+    for (share,) in shares:
+        for name, amount in share.items():
+            have = cost.get(name, 0)
+            cost[name] = max(have, amount) if name.startswith("peak") else have + amount
+    fits = [choices, *(found for found in choices.values() if isinstance(found, Mapping))]
+    if trained := [fit["trained_parameters"] for fit in fits if "trained_parameters" in fit]:
+        cost["trained_parameters"] = max(trained)
+    return cost
 
 
 def keep_vectors(backbone: Backbone, store: Store, model: Mapping[str, Any], name: str) -> None:
@@ -189,19 +222,20 @@ def require(thing: object, kind: type, group: str) -> None:
         )
 
 
-def summary(record: Record) -> str:
-    """The run in a line: score, interval, and what a reader must know to trust it."""
+def summary(records: Sequence[Record]) -> str:
+    """A run of one or more seeds in a line: score, interval, what one must know to trust it."""
+    record, found = records[-1], estimate(*results.primary(records))
     test = next(iter(record.scores))
-    score = record.scores[test].get(record.primary)
-    interval = record.intervals[test].get(record.primary)
     units = record.units[test]
     text = f"{record.task} · {record.model} · {record.method}: {record.primary} "
-    text += "undefined" if score is None else f"{score:.3f}"
-    if interval:
-        text += f" [{interval[0]:.3f}, {interval[1]:.3f}] (95 %, {units:,} units)"
-    elif score is not None:
+    text += "undefined" if isnan(found.score) else str(found)
+    if found.interval:
+        text += f" (95 %, {units:,} units)"
+    elif not isnan(found.score):
         text += f" ({units} units: too few for an interval)"
     lines = [text]
+    if cost := told_cost(records):
+        lines.append(cost)
     if record.limit is not None:
         lines.append(f"limit={record.limit}: a quick try, kept out of the leaderboard")
     sizes = record.notes.get("sizes", {})
@@ -228,3 +262,25 @@ def summary(record: Record) -> str:
             )
             lines.append(f"{split}: of {changes['rows']:,} rows {told}")
     return "\n".join(lines)
+
+
+def told_cost(records: Sequence[Record]) -> str:
+    """What all seeds together took of a backbone whose work is counted; of memory the most."""
+    costs = [record.cost for record in records]
+    if not any("forward_flops" in cost for cost in costs):
+        return ""
+
+    def over_seeds(name: str) -> list[int]:
+        return [cost.get(name, 0) for cost in costs]
+
+    forward, backward = sum(over_seeds("forward_flops")), sum(over_seeds("backward_flops"))
+    parts = [f"{forward:.1e} FLOPs forward" if forward else "no forward pass"]
+    if backward:
+        parts.append(f"{backward:.1e} backward")
+    if kept := sum(over_seeds("chains_from_store")):
+        parts.append(f"{kept:,} chains from the store")
+    if memory := max(over_seeds("peak_bytes")):
+        parts.append(f"{memory / 1e9:.1f} GB")
+    if memory := max(over_seeds("peak_gpu_bytes")):
+        parts.append(f"{memory / 1e9:.1f} GB on the GPU")
+    return ", ".join(parts)

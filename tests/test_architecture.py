@@ -26,13 +26,15 @@ ALLOWED = {
     "methods": {"core", "batching", "features", "progress", "ranks", "methods"},
     "evaluate": {"core"},
     "code": set(),
+    "cost": set(),
+    "seeds": set(),
     "results": {"core"},
-    "leaderboard": {"core", "quoted", "results"},
+    "leaderboard": {"core", "quoted", "results", "seeds"},
     "catalogue": {"core"},
     "compose": {"catalogue"},
     "run": {
         *("core", "catalogue", "code", "data", "evaluate", "metrics", "results", "store"),
-        "strata",
+        *("ranks", "seeds", "strata"),
     },
     "check": {"core", "backbones"},
     "verbs": {

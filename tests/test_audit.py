@@ -276,7 +276,7 @@ def test_tables_by_identity() -> None:
     assert lines[3].startswith("| a | 0.500 ")
     assert "`solubility`: 234 of 1,234 test examples are in train or valid, too" in markdown(cells)
     seeds = by_identity(tabulate([stratified("a", 0.5), stratified("a", 0.7, seed=1)]))
-    assert "| a | 0.600 [0.500, 0.700] | 0.800 [0.700, 0.900] |" in seeds
+    assert "| a | 0.600 ± 0.141 [-0.675, 1.875], 2 seeds | 0.800 ± 0.141 [" in seeds
     with pytest.raises(UserError, match="run `python -m benchmark audit TASK` first"):
         by_identity(tabulate([record()]))
 

@@ -41,6 +41,7 @@ def test_a_run_leaves_a_record_predictions_and_tables(tmp_path: Path, toy_conf: 
     score = record["scores"]["test"]["accuracy"]
 
     assert low <= score <= high
+    assert record["cost"]["peak_bytes"] > 1e7 and "forward_flops" not in record["cost"]
     assert record["scored"]["test"] == record["examples"]["test"] == 30
     assert f"accuracy {score:.3f} [{low:.3f}, {high:.3f}] (95 %, 30 units)" in done.stdout
     assert str(path.relative_to(tmp_path)) in done.stdout
@@ -58,6 +59,43 @@ def test_a_run_leaves_a_record_predictions_and_tables(tmp_path: Path, toy_conf: 
     other = benchmark(*words, "seed=1", "method.max_iter=250", cwd=tmp_path)
     assert "done before" not in other.stdout
     assert len(list((tmp_path / "results").glob("toy/kmer/linear/*/*.json"))) == 2
+
+
+def test_several_seeds_are_runs_of_their_own_and_one_row(
+    tmp_path: Path, toy_conf: Path, esm_folder: Path
+) -> None:
+    """Seed 1 among others is the run that seed=1 is; what is there is not run again."""
+    alone, several = tmp_path / "alone", tmp_path / "several"
+    words = ("--config-dir", str(toy_conf), "task=toy", "model=huggingface", "name=tiny")
+    words += (f"model.path={esm_folder}",)
+    for folder, seeds in ((alone, "seed=1"), (several, "seeds=0,1,2")):
+        folder.mkdir()
+        done = benchmark(*words, seeds, cwd=folder)
+        assert done.returncode == 0, done.stderr
+    (path,) = (alone / "results").glob("toy/tiny/linear/*/seed1.json")
+    same = several / path.relative_to(alone)
+    one, other = (json.loads(file.read_text()) for file in (path, same))
+    assert len(list(same.parent.glob("seed*.json"))) == 3
+    assert same.with_suffix(".parquet").read_bytes() == path.with_suffix(".parquet").read_bytes()
+    for changing in ("seconds", "created"):
+        del one[changing], other[changing]
+    memory = [record["cost"].pop("peak_bytes") for record in (one, other)]
+    assert one == other, "its cost is its own alone, too"
+    assert all(1e8 < held < 1e10 for held in memory)
+    assert one["cost"]["chains"] == 130 and one["cost"]["forward_flops"] > 1e6
+    assert one["cost"]["backward_flops"] == 0 and one["cost"]["trained_parameters"] == 17
+
+    (told,) = [line for line in done.stdout.splitlines() if line.startswith("toy · tiny")]
+    assert "± 0.000 [" in told and ", 3 seeds (95 %, 30 units)" in told
+    total = f"{3 * one['cost']['forward_flops']:.1e} FLOPs forward, "
+    assert any(line.startswith(total) for line in done.stdout.splitlines())
+    assert "], 3 seeds |" in (several / "results" / "README.md").read_text()
+    more = benchmark(*words, "seeds=[2,5]", cwd=several)
+    assert more.stdout.count("done before") == 1 and ", 2 seeds (95 %" in more.stdout
+    assert "], 4 seeds |" in (several / "results" / "README.md").read_text()
+    swept = benchmark("-m", *words[:3], "model=kmer,blosum62", "seeds=0,1", cwd=alone)
+    assert swept.returncode == 0, swept.stderr
+    assert len(list(alone.glob("results/toy/*/linear/*/seed[01].json"))) == 5
 
 
 def test_a_cross_validated_run_ranks_by_the_mean(tmp_path: Path, toy_conf: Path) -> None:
@@ -235,6 +273,9 @@ def test_several_runs_go_on_after_a_failure(tmp_path: Path, toy_conf: Path) -> N
         (["method.max_itr=3"], "did you mean method.max_iter"),
         (["limit=0"], "limit=0 is not allowed; give a whole number from 1 on"),
         (["name=a/b"], "name=a/b is not allowed"),
+        (["seeds=0,x"], "seeds=0,x is not allowed; give whole numbers from 0 on, each once"),
+        (["seeds=1,1"], "seeds=1,1 is not allowed"),
+        (["seed=1", "seeds=1,2"], "seed= and seeds= are both given; give one of them"),
         (["model=huggingface"], "model.path is missing"),
         (
             ["model=huggingface", "model.path=no/where"],

@@ -5,11 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.special import stdtrit
 
 from benchmark.core import UserError
-from benchmark.leaderboard import markdown, tabulate, write
+from benchmark.leaderboard import markdown, rows_of_csv, tabulate, write
 from benchmark.results import Record, load, load_all, make_key, replacing, save
+from benchmark.seeds import estimate, student
 
 
 def record(task: str = "solubility", model: str = "a", score: float = 0.5, **more: Any) -> Record:
@@ -104,10 +107,43 @@ def test_what_cannot_be_compared_shares_no_column() -> None:
     assert "## Developability · linear" in text and "## Developability · lora" in text
 
 
-def test_seeds_are_averaged_and_limited_runs_left_out() -> None:
-    table = lines(record(score=0.4), record(score=0.6, seed=1), record(score=1.0, limit=5))
+def test_seeds_are_one_row_and_limited_runs_left_out() -> None:
+    """By hand: s = 0.02, t(2) = 4.303, s t / sqrt(3) = 0.0497; with 0.1 of sampling 0.1117."""
+    runs = [record(score=score, seed=seed) for seed, score in enumerate((0.48, 0.50, 0.52))]
+    table = lines(*runs, record(score=1.0, limit=5), record(model="b", score=0.4))
 
-    assert table[1] == "| a | **0.500** [0.400, 0.600] |"
+    assert table[1] == "| a | **0.500** ± 0.020 [0.388, 0.612], 3 seeds |"
+    assert table[2] == "| b | 0.400 [0.300, 0.500] |"
+    few = [replace(run, intervals={"test": {}}) for run in runs]
+    assert lines(*few)[1] == "| a | **0.500** ± 0.020, 3 seeds |"
+    assert len(rows_of_csv(tabulate(runs))) == 6, "a row for each seed and metric"
+
+
+def test_students_t_is_scipys() -> None:
+    for freedom in range(1, 40):
+        assert student(0.95, freedom) == pytest.approx(stdtrit(freedom, 0.975), rel=1e-12)
+
+
+@pytest.mark.parametrize("between", [0.0, 0.03, 0.1, 0.3])
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_intervals_over_seeds_hold_the_truth(seeds: int, between: float) -> None:
+    """Simulated: 100 test proteins that all seeds share, and a standard deviation between seeds.
+
+    The plain mean of the intervals' ends, as it would be without the seeds' variance, does not.
+    """
+    rng = np.random.default_rng(0)
+    count, proteins, truth = 4000, 100, 0.5
+    half = 1.96 / np.sqrt(proteins)
+    sampled = truth + rng.normal(size=(count, proteins)).mean(axis=1, keepdims=True)
+    scores = sampled + between * rng.normal(size=(count, seeds))
+    found = [estimate(row, [(x - half, x + half) for x in row]) for row in scores.tolist()]
+    ends = np.array([one.interval for one in found])
+    held = np.mean((ends[:, 0] <= truth) & (truth <= ends[:, 1]))
+    plain = np.mean(np.abs(scores.mean(axis=1) - truth) <= half)
+
+    assert 0.94 <= held <= (0.99 if seeds == 2 else 0.98)
+    if between == 0.3:
+        assert plain < 0.87
 
 
 def test_weights_of_one_name_never_mix() -> None:
@@ -150,6 +186,7 @@ def test_saved_and_loaded_again(tmp_path: Path) -> None:
     write(tmp_path)
     row, _ = csv.DictReader((tmp_path / "leaderboard.csv").read_text().splitlines())
     assert row["score"] == "0.5" and row["record"] == str(path.relative_to(tmp_path))
+    assert row["seconds"] == "1.0" and row["forward_flops"] == "", "it was not counted"
     assert not list(tmp_path.rglob(".*"))
 
 

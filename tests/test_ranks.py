@@ -45,5 +45,7 @@ def test_two_processes_give_the_scores_of_one(tmp_path: Path, esm_folder: Path, 
 
     assert told[0] == told[1] and len(told[0])
     assert records[0]["key"] == records[1]["key"]
+    passed = [(record["cost"]["chains"], record["cost"]["tokens"]) for record in records]
+    assert passed[0] == passed[1] > (0, 0), "what all processes did is told"
     for metric, score in records[1]["scores"]["test"].items():
         assert records[0]["scores"]["test"][metric] == pytest.approx(score, abs=1e-3)

@@ -505,14 +505,14 @@ def benchmark(*words: str, cwd: Path, **environment: str) -> subprocess.Complete
 class Ran(NamedTuple):
     """What a run left."""
 
-    backbone: dict[str, Any]
+    cost: dict[str, Any]
     scores: dict[str, Any]
     predictions: bytes
 
     @property
     def counts(self) -> tuple[int, int]:
         """Chains from the store, and embedded."""
-        return self.backbone["chains_from_store"], self.backbone["chains_embedded"]
+        return self.cost["chains_from_store"], self.cost["chains_embedded"]
 
 
 def test_runs_share_embeddings(tmp_path: Path, toy_conf: Path, esm_folder: Path) -> None:
@@ -527,11 +527,13 @@ def test_runs_share_embeddings(tmp_path: Path, toy_conf: Path, esm_folder: Path)
         (path,) = results.glob("toy/*/*/*/*.json")
         record = json.loads(path.read_text())
         predictions = path.with_suffix(".parquet").read_bytes()
-        return Ran(record["backbone"], record["scores"], predictions)
+        return Ran(record["cost"], record["scores"], predictions)
 
     cold, warm = run("cold"), run("warm", "store_gb=3", "batch_tokens=999", "device=cpu")
     assert cold.counts == (0, 130)
     assert warm.counts == (130, 0)
+    assert cold.cost["forward_flops"] > 1e6 and cold.cost["chains"] == 130
+    assert warm.cost["forward_flops"] == warm.cost["chains"] == 0, "what is read costs nothing"
     assert warm.scores == cold.scores and warm.predictions == cold.predictions
     assert run("seed", "seed=1").counts == (130, 0)
     listed = benchmark("store", "store=store", cwd=tmp_path).stdout
@@ -545,7 +547,7 @@ def test_runs_share_embeddings(tmp_path: Path, toy_conf: Path, esm_folder: Path)
     os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
     changed, off = run("changed"), run("off", "store=off")
     assert changed.counts == (0, 130)
-    assert "chains_embedded" not in off.backbone
+    assert "chains_embedded" not in off.cost
     assert changed.scores == off.scores and changed.predictions == off.predictions
     assert changed.predictions != cold.predictions
     assert len(stores.groups(tmp_path / "store")) == 2

@@ -58,8 +58,11 @@ class ProGen2(Pretrained):
         ids, mask = self.ids(chains)
         positions = torch.arange(ids.shape[1], device=ids.device)
         backwards = (mask.sum(dim=1, keepdim=True) - 1 - positions).clamp(min=0)
-        turned = self.direction(ids.gather(1, backwards), mask)
-        return (self.direction(ids, mask) + turned) / 2
+        both = []
+        for row in (ids, ids.gather(1, backwards)):
+            with self.counting(self.language_model, "logits", chains):
+                both.append(self.direction(row, mask))
+        return (both[0] + both[1]) / 2
 
     def direction(self, ids: "torch.Tensor", mask: "torch.Tensor") -> NDArray[np.float64]:
         """Mean log-likelihood of each row's residues; (B, T) token ids, terminals at both ends."""

@@ -44,7 +44,10 @@ class ProteinGLMConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     """The keys of a release's `config.json`, as they stand there."""
 
     model_type = "ProteinGLM"
-    attribute_map = {"num_hidden_layers": "num_layers"}  # noqa: RUF012 (transformers' own form)
+    attribute_map = {  # noqa: RUF012 (transformers' own form)
+        "num_hidden_layers": "num_layers",
+        "head_dim": "kv_channels",
+    }
 
 
 def rotary_tables(config: Any, position_ids: Tensor, dtype: torch.dtype) -> Rotary:

@@ -3,13 +3,14 @@
 import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.backbones.alphabet import Alphabet
+from benchmark.backbones.meter import Batch, Meter, watching
 from benchmark.backbones.packing import packed
 from benchmark.core import MASK, RESIDUES, Backbone, UserError
 from benchmark.data import CHAIN_BREAK
@@ -96,6 +97,7 @@ class Transformer(Backbone):
         self.dtype = str(parameter.dtype).removeprefix("torch.")
         self.layers = int(config.num_hidden_layers)
         self.residue_dim = self.protein_dim = int(config.hidden_size)
+        self.meter = Meter(self.layers, attention_width(config))
         if not -self.layers - 1 <= layer <= self.layers:
             raise UserError(f"layer={layer} is not there; the model has 0 to {self.layers}, and -1")
         if pooling not in ("mean", "start", "last"):
@@ -162,24 +164,36 @@ class Transformer(Backbone):
         last = self.layer in (-1, self.layers)
         if self.packing:
             ids = torch.tensor([[token for row in rows for token in row]], device=self.device)
-            with packed(self.module, lengths, self.first_position) as positions:
+            counted = self.meter.passing(self.module, "states", Batch.packed(lengths))
+            with packed(self.module, lengths, self.first_position) as positions, counted:
                 output = self.module(
                     input_ids=ids, position_ids=positions, output_hidden_states=not last
                 )
         else:
             ids, mask = self.ids(chains)
-            output = self.module(input_ids=ids, attention_mask=mask, output_hidden_states=not last)
+            with self.counting(self.module, "states", chains):
+                output = self.module(
+                    input_ids=ids, attention_mask=mask, output_hidden_states=not last
+                )
         states = output.last_hidden_state if last else output.hidden_states[self.layer]
         if self.packing:
             return list(states[0].split(lengths))
         return [row[:length] for row, length in zip(states, lengths, strict=True)]
+
+    def counting(
+        self, module: "torch.nn.Module", kind: str | None, chains: Sequence[str]
+    ) -> AbstractContextManager[None]:
+        """Count the pass of one padded batch through the module."""
+        lengths = [len(chain) + self.alphabet.special for chain in chains]
+        return self.meter.passing(module, kind, Batch.padded(lengths))
 
     def logits(self, chains: Sequence[str]) -> "torch.Tensor":
         """The language model's logits of one right-padded batch, (B, T, vocabulary)."""
         import torch
 
         ids, mask = self.ids(chains)
-        logits = self.language_model(input_ids=ids, attention_mask=mask).logits
+        with self.counting(self.language_model, "logits", chains):
+            logits = self.language_model(input_ids=ids, attention_mask=mask).logits
         assert isinstance(logits, torch.Tensor)
         return logits
 
@@ -217,7 +231,7 @@ class Transformer(Backbone):
         import torch
 
         ids, mask = self.ids(chains)
-        with inference(), eager(self.module):
+        with inference(), eager(self.module), self.counting(self.module, "states", chains):
             maps = self.module(input_ids=ids, attention_mask=mask, output_attentions=True)
         table = torch.stack([m.float().cpu() for m in maps.attentions], dim=1).flatten(1, 2)
         start = len(self.alphabet.prefix)
@@ -249,7 +263,7 @@ class Transformer(Backbone):
 
         ids, mask = self.ids(chains)
         module: Any = self.module
-        with inference(), eager(module):
+        with inference(), eager(module), self.counting(module, None, chains):
             table = module.predict_contacts(ids, mask).float().cpu().numpy()
         return [row[: len(chain), : len(chain)] for row, chain in zip(table, chains, strict=True)]
 
@@ -284,23 +298,31 @@ class Transformer(Backbone):
                     for row in rows
                 ]
                 ids = torch.tensor(start, device=self.device)
-                found = self.language_model.generate(
-                    input_ids=ids,
-                    attention_mask=torch.ones_like(ids),
-                    do_sample=True,
-                    temperature=temperature,
-                    top_p=top_p,
-                    top_k=0,
-                    max_new_tokens=max_length - length,
-                    eos_token_id=list(ends) or None,
-                    pad_token_id=self.alphabet.pad,
-                    logits_processor=[legal],
-                )
+                with watching(self.language_model, self.layers) as seen:
+                    found = self.language_model.generate(
+                        input_ids=ids,
+                        attention_mask=torch.ones_like(ids),
+                        do_sample=True,
+                        temperature=temperature,
+                        top_p=top_p,
+                        top_k=0,
+                        max_new_tokens=max_length - length,
+                        eos_token_id=list(ends) or None,
+                        pad_token_id=self.alphabet.pad,
+                        logits_processor=[legal],
+                    )
+                batch = Batch.generated(len(rows), ids.shape[1], found.shape[1] - ids.shape[1])
+                seen.tokens = batch.computed
+                self.meter.add(batch, seen)
                 for row, tokens in zip(rows, found.tolist(), strict=True):
                     tail = tokens[len(start[0]) :]
                     stop = next((at for at, token in enumerate(tail) if token in ends), len(tail))
                     drawn[row] = prompts[row] + "".join(letters[token] for token in tail[:stop])
         return [drawn[row] for row in range(len(prompts))]
+
+    def spent(self) -> Mapping[str, int]:
+        """What `benchmark.backbones.meter` counts."""
+        return dict(self.meter.spent)
 
     def facts(self) -> Mapping[str, Any]:
         """Size and shape."""
@@ -327,6 +349,12 @@ def inference() -> Iterator[None]:
         elif "allocate memory" not in str(error):
             raise
         raise MemoryError(str(error)) from None
+
+
+def attention_width(config: Any) -> int:
+    """Heads x width of a head; of most architectures the width of the model."""
+    width = getattr(config, "head_dim", None)
+    return int(config.num_attention_heads * width if width else config.hidden_size)
 
 
 def position_table(module: Any) -> Any:

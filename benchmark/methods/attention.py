@@ -96,6 +96,7 @@ class Attention(Method):
             "weight_of_class_0": float(pairs.weights.max()),
             "heads": len(weights),
             "nonzero_weights": int(np.count_nonzero(weights)),
+            "trained_parameters": len(weights) + 1,
         }
         return Predictor(lambda questions: predict(backbone, weights, bias, questions), choices)
 

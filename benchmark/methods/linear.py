@@ -120,6 +120,7 @@ class Linear(Method):
             "penalty": min(losses, key=lambda penalty: (losses[penalty], -penalty)),
             "valid_loss": {f"{penalty:g}": loss for penalty, loss in losses.items()},
             "sample": sizes,
+            "trained_parameters": weights.size + best.bias.size,
         }
         return Predictor(lambda questions: answers(model, backbone, readout, questions), choices)
 
