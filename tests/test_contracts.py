@@ -26,16 +26,6 @@ from tests.conftest import (
 )
 
 EMBEDDED = [name for name in yaml_names("task") if name.startswith("pocket_")]
-WITH_DATA = [
-    pytest.param(
-        name,
-        marks=pytest.mark.skipif(
-            name in UNLEARNED and not (ROOT / "benchmark/pocket/heldout.parquet").exists(),
-            reason="heldout.parquet is yet to be made",
-        ),
-    )
-    for name in EMBEDDED
-]
 YAMLS = {name: with_parents([ROOT / "conf"], "task", name) for name in yaml_names("task")}
 ON_HUB = {n: y["source"] for n, y in YAMLS.items() if y["source"].startswith("hub:")}
 HUB_ALONE = {"antibiotic_resistance", "optimal_ph", "cloning", "material_production"}
@@ -131,12 +121,12 @@ def check_splits(task: Task) -> Splits:
     return splits
 
 
-@pytest.mark.parametrize("name", WITH_DATA)
+@pytest.mark.parametrize("name", EMBEDDED)
 def test_embedded_splits(name: str) -> None:
     task = make_task(name)
     splits = check_splits(task)
-    parts = (splits.train, splits.valid, *splits.tests.values())
-    groups = [{example.group for example in part} for part in parts]
+    tests = [example for test in splits.tests.values() for example in test]
+    groups = [{example.group for example in part} for part in (splits.train, splits.valid, tests)]
 
     assert sum(map(len, groups)) == len(set.union(*groups)), "clusters never straddle splits"
 
@@ -173,7 +163,7 @@ def test_tasks_on_the_hub_are_mirrored_or_listed_and_tell_how_to_get_them(
 
 
 @pytest.mark.parametrize("method", yaml_names("method"))
-@pytest.mark.parametrize("task_name", WITH_DATA)
+@pytest.mark.parametrize("task_name", EMBEDDED)
 def test_methods_answer_every_embedded_task(task_name: str, method: str, esm_folder: Path) -> None:
     """A few examples, end to end: every metric comes out, and twice the same bits."""
     task = make_task(task_name)

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmark import mmseqs
+from benchmark.backbones.frequencies import count_triples
 from benchmark.core import RESIDUES, UserError
 from benchmark.pocket.build import clusters
 from benchmark.pocket.sources import METASTUDENT, Protein, check_packages
@@ -180,12 +181,13 @@ def write(out: Path) -> None:
     columns = {
         "id": [accession[kept[row].seq] for row in order],
         "seq": [kept[row].seq for row in order],
-        "split": [kept[row].band for row in order],
+        "band": [kept[row].band for row in order],
         "identity": pa.array([kept[row].identity for row in order], pa.float32()),
         "cluster": pa.array([int(cluster[row]) for row in order], pa.int32()),
     }
     table = pa.table(columns)
     pq.write_table(table, out / "heldout.parquet", compression="zstd", compression_level=22)
+    np.savez_compressed(out / "counts.npz", triples=count_triples(train))
     natural = "".join(f">{accession[seq]}\n{seq}\n" for seq in train[:NATURAL])
     texts = {"natural.fasta.gz": natural, "train.txt.gz": "".join(f"{seq}\n" for seq in train)}
     for name, text in texts.items():  # without a time, so that the same text gives the same bytes
