@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from benchmark.core import CausalLogProbs, MaskedLogProbs, Sampling
-from benchmark.pocket.train import ID, IGNORED, RESIDUE_IDS, Recipe, batches, encode
+from benchmark.pocket.recipe import ID, Recipe, build, cost
+from benchmark.pocket.train import IGNORED, RESIDUE_IDS, batches, encode
 from tests.conftest import make_backbone, random_chain
 
-SMALL = ["--layers=2", "--dim=32", "--heads=2", "--batch-tokens=512", "--log-steps=10"]
+SMALL = ["--layers=2", "--dim=32", "--heads=2", "--batch-tokens=512", "--crop=99", "--log-steps=10"]
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,12 @@ def command(corpus: Path, out: Path, objective: str, tokens: int) -> list[str]:
     return [sys.executable, "-m", "benchmark.pocket.train", *files, *words, *SMALL]
 
 
+def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
+    while not file.exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize("objective", ["masked", "causal"])
 def test_training_learns_and_survives_a_kill(objective: str, corpus: Path, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -43,8 +51,7 @@ def test_training_learns_and_survives_a_kill(objective: str, corpus: Path, tmp_p
     assert losses[-1] < min(losses[0] - 0.1, np.log(20))
 
     with subprocess.Popen(command(corpus, killed, objective, 60_000), stdout=-3) as process:
-        while not (killed / "state.pt").exists():
-            time.sleep(0.02)
+        wait_for(killed / "state.pt", process)
         process.send_signal(signal.SIGKILL)
     assert not (killed / "model.safetensors").exists()
     told = subprocess.run(
@@ -65,8 +72,7 @@ def test_training_learns_and_survives_a_kill(objective: str, corpus: Path, tmp_p
 
 def test_a_state_of_other_settings_is_refused(corpus: Path, tmp_path: Path) -> None:
     with subprocess.Popen(command(corpus, tmp_path, "masked", 60_000), stdout=-3) as process:
-        while not (tmp_path / "state.pt").exists():
-            time.sleep(0.02)
+        wait_for(tmp_path / "state.pt", process)
         process.kill()
     told = subprocess.run(
         command(corpus, tmp_path, "masked", 70_000), check=False, capture_output=True, text=True
@@ -136,3 +142,21 @@ def test_what_is_asked_is_what_the_papers_ask() -> None:
         start += length
     assert batch.ids[-1] == ID["<pad>"]
     assert np.all(batch.targets[start:] == IGNORED)
+
+
+@pytest.mark.parametrize("objective", ["masked", "causal"])
+def test_cost_is_that_of_the_matrices_and_the_attention(objective: str) -> None:
+    """Every matrix is in the count; and 6 N D with attention and softmax is the exact count."""
+    rng = np.random.default_rng(0)
+    chains = [random_chain(rng, 30) for _ in range(100)]
+    made = replace(recipe(objective), dim=48, heads=2, layers=3, tokens=3200, batch_tokens=320)
+    spent = cost(chains, made)
+    module = build(made)
+    matrices = sum(p.numel() for p in module.parameters() if p.ndim == 2)
+    tied = 33 * 48  # the decoder is the embedding
+    contacts = 3 * 2 if objective == "masked" else 0  # ESM-2's contact head: one weight a map
+
+    assert spent["parameters"] == matrices + tied - contacts
+    assert spent["tokens"] == 10 * 10 * 32
+    attention = 3 * 3 * (4 * 48 + 3 * 2) * 32**2 * 100
+    assert spent["flops_exact"] == spent["flops_6nd"] + attention

@@ -19,9 +19,9 @@ import math
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,37 +30,12 @@ from numpy.typing import NDArray
 from benchmark.backbones.packing import packed
 from benchmark.backbones.random import ESM_TOKENS
 from benchmark.core import UserError
+from benchmark.pocket.recipe import ID, VOCABULARY, Recipe, build, cost, plan, read_lengths
 from benchmark.results import replacing
 
-VOCABULARY = ["<cls>", "<pad>", "<eos>", "<unk>", *ESM_TOKENS, ".", "-", "<null_1>", "<mask>"]
-ID = {token: index for index, token in enumerate(VOCABULARY)}
 RESIDUE_IDS = np.array([ID[residue] for residue in ESM_TOKENS[:20]])
 IGNORED = -100
 """Target of a token that is not asked about, as torch has it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What decides the weights, besides the corpus."""
-
-    objective: Literal["masked", "causal"]
-    layers: int
-    dim: int
-    heads: int
-    tokens: int
-    """Read in training, special tokens counted."""
-    batch_tokens: int
-    """Read in a step."""
-    crop: int
-    """Residues that are read of a chain, at most."""
-    lr: float
-    """At its peak; falls to a tenth of that."""
-    warmup: float
-    """Share of the steps."""
-    weight_decay: float
-    clip: float
-    """Largest norm of the gradient."""
-    seed: int
 
 
 class Batch(NamedTuple):
@@ -74,40 +49,6 @@ class Batch(NamedTuple):
     lengths: list[int]
 
 
-def build(recipe: Recipe) -> Any:
-    """The untrained module, with its head."""
-    from transformers import EsmConfig, EsmForMaskedLM, LlamaConfig, LlamaForCausalLM
-
-    shape: dict[str, Any] = {
-        "vocab_size": len(VOCABULARY),
-        "hidden_size": recipe.dim,
-        "num_hidden_layers": recipe.layers,
-        "num_attention_heads": recipe.heads,
-        "pad_token_id": ID["<pad>"],
-        "bos_token_id": ID["<cls>"],
-        "eos_token_id": ID["<eos>"],
-    }
-    with torch.random.fork_rng():
-        torch.manual_seed(recipe.seed)
-        if recipe.objective == "causal":
-            gated = 16 * round(recipe.dim * 8 / 3 / 16)  # as many weights as two of 4 x dim
-            config = LlamaConfig(
-                **shape, intermediate_size=gated, tie_word_embeddings=True, use_cache=False
-            )
-            return LlamaForCausalLM(config)
-        return EsmForMaskedLM(
-            EsmConfig(
-                **shape,
-                intermediate_size=4 * recipe.dim,
-                mask_token_id=ID["<mask>"],
-                position_embedding_type="rotary",
-                token_dropout=True,
-                hidden_dropout_prob=0.0,
-                attention_probs_dropout_prob=0.0,
-            )
-        )
-
-
 def encode(chains: list[str]) -> list[NDArray[np.int8]]:
     """Token ids of the residues of each chain."""
     table = np.full(128, ID["X"], np.int8)
@@ -117,21 +58,11 @@ def encode(chains: list[str]) -> list[NDArray[np.int8]]:
 
 
 def batches(corpus: list[NDArray[np.int8]], recipe: Recipe, first: int) -> Iterator[Batch]:
-    """The batches from step `first` on: every chain once an epoch, in an order of its own."""
-    lengths = np.array([min(len(chain), recipe.crop) + 2 for chain in corpus])
-    step = epoch = 0
-    while True:
-        order = np.random.default_rng([recipe.seed, epoch]).permutation(len(corpus))
-        ends = np.cumsum(lengths[order])
-        start = 0
-        while start < len(order):
-            done = ends[start - 1] if start else 0
-            stop = int(np.searchsorted(ends, done + recipe.batch_tokens, side="right"))
-            if step >= first:
-                rng = np.random.default_rng([recipe.seed, 1, step])
-                yield make_batch([corpus[row] for row in order[start:stop]], recipe, rng)
-            step, start = step + 1, stop
-        epoch += 1
+    """The batches from step `first` on."""
+    for step, rows in enumerate(plan(read_lengths(corpus, recipe), recipe)):
+        if step >= first:
+            rng = np.random.default_rng([recipe.seed, 1, step])
+            yield make_batch([corpus[row] for row in rows], recipe, rng)
 
 
 def make_batch(chains: list[NDArray[np.int8]], recipe: Recipe, rng: np.random.Generator) -> Batch:
@@ -191,7 +122,7 @@ def train(
     """Train to the end, from where an earlier call was stopped, and write the checkpoint."""
     if recipe.crop + 2 > recipe.batch_tokens:
         raise UserError(f"--crop={recipe.crop} and its two ends do not fit in --batch-tokens")
-    steps = max(1, round(recipe.tokens / recipe.batch_tokens))
+    steps = recipe.steps
     module = build(recipe).to(device).train()
     # norms and biases are not decayed
     groups: list[dict[str, Any]] = [
@@ -243,7 +174,7 @@ def train(
             if time.monotonic() - last_saved > 60 * save_minutes and step < steps:
                 save(state, module, optimiser, recipe, step, tokens, log)
                 last_saved = time.monotonic()
-    export(module, recipe, log, out)
+    export(module, recipe, cost(ready, recipe), log, out)
     state.unlink(missing_ok=True)
 
 
@@ -269,11 +200,14 @@ def save(
         torch.save(state, fresh)
 
 
-def export(module: Any, recipe: Recipe, log: list[dict[str, float]], out: Path) -> None:
-    """Write the checkpoint as transformers reads it, in float16, and the log."""
+def export(
+    module: Any, recipe: Recipe, spent: dict[str, float], log: list[dict[str, float]], out: Path
+) -> None:
+    """Write the checkpoint as transformers reads it, in float16, with its recipe and log."""
     module.half().save_pretrained(out)
     (out / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n")
-    (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1) + "\n")
+    told = {**asdict(recipe), "cost": spent}
+    (out / "recipe.json").write_text(json.dumps(told, indent=1) + "\n")
     with (out / "log.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(log[0]), lineterminator="\n")
         writer.writeheader()
