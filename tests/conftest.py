@@ -19,14 +19,27 @@ from hydra.utils import instantiate
 from benchmark.core import RESIDUES, Array, Backbone, Example, Task
 from tests.checkpoints import make, save_esm3, save_progen2, save_proteinglm
 
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+def yaml_names(group: str) -> list[str]:
+    return sorted(file.stem for file in (ROOT / "conf" / group).glob("*.yaml"))
+
+
+EMBEDDED = [name for name in yaml_names("task") if name.startswith("pocket_")]
 NARROW: dict[str, list[str]] = {
     "attention": ["pocket_contact"],
     "contact_head": ["pocket_contact"],
     "zero_shot": [],
+    "lora": EMBEDDED,
+    "finetune": EMBEDDED,
 }
-"""Methods that need a language model and answer some tasks only; all others they refuse."""
-ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared"
+"""Methods that need a transformer, and the embedded tasks they answer; all others they refuse."""
+QUICK: dict[str, list[str]] = {
+    method: ["method.epochs=1", "method.lr=0.01"] for method in ("mlp", "lora", "finetune")
+}
+"""Settings with which a method takes seconds in a test."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,10 +48,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="../shared is absent"))
         if item.get_closest_marker("network"):
             item.add_marker(pytest.mark.skip(reason="needs the hub"))
-
-
-def yaml_names(group: str) -> list[str]:
-    return sorted(file.stem for file in (ROOT / "conf" / group).glob("*.yaml"))
 
 
 def composed(*overrides: str, folder: Path | None = None) -> Any:

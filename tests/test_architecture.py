@@ -23,7 +23,9 @@ ALLOWED = {
     "database": set(),
     "store": {"core", "catalogue", "database"},
     "backbones": {"core", "data", "backbones"},
-    "methods": {"core", "batching", "features", "progress", "ranks", "methods"},
+    "methods": {
+        *("core", "backbones", "batching", "features", "progress", "ranks", "methods"),
+    },
     "evaluate": {"core"},
     "code": set(),
     "results": {"core"},

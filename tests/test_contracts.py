@@ -13,9 +13,18 @@ from benchmark.core import RESIDUES, Area, Backbone, Method, Splits, Task, UserE
 from benchmark.data import AMBIGUOUS
 from benchmark.evaluate import evaluate, limited
 from benchmark.metrics import find
-from tests.conftest import NARROW, ROOT, SHARED, composed, make_backbone, make_task, yaml_names
+from tests.conftest import (
+    EMBEDDED,
+    NARROW,
+    QUICK,
+    ROOT,
+    SHARED,
+    composed,
+    make_backbone,
+    make_task,
+    yaml_names,
+)
 
-EMBEDDED = [name for name in yaml_names("task") if name.startswith("pocket_")]
 YAMLS: Any = {n: OmegaConf.load(ROOT / "conf" / "task" / f"{n}.yaml") for n in yaml_names("task")}
 ON_HUB = {n: str(y.source) for n, y in YAMLS.items() if str(y.get("source")).startswith("hub:")}
 HUB_ALONE = {"antibiotic_resistance", "optimal_ph", "cloning", "material_production"}
@@ -155,7 +164,8 @@ def test_methods_answer_every_embedded_task(task_name: str, method: str, esm_fol
     """A few examples, end to end: every metric comes out, and twice the same bits."""
     task = make_task(task_name)
     splits = limited(task.load(), 30)
-    learner = instantiate(composed(f"method={method}").method, _convert_="all")
+    words = QUICK.get(method, [])
+    learner = instantiate(composed(f"method={method}", *words).method, _convert_="all")
     backbone = instantiate(composed("model=onehot", "model.width=1").model, _convert_="all")
     if method in NARROW:
         backbone = make_backbone("huggingface", esm_folder)

@@ -19,6 +19,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -73,6 +74,7 @@ class ZeroShot(Method):
         train: Sequence[Example],
         valid: Sequence[Example],
         seed: int,
+        folder: Path | None = None,
     ) -> Predictor:
         """Check that backbone and question fit; train and valid are not looked at."""
         able: dict[str, bool] = dict.fromkeys(SCORES, isinstance(backbone, MaskedLogProbs))
