@@ -37,7 +37,7 @@ NARROW: dict[str, list[str]] = {
 }
 """Methods that need a transformer, and the embedded tasks they answer; all others they refuse."""
 QUICK: dict[str, list[str]] = {
-    method: ["method.epochs=1", "method.lr=0.01"] for method in ("mlp", "lora", "finetune")
+    method: ["method.epochs=1", "method.hidden=[8]"] for method in ("mlp", "lora", "finetune")
 }
 """Settings with which a method takes seconds in a test."""
 
