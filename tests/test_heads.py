@@ -48,7 +48,7 @@ def example(readout: Readout, rng: np.random.Generator, length: int) -> Example:
 def test_pairs_are_scored_by_outer_concatenation(
     hidden: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Against the definition, (L, L, 2 dim) and all; scores and gradients, in blocks of rows, too."""
+    """Against the definition, (L, L, 2 dim) and all; scores and gradients, in blocks, too."""
     torch.manual_seed(0)
     head = Head(6, READOUTS[-1], hidden, 0.0)
     x = torch.randn(20, 6)

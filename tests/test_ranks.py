@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmark.ranks import divided
@@ -18,10 +19,17 @@ def test_one_process_divides_nothing() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("task", ["pocket_metal", "pocket_ss8"])
-def test_two_processes_give_the_scores_of_one(tmp_path: Path, esm_folder: Path, task: str) -> None:
-    """Each embeds its share; the first writes and prints, alone. By gloo, on CPUs."""
-    words = [f"task={task}", "model=huggingface", f"model.path={esm_folder}", "limit=40"]
+TRAINED = ["method=lora", "method.epochs=2", "method.lr=0.01", "method.save_minutes=0"]
+
+
+@pytest.mark.parametrize(
+    "asked", [["task=pocket_metal"], ["task=pocket_ss8"], ["task=pocket_ss8", *TRAINED]], ids=str
+)
+def test_two_processes_give_the_scores_of_one(
+    tmp_path: Path, esm_folder: Path, asked: list[str]
+) -> None:
+    """Each embeds, or trains on, its share; the first alone writes. By gloo, on CPUs."""
+    words = [*asked, "model=huggingface", f"model.path={esm_folder}", "limit=40"]
     words += ["store=off", "device=cpu"]
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
@@ -44,3 +52,7 @@ def test_two_processes_give_the_scores_of_one(tmp_path: Path, esm_folder: Path, 
     assert records[0]["key"] == records[1]["key"]
     for metric, score in records[1]["scores"]["test"].items():
         assert records[0]["scores"]["test"][metric] == pytest.approx(score, abs=1e-3)
+    for loss in ("train_loss", "valid_loss"):
+        if loss in records[0]["choices"] and "method=lora" in asked:
+            two, one = (np.array(record["choices"][loss]) for record in records)
+            np.testing.assert_allclose(two, one, rtol=1e-5)

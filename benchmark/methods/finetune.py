@@ -23,7 +23,7 @@ from benchmark.core import RESIDUES, Backbone, Chains, Readout, UserError
 from benchmark.features import check_counts, check_lengths, side_by_side, vectors
 from benchmark.methods import keeping
 from benchmark.methods.loop import Body, Source
-from benchmark.methods.training import Training
+from benchmark.methods.training import Training, in_range
 
 PREFIX = "base_model.model."
 """What stands before the names of weights in peft's files."""
@@ -49,10 +49,8 @@ class Lora(Training):
         super().__post_init__()
         if type(self.r) is not int or self.r < 1:
             raise UserError(f"method.r={self.r} is not a whole number from 1 on")
-        if not 0 <= self.lora_dropout < 1:
-            raise UserError(
-                f"method.lora_dropout={self.lora_dropout} is not allowed; it is from 0 to below 1"
-            )
+        in_range("lora_alpha", self.lora_alpha, above=0)
+        in_range("lora_dropout", self.lora_dropout, least=0, below=1)
 
     def body(self, backbone: Backbone, readout: Readout) -> Body:
         """The backbone with adapters."""

@@ -4,7 +4,9 @@ import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf, isfinite
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,45 +59,37 @@ class Training(Method):
     save_minutes: float
 
     def __post_init__(self) -> None:
-        counts = {"epochs": self.epochs, "patience": 1 if self.patience is None else self.patience}
         levels = ("protein", "variant", "residue", "pair")
         if not isinstance(self.batch, Mapping) or set(self.batch) != set(levels):
             raise UserError(
                 f"method.batch={self.batch} is not a number for each of {', '.join(levels)}"
             )
-        counts |= {f"batch.{level}": size for level, size in self.batch.items()}
+        counts = {f"batch.{level}": size for level, size in self.batch.items()}
+        counts |= {"epochs": self.epochs, "patience": 1 if self.patience is None else self.patience}
         for name, value in counts.items():
             if type(value) is not int or value < 1:
                 raise UserError(f"method.{name}={value} is not a whole number from 1 on")
-        widths = [self.hidden] if isinstance(self.hidden, int | str) else self.hidden
-        if any(type(width) is not int or width < 1 for width in widths):
+        if not of_type(self.hidden, int) or min(self.hidden, default=1) < 1:
             raise UserError(f"method.hidden={self.hidden} is not a list of widths, as in [128]")
-        ranges = {
-            "lr": (self.lr, self.lr > 0, "above 0"),
-            "head_dropout": (self.head_dropout, 0 <= self.head_dropout < 1, "from 0 to below 1"),
-            "warmup": (self.warmup, 0 <= self.warmup <= 1, "from 0 to 1"),
-            "weight_decay": (self.weight_decay, self.weight_decay >= 0, "0 or more"),
-            "clip": (self.clip, self.clip is None or self.clip > 0, "null or above 0"),
-            "save_minutes": (self.save_minutes, self.save_minutes >= 0, "0 or more"),
-            "betas": (
-                self.betas,
-                len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
-                "two numbers from 0 to below 1",
-            ),
-            "schedule": (
-                self.schedule,
-                self.schedule in SCHEDULES,
-                "one of linear, cosine, constant",
-            ),
-            "class_weights": (
-                self.class_weights,
-                self.class_weights in (None, "balanced"),
-                "null or balanced",
-            ),
-        }
-        for name, (given, allowed, told) in ranges.items():
-            if not allowed:
-                raise UserError(f"method.{name}={given} is not allowed; it is {told}")
+        if not of_type(self.betas, int | float) or len(self.betas) != 2:
+            raise UserError(f"method.betas={self.betas} is not a list of two numbers")
+        in_range("lr", self.lr, above=0)
+        in_range("head_dropout", self.head_dropout, least=0, below=1)
+        in_range("warmup", self.warmup, least=0, below=1)
+        in_range("weight_decay", self.weight_decay, least=0)
+        in_range("save_minutes", self.save_minutes, least=0)
+        in_range("clip", 1 if self.clip is None else self.clip, above=0)
+        for beta in self.betas:
+            in_range("betas", beta, least=0, below=1)
+        if self.schedule not in SCHEDULES:
+            raise UserError(
+                f"method.schedule={self.schedule} is not known; allowed are {', '.join(SCHEDULES)}"
+            )
+        if self.class_weights not in (None, "balanced"):
+            raise UserError(
+                f"method.class_weights={self.class_weights} is not known; "
+                "allowed are balanced, null"
+            )
 
     @abstractmethod
     def body(self, backbone: Backbone, readout: Readout) -> Body:
@@ -121,7 +115,8 @@ class Training(Method):
                 answered(part, readout, what) for part, what in ((train, "train"), (valid, "valid"))
             )
             objective = Objective(readout, examples, self.class_weights, body.place)
-            width = body.width * (len(examples[0].chains) if side_by_side(readout) else 1)
+            (chains,) = read_by(backbone, readout, [examples[0].chains])
+            width = body.width * (len(chains) if side_by_side(readout) else 1)
             head = Head(width, readout, self.hidden, self.head_dropout).to(body.place)
             head.mean.fill_(objective.mean)
             head.scale.fill_(objective.scale)
@@ -138,6 +133,30 @@ class Training(Method):
         return Predictor(
             lambda questions: predict(body, head, backbone, readout, questions), choices
         )
+
+
+def of_type(values: object, kind: Any) -> bool:
+    """Whether it is a list of such numbers; True and False are none."""
+    return isinstance(values, list | tuple) and all(
+        isinstance(value, kind) and not isinstance(value, bool) for value in values
+    )
+
+
+def in_range(
+    name: str,
+    value: object,
+    *,
+    least: float = -inf,
+    above: float = -inf,
+    below: float = inf,
+) -> None:
+    """Refuse a setting that is no number, or not in its range."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise UserError(f"method.{name}={value} is not a number")
+    if not (value >= least and value > above and value < below):
+        limits = {"from": least, "above": above, "below": below}
+        told = " and ".join(f"{word} {limit}" for word, limit in limits.items() if isfinite(limit))
+        raise UserError(f"method.{name}={value} is not allowed; give a number {told}")
 
 
 def answered(examples: Sequence[Example], readout: Readout, what: str) -> list[Example]:
