@@ -66,6 +66,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
     with replacing(path) as file:
         whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        file.touch()  # with the rights of a new file; the library's are for the owner alone
         save_file(whole, file, metadata={"format": "pt"})
 
 
