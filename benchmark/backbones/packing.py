@@ -45,6 +45,9 @@ def attend(
     from torch.nn.functional import scaled_dot_product_attention
 
     pack = PACK.get()
+    if torch.is_autocast_enabled(query.device.type):  # else rotary positions leave float32
+        number = torch.get_autocast_dtype(query.device.type)
+        query, key, value = (part.to(number) for part in (query, key, value))
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
     if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16):
         from torch.nn.attention.varlen import varlen_attn

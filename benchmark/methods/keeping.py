@@ -66,8 +66,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
     with replacing(path) as file:
         whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        file.touch()  # with the rights of a new file; the library's are for the owner alone
+        file.touch()
+        rights = file.stat().st_mode  # of any new file; the library's are for the owner alone
         save_file(whole, file, metadata={"format": "pt"})
+        file.chmod(rights)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
