@@ -26,7 +26,7 @@ from benchmark.methods.finetune import linear_layers
 from tests.conftest import composed, make_task
 from tests.performance.test_embedding import DEVICE, DIM, DTYPE, HEADS, LAYERS, TOKENS
 
-COUNT = 48 if DEVICE == "cpu" else 2000
+COUNT = 64 if DEVICE == "cpu" else 2000
 STEP = 16
 SECONDS: dict[str, float] = {}
 BYTES: dict[str, int] = {}
