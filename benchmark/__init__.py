@@ -6,7 +6,7 @@ Imports point one way (`tests/test_architecture.py` holds it):
 
     conf .. (names, by _target_) ..> tasks, benchmark.backbones, benchmark.methods
     tasks     -> core, data, sources, metrics
-    methods   -> core, features, progress, ranks
+    methods   -> core, features, backbones, batching, progress, ranks
     features  -> embed -> core, batching, ranks
     backbones -> core, data
     metrics   -> core

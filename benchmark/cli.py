@@ -50,7 +50,11 @@ def main() -> None:
     except UserError as error:
         fail(str(error))
     except KeyboardInterrupt:
-        fail("interrupted; nothing of the unfinished run was written", 130)
+        fail(
+            "interrupted; no Record was written, and a training that had saved its state goes on "
+            "from there when it is run again",
+            130,
+        )
     except BrokenPipeError:
         os._exit(1)  # the reader of our output has gone
     except (OSError, YAMLError, MemoryError) as error:

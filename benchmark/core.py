@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import shake_256
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
@@ -381,9 +382,13 @@ class Method(ABC):
         train: Sequence[Example],
         valid: Sequence[Example],
         seed: int,
+        folder: Path | None = None,
     ) -> Predictor:
         """Learn from `train`, choose by `valid`. The same seed gives the same bits on a CPU.
 
         It is called once for each fold of a cross-validated task, with one backbone: whatever it
         changes in there, a later call must not see.
+
+        folder: of this fit alone, to be made by whoever writes to it: there a killed fit may keep
+            what it goes on from, and a finished one what it learned. None: nothing is kept.
         """

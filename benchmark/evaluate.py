@@ -3,7 +3,9 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 
@@ -80,8 +82,13 @@ def evaluate(
     method: Method,
     metrics: Sequence[Metric],
     seed: int,
+    folder: Path | None = None,
 ) -> Outcome:
-    """Learn from train, choose by valid, then answer and score each test set once."""
+    """Learn from train, choose by valid, then answer and score each test set once.
+
+    folder: where a method may keep what it learned; of a test set with a train set of its own, a
+        folder below.
+    """
     if task.readout.kind == "log_prob" and not method.log_probs:
         raise UserError(
             "this task asks how likely a language model itself finds residues, which "
@@ -90,20 +97,20 @@ def evaluate(
     seconds: dict[str, float] = {}
     choices: dict[str, Any] = {}
 
-    def fit(train: Sequence[Example], valid: Sequence[Example]) -> Predictor:
+    def fit(train: Sequence[Example], valid: Sequence[Example], folder: Path | None) -> Predictor:
         with clock(seconds, "fit"):
-            predictor = method.fit(backbone, task.readout, train, valid, seed)
+            predictor = method.fit(backbone, task.readout, train, valid, seed, folder)
         if not isinstance(predictor, Predictor):
             raise UserError(f"{type(method).__name__}.fit gave no benchmark.core.Predictor")
         return predictor
 
     if set(splits.tests) - set(splits.learn):
-        predictor = fit(splits.train, splits.valid)
+        predictor = fit(splits.train, splits.valid, folder)
         choices |= predictor.choices
     tests = {}
     for index, (name, examples) in enumerate(splits.tests.items()):
         if name in splits.learn:
-            predictor = fit(*splits.learn[name])
+            predictor = fit(*splits.learn[name], folder and folder / quote(name, safe=""))
             choices[name] = dict(predictor.choices)
         with clock(seconds, "predict"):
             kept: list[Value] = []

@@ -28,13 +28,8 @@ def protein_features(backbone: Backbone, questions: Sequence[Chains], what: str)
     A chain that occurs several times is embedded once.
     """
     if not isinstance(backbone, ProteinEmbeddings):
-        raise UserError(_refusal(backbone, "one vector a protein"))
-    counts = {len(chains) for chains in questions}
-    if len(counts) > 1:
-        raise UserError(
-            f"the task's proteins have {min(counts)} to {max(counts)} chains; "
-            "a probe needs the same number in each"
-        )
+        raise refusal(backbone, "one vector a protein")
+    check_counts(questions)
     unique = list(dict.fromkeys(chain for chains in questions for chain in chains))
     check_lengths(backbone, unique)
     pool = backbone.embed_proteins
@@ -51,10 +46,25 @@ def residue_features(
 ) -> Iterator[Floats]:
     """The residues of each single-chain protein, (L, dim), in order; few are held at a time."""
     if not isinstance(backbone, ResidueEmbeddings):
-        raise UserError(_refusal(backbone, "a vector for each residue"))
+        raise refusal(backbone, "a vector for each residue")
     chains = [chain for (chain,) in questions]
     check_lengths(backbone, chains)
     yield from track(embed(backbone.embed_residues, backbone, "residue", chains), len(chains), what)
+
+
+def side_by_side(readout: Readout) -> bool:
+    """Whether an answer is about whole proteins, and not about the residues of one."""
+    return readout.level in ("protein", "variant")
+
+
+def vectors(
+    backbone: Backbone, readout: Readout, questions: Sequence[Chains], what: str
+) -> Iterator[Floats]:
+    """Of each question (`read_by`), in order: a protein's (1, width), or its residues' (L, dim)."""
+    if side_by_side(readout):
+        yield from protein_features(backbone, questions, what)[:, None]
+    else:
+        yield from residue_features(backbone, questions, what)
 
 
 def pair_features(residues: Floats, i: NDArray[np.intp], j: NDArray[np.intp]) -> Floats:
@@ -85,6 +95,16 @@ def read_by(backbone: Backbone, readout: Readout, questions: Sequence[Chains]) -
     return [(chain,) for chain in joined]
 
 
+def check_counts(questions: Sequence[Chains]) -> None:
+    """Refuse proteins of different numbers of chains: their vectors lie side by side."""
+    counts = {len(chains) for chains in questions}
+    if len(counts) > 1:
+        raise UserError(
+            f"the task's proteins have {min(counts)} to {max(counts)} chains; "
+            "a probe needs the same number in each"
+        )
+
+
 def check_lengths(backbone: Backbone, chains: Sequence[str]) -> None:
     """Refuse chains that the backbone would have to cut: a score must not depend on that."""
     longest = max(map(len, chains))
@@ -95,8 +115,9 @@ def check_lengths(backbone: Backbone, chains: Sequence[str]) -> None:
         )
 
 
-def _refusal(backbone: Backbone, what: str) -> str:
-    return (
+def refusal(backbone: Backbone, what: str) -> UserError:
+    """What to say where a backbone lacks what is asked of it."""
+    return UserError(
         f"this task and method need {what}; the backbone {type(backbone).__name__} has none; "
         "choose another model, or another method"
     )

@@ -8,7 +8,10 @@ exchanged, so that each holds all of them; the first process alone prints and wr
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import torch
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -51,3 +54,24 @@ def exchange(mine: list[T]) -> list[list[T]]:
     shares: list[list[T]] = [[] for _ in range(world())]
     dist.all_gather_object(shares, mine)
     return shares
+
+
+def first(value: T) -> T:
+    """The first process's value, in all of them."""
+    return value if world() == 1 else exchange([value])[0][0]
+
+
+def add_up(tensors: "Sequence[torch.Tensor]") -> None:
+    """Replace tensors of one number type by their sums over the processes, in one exchange."""
+    if world() == 1:
+        return
+    import torch
+    import torch.distributed as dist
+    from accelerate import PartialState
+
+    PartialState()
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    dist.all_reduce(flat)
+    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
+        tensor.copy_(part.view_as(tensor))

@@ -30,6 +30,8 @@ PLACES = (
     "facts",
 )
 """Model settings that say where, how fast or what is known: they set no rows of a table apart."""
+PACE = ("save_minutes", "gradient_checkpointing")
+"""Method settings that cost time, disk or memory, and decide no score."""
 LIBRARIES = ("torch", "transformers", "esm")
 """Packages whose version may decide an embedding's bits."""
 
@@ -71,9 +73,10 @@ class Run:
         backbone = make_backbone()
         require(backbone, Backbone, "model")
         model = {k: v for k, v in config["model"].items() if k not in PLACES}
+        learner = {k: v for k, v in config["method"].items() if k not in PACE}
         settings = {
             name: value
-            for group, values in (("model", model), ("method", config["method"]))
+            for group, values in (("model", model), ("method", learner))
             for name, value in flat(group, values).items()
         }
         asked = {k: v for k, v in config["task"].items() if k not in SOURCES}
@@ -107,7 +110,10 @@ class Run:
         """Learn, predict, score."""
         seed = self.config["seed"]
         before = self.spent()
-        outcome = evaluate(self.task, self.splits, self.backbone, self.method, self.scorers, seed)
+        outcome = evaluate(
+            *(self.task, self.splits, self.backbone, self.method, self.scorers, seed),
+            folder=Path(self.config["results"], self.path).with_suffix(""),
+        )
         kept = {name: test.predictions for name, test in outcome.tests.items()}
         with clock(outcome.seconds, "score"):
             strata = stratify(self.scorers, self.splits, kept, self.audit, seed)

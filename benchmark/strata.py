@@ -19,7 +19,8 @@ import numpy as np
 
 from benchmark.core import Array, Example, Metric, Splits, Value
 from benchmark.evaluate import Scores, known_answers, mean, score
-from benchmark.results import APART, make_key, replacing
+from benchmark.files import replacing
+from benchmark.results import APART, make_key
 
 PARAMETERS = {
     "version": 1,

@@ -19,16 +19,30 @@ from hydra.utils import instantiate
 from benchmark.core import RESIDUES, Array, Backbone, Example, Task
 from tests.checkpoints import make, save_counts, save_esm3, save_progen2, save_proteinglm
 
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+def yaml_names(group: str) -> list[str]:
+    return sorted(file.stem for file in (ROOT / "conf" / group).glob("*.yaml"))
+
+
+EMBEDDED = [name for name in yaml_names("task") if name.startswith("pocket_")]
+LEARNED = [name for name in EMBEDDED if "perplexity" not in name]
 NARROW: dict[str, list[str]] = {
     "attention": ["pocket_contact"],
     "contact_head": ["pocket_contact"],
     "zero_shot": ["pocket_perplexity", "pocket_pseudo_perplexity"],
+    "lora": LEARNED,
+    "finetune": LEARNED,
 }
-"""Methods that need a language model and answer some tasks only; all others they refuse."""
+"""Methods that need a transformer, and the embedded tasks they answer; all others they refuse."""
 UNLEARNED = NARROW["zero_shot"]
 """Tasks that other methods refuse: nothing can be learned of them."""
-ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared"
+QUICK: dict[str, list[str]] = {
+    method: ["method.epochs=1", "method.hidden=[8]"] for method in ("mlp", "lora", "finetune")
+}
+"""Settings with which a method takes seconds in a test."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,10 +51,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="../shared is absent"))
         if item.get_closest_marker("network"):
             item.add_marker(pytest.mark.skip(reason="needs the hub"))
-
-
-def yaml_names(group: str) -> list[str]:
-    return sorted(file.stem for file in (ROOT / "conf" / group).glob("*.yaml"))
 
 
 def models_with_embeddings() -> list[str]:

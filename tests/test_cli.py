@@ -325,7 +325,7 @@ def test_interrupted_leaves_nothing(tmp_path: Path, kind: signal.Signals) -> Non
         _, errors = process.communicate(timeout=60)
 
     assert process.returncode == 130, errors
-    assert errors.strip().splitlines()[-1].startswith("error: interrupted; nothing")
+    assert errors.strip().splitlines()[-1].startswith("error: interrupted; no Record")
     assert [path.name for path in tmp_path.rglob("*")] == ["results"]
 
 

@@ -15,7 +15,9 @@ from benchmark.evaluate import evaluate, limited
 from benchmark.metrics import find
 from benchmark.verbs import with_parents
 from tests.conftest import (
+    EMBEDDED,
     NARROW,
+    QUICK,
     ROOT,
     SHARED,
     UNLEARNED,
@@ -25,7 +27,6 @@ from tests.conftest import (
     yaml_names,
 )
 
-EMBEDDED = [name for name in yaml_names("task") if name.startswith("pocket_")]
 YAMLS = {name: with_parents([ROOT / "conf"], "task", name) for name in yaml_names("task")}
 ON_HUB = {n: y["source"] for n, y in YAMLS.items() if y["source"].startswith("hub:")}
 HUB_ALONE = {"antibiotic_resistance", "optimal_ph", "cloning", "material_production"}
@@ -168,7 +169,8 @@ def test_methods_answer_every_embedded_task(task_name: str, method: str, esm_fol
     """A few examples, end to end: every metric comes out, and twice the same bits."""
     task = make_task(task_name)
     splits = limited(task.load(), 30)
-    learner = instantiate(composed(f"method={method}").method, _convert_="all")
+    words = QUICK.get(method, [])
+    learner = instantiate(composed(f"method={method}", *words).method, _convert_="all")
     backbone = instantiate(composed("model=onehot", "model.width=1").model, _convert_="all")
     if method in NARROW:
         causal = task.readout.context == "left"

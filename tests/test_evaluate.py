@@ -31,7 +31,7 @@ class Oracle(Method):
         self.seen: list[Any] = []
 
     def fit(
-        self, backbone: Backbone, readout: Readout, train: Any, valid: Any, seed: int
+        self, backbone: Backbone, readout: Readout, train: Any, valid: Any, *rest: Any
     ) -> Predictor:
         self.seen = [*train, *valid]
 
@@ -137,7 +137,7 @@ def test_each_fold_is_answered_by_what_was_learned_without_it() -> None:
     weights = {"mean": dict.fromkeys(tests, 1 / 4)}
 
     class Mean(Method):
-        def fit(self, backbone: Any, readout: Any, train: Any, valid: Any, seed: int) -> Predictor:
+        def fit(self, backbone: Any, readout: Any, train: Any, valid: Any, *rest: Any) -> Predictor:
             found = np.mean([example.label for example in train]), train, valid
             return Predictor(lambda questions: [found[0]] * len(questions), {"learned": found[1:]})
 

@@ -10,8 +10,9 @@ import pytest
 from scipy.special import stdtrit
 
 from benchmark.core import UserError
+from benchmark.files import replacing
 from benchmark.leaderboard import markdown, rows_of_csv, tabulate, write
-from benchmark.results import Record, load, load_all, make_key, replacing, save
+from benchmark.results import Record, load, load_all, make_key, save
 from benchmark.seeds import estimate, student
 
 

@@ -19,12 +19,26 @@ def test_one_process_divides_nothing() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("task", ["pocket_metal", "pocket_ss8", "pseudo_perplexity"])
-def test_two_processes_give_the_scores_of_one(tmp_path: Path, esm_folder: Path, task: str) -> None:
-    """Each embeds its share; the first writes and prints, alone. By gloo, on CPUs."""
+TRAINED = ["method=lora", "method.epochs=2", "method.lr=0.01", "method.save_minutes=0"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["task=pocket_metal"],
+        ["task=pocket_ss8"],
+        ["task=pseudo_perplexity"],
+        ["task=pocket_ss8", *TRAINED],
+    ],
+    ids=str,
+)
+def test_two_processes_give_the_scores_of_one(
+    tmp_path: Path, esm_folder: Path, asked: list[str]
+) -> None:
+    """Each embeds, or trains on, its share; the first alone writes. By gloo, on CPUs."""
     chains = (random_chain(np.random.default_rng(seed), 20 + seed) for seed in range(12))
     (tmp_path / "proteins.fasta").write_text("".join(f">P\n{chain}\n" for chain in chains))
-    words = [f"task={task}", "model=huggingface", f"model.path={esm_folder}", "limit=40"]
+    words = [*asked, "model=huggingface", f"model.path={esm_folder}", "limit=40"]
     words += ["store=off", "device=cpu"]
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
@@ -49,3 +63,7 @@ def test_two_processes_give_the_scores_of_one(tmp_path: Path, esm_folder: Path, 
     assert passed[0] == passed[1] > (0, 0), "what all processes did is told"
     for metric, score in records[1]["scores"]["test"].items():
         assert records[0]["scores"]["test"][metric] == pytest.approx(score, abs=1e-3)
+    for loss in ("train_loss", "valid_loss"):
+        if loss in records[0]["choices"] and "method=lora" in asked:
+            two, one = (np.array(record["choices"][loss]) for record in records)
+            np.testing.assert_allclose(two, one, rtol=1e-5)

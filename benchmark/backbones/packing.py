@@ -6,7 +6,7 @@ takes its positions as an argument. On a GPU the chains go through one variable-
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,9 @@ def attend(
     from torch.nn.functional import scaled_dot_product_attention
 
     pack = PACK.get()
+    if torch.is_autocast_enabled(query.device.type):  # else rotary positions leave float32
+        number = torch.get_autocast_dtype(query.device.type)
+        query, key, value = (part.to(number) for part in (query, key, value))
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
     if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16):
         from torch.nn.attention.varlen import varlen_attn
@@ -79,11 +82,27 @@ def packed(module: Any, lengths: Sequence[int], first: int) -> Iterator["torch.T
     bounds = sizes.cumsum(0).to(torch.int32)
     starts = bounds[:-1].repeat_interleave(sizes[1:])
     positions = torch.arange(sum(lengths), device=device) - starts + first
+    with attending(module, Pack(tuple(lengths), bounds)):
+        yield positions[None]
+
+
+@contextmanager
+def attending(module: Any, pack: Pack) -> Iterator[None]:
+    """Attention within the chains of this row."""
     before = module.config._attn_implementation
-    token = PACK.set(Pack(tuple(lengths), bounds))
+    token = PACK.set(pack)
     module.set_attn_implementation(NAME)
     try:
-        yield positions[None]
+        yield
     finally:
         module.set_attn_implementation(before)
         PACK.reset(token)
+
+
+def again(module: Any) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Contexts of a layer's forward pass and of its repetition in the backward pass.
+
+    For `torch.utils.checkpoint`, which repeats a layer when the batch's own context has ended.
+    """
+    pack = PACK.get(None)
+    return nullcontext(), nullcontext() if pack is None else attending(module, pack)

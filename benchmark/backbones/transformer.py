@@ -127,6 +127,16 @@ class Transformer(Backbone):
         self.first_position = first_position(position_table(module))
         self.packing = self._packs()
 
+    def blocks(self) -> "dict[str, torch.nn.Module]":
+        """The layers that the states pass through, by their names in the module."""
+        import torch
+
+        for name, part in self.module.named_modules():
+            if isinstance(part, torch.nn.ModuleList) and len(part) == self.layers:
+                used = self.layer % (self.layers + 1)
+                return {f"{name}.{at}": part[at] for at in range(used)}
+        return {}
+
     def _packs(self) -> bool:
         """Whether packed batches are to be had, and give what single chains give."""
         takes = inspect.signature(self.module.forward).parameters
@@ -197,33 +207,36 @@ class Transformer(Backbone):
         assert isinstance(logits, torch.Tensor)
         return logits
 
-    def embed_residues(self, chains: Sequence[str]) -> list[Floats]:
-        """(L, dim) for each chain."""
+    def residues(self, chains: Sequence[str]) -> "torch.Tensor":
+        """The residues of one batch, chain after chain: (sum of L, dim), no special tokens."""
         import torch
 
-        start, lengths = len(self.alphabet.prefix), [len(chain) for chain in chains]
-        with inference():
-            states = self.states(chains)
-            rows = [row[start : start + n] for row, n in zip(states, lengths, strict=True)]
-            # one transfer, in the model's own dtype
-            table = torch.cat(rows).cpu().float().numpy()
-        return np.split(table, np.cumsum(lengths)[:-1])
+        start, states = len(self.alphabet.prefix), self.states(chains)
+        rows = [row[start : start + len(c)] for row, c in zip(states, chains, strict=True)]
+        return torch.cat(rows)
+
+    def pool(self, chains: Sequence[str]) -> "torch.Tensor":
+        """The proteins of one batch by the chosen pooling: (n, dim), float32."""
+        import torch
+
+        states = [row.float() for row in self.states(chains)]
+        if self.pooling == "start":
+            return torch.stack([row[0] for row in states])
+        if self.pooling == "last":
+            return torch.stack([row[-1] for row in states])
+        start, pairs = len(self.alphabet.prefix), zip(states, chains, strict=True)
+        return torch.stack([row[start : start + len(c)].mean(dim=0) for row, c in pairs])
+
+    def embed_residues(self, chains: Sequence[str]) -> list[Floats]:
+        """(L, dim) for each chain."""
+        with inference():  # one transfer, in the model's own dtype
+            table = self.residues(chains).cpu().float().numpy()
+        return np.split(table, np.cumsum([len(chain) for chain in chains])[:-1])
 
     def embed_proteins(self, chains: Sequence[str]) -> Floats:
         """(n, dim) by the chosen pooling."""
-        import torch
-
-        start = len(self.alphabet.prefix)
         with inference():
-            states = [row.float() for row in self.states(chains)]
-            if self.pooling == "start":
-                pooled = [row[0] for row in states]
-            elif self.pooling == "last":
-                pooled = [row[-1] for row in states]
-            else:
-                pairs = zip(states, chains, strict=True)
-                pooled = [row[start : start + len(chain)].mean(dim=0) for row, chain in pairs]
-            result: Floats = torch.stack(pooled).cpu().numpy()
+            result: Floats = self.pool(chains).cpu().numpy()
         return result
 
     def attentions(self, chains: Sequence[str]) -> list[Floats]:
@@ -340,9 +353,17 @@ def inference() -> Iterator[None]:
     """No gradients; where torch finds no memory, on a GPU or not, Python's own MemoryError."""
     import torch
 
+    with memory_errors(), torch.inference_mode():
+        yield
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Python's own MemoryError where torch finds no memory, on a GPU or not."""
+    import torch
+
     try:
-        with torch.inference_mode():
-            yield
+        yield
     except RuntimeError as error:
         if isinstance(error, torch.OutOfMemoryError):
             torch.cuda.empty_cache()

@@ -8,6 +8,7 @@ features are the maps of all layers and heads, symmetrised and corrected for the
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,6 +70,7 @@ class Attention(Method):
         train: Sequence[Example],
         valid: Sequence[Example],
         seed: int,
+        folder: Path | None = None,
     ) -> Predictor:
         """Fit the regression on a few chains of `train`; there is nothing to choose on `valid`."""
         if not isinstance(backbone, Attentions):

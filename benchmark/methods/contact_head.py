@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmark.core import (
     Array,
@@ -36,6 +37,7 @@ class OwnContacts(Method):
         train: Sequence[Example],
         valid: Sequence[Example],
         seed: int,
+        folder: Path | None = None,
     ) -> Predictor:
         """Check that backbone and question fit."""
         if not isinstance(backbone, ContactHead):

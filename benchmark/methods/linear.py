@@ -83,6 +83,7 @@ class Linear(Method):
         train: Sequence[Example],
         valid: Sequence[Example],
         seed: int,
+        folder: Path | None = None,
     ) -> Predictor:
         """Fit each penalty on `train`, keep the best on `valid`."""
         from sklearn.preprocessing import StandardScaler

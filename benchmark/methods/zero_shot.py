@@ -22,6 +22,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,7 @@ class ZeroShot(Method):
         train: Sequence[Example],
         valid: Sequence[Example],
         seed: int,
+        folder: Path | None = None,
     ) -> Predictor:
         """Check that backbone and question fit; train and valid are not looked at."""
         if readout.kind == "log_prob":

@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from benchmark.backbones.packing import packed
 from benchmark.backbones.random import ESM_TOKENS
 from benchmark.core import UserError
+from benchmark.files import replacing
 from benchmark.pocket.recipe import ID, VOCABULARY, Recipe, build, cost, plan, read_lengths
-from benchmark.results import replacing
 
 RESIDUE_IDS = np.array([ID[residue] for residue in ESM_TOKENS[:20]])
 IGNORED = -100

@@ -1,0 +1,196 @@
+"""From vectors to answers: the papers' MLP head, by readout, and the loss that it learns from."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from benchmark.core import Array, Example, Readout
+
+Weighting = Literal["balanced"] | None
+PAIRS = 2**18
+"""Pairs that are scored at a time; with gradients each takes the hidden width in memory."""
+
+
+class Head(nn.Module):
+    """An MLP with ReLUs on the vector of a protein or a residue, in float32.
+
+    A pair is scored from the vectors of both residues, side by side, as the mean of (i, j) and
+    (j, i). The first layer of [a; b] is W1 a + W2 b, so the (L, L, 2 dim) are never made.
+
+    mean, scale: of train's real answers, set when they are known; scores are in these units.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, width: int, readout: Readout, hidden: Sequence[int], dropout: float) -> None:
+        super().__init__()
+        self.paired = readout.level == "pair"
+        outputs = readout.width if self.paired else readout.size
+        widths = [2 * width if self.paired else width, *hidden, outputs]
+        self.first = nn.Linear(widths[0], widths[1])
+        rest: list[nn.Module] = []
+        for before, after in pairwise(widths[1:]):
+            rest.append(nn.ReLU(inplace=True))
+            if dropout:
+                rest.append(nn.Dropout(dropout))
+            rest.append(nn.Linear(before, after))
+        self.rest = nn.Sequential(*rest)
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("scale", torch.ones(()))
+
+    def forward(self, vectors: Tensor, lengths: Sequence[int]) -> list[Tensor]:
+        """Scores of each example of a batch.
+
+        vectors: rows of the examples one after another, as many as `lengths` says; (sum, width).
+        A protein's scores are (1, size), residues' (L, size), pairs' (L, L).
+        """
+        place = self.first.weight.device
+        with torch.autocast(place.type, enabled=False):
+            rows = vectors.to(place, torch.float32)
+            if self.paired:
+                return [self.pairs(part) for part in torch.split(rows, list(lengths))]
+            scores: Tensor = self.rest(self.first(rows))
+            return list(torch.split(scores, list(lengths)))
+
+    def pairs(self, residues: Tensor) -> Tensor:
+        """Symmetric scores (L, L) of a chain's residues (L, width)."""
+        left, right = self.first.weight.chunk(2, dim=1)
+        a = functional.linear(residues, left, self.first.bias)
+        b = functional.linear(residues, right)
+        blocks = torch.split(a, max(1, PAIRS // len(b)))
+        if len(blocks) > 1 and torch.is_grad_enabled():  # or every block's hidden layer is kept
+            parts = [checkpoint(self.block, block, b, use_reentrant=False) for block in blocks]
+        else:
+            parts = [self.block(block, b) for block in blocks]
+        scores = torch.cat(parts)
+        return (scores + scores.T) / 2
+
+    def block(self, a: Tensor, b: Tensor) -> Tensor:
+        """Scores of some residues (n, hidden) before all others (L, hidden): (n, L)."""
+        scores: Tensor = self.rest(a[:, None] + b[None])
+        return scores[..., 0]
+
+
+class Objective:
+    """What is minimised: squared errors in units of train's deviation, or log losses.
+
+    Unknown answers take no part. Classes may be weighted so that each counts as much as another.
+    """
+
+    def __init__(
+        self, readout: Readout, train: Sequence[Example], weighting: Weighting, place: torch.device
+    ) -> None:
+        self.readout = readout
+        self.place = place
+        self.mean, self.scale = 0.0, 1.0
+        self.weights: Tensor | None = None
+        if readout.kind == "real":
+            values = np.concatenate([np.ravel(self.target(e)) for e in train]).astype(np.float64)
+            self.mean, self.scale = float(np.nanmean(values)), float(np.nanstd(values)) or 1.0
+        elif weighting:
+            self.weights = torch.tensor(self.balanced(train), dtype=torch.float32, device=place)
+
+    def target(self, example: Example) -> Array:
+        """The answers of an example, in the order of its scores; unknown ones NaN or -1.
+
+        (1,) or (1, size) of a protein, (L,) or (L, size) of residues, and of pairs (m,), whether
+        each i <= j - separation touches, in the order of `triu_indices`.
+        """
+        label = np.asarray(example.label)
+        if self.readout.level == "pair":
+            length = len(example.chains[0])
+            touching = np.zeros((length, length), np.int64)
+            touching[tuple(label.T)] = 1
+            upper: Array = touching[np.triu_indices(length, self.near)]
+            return upper
+        return label if self.readout.level == "residue" else label[None]
+
+    @property
+    def near(self) -> int:
+        """The least separation that is asked about."""
+        return max(1, self.readout.min_separation)
+
+    def known(self, target: Array) -> Array:
+        """Which answers are known, in the target's shape."""
+        return np.asarray(~np.isnan(target) if self.readout.kind == "real" else target != -1)
+
+    def balanced(self, train: Sequence[Example]) -> Array:
+        """Weights of classes as scikit-learn's `balanced` has them: (size,), of labels (size, 2).
+
+        A class that train lacks weighs 1.
+        """
+        readout, labels = self.readout, self.readout.kind == "labels"
+        counts = np.zeros((readout.size, 2) if labels else readout.size)
+        for example in train:
+            target = self.target(example)
+            for value in range(counts.shape[-1]):
+                counts[..., value] += (target == value).sum(axis=0)
+        total = counts.sum(axis=-1, keepdims=True)
+        weights: Array = np.where(counts > 0, total / (counts.shape[-1] * np.maximum(counts, 1)), 1)
+        return weights
+
+    def count(self, target: Array) -> float:
+        """The summed weight of the known answers: what a sum of losses is divided by."""
+        known = self.known(target)
+        if self.weights is None:
+            return float(known.sum())
+        weights = self.weights.cpu().numpy()
+        if self.readout.kind == "labels":
+            chosen = np.where(target == 1, weights[:, 1], weights[:, 0])
+            return float(chosen[known].sum(dtype=np.float64))
+        return float(weights[target[known]].sum(dtype=np.float64))
+
+    def loss(self, scores: Sequence[Tensor], targets: Sequence[Array]) -> Tensor:
+        """The sum of the weighted losses of the known answers of some examples."""
+        if self.readout.level == "pair":
+            answers = torch.cat([self.upper(part) for part in scores])
+        else:
+            answers = torch.cat(list(scores))
+        truth = np.concatenate(targets)
+        known = torch.from_numpy(self.known(truth)).to(self.place)
+        if self.readout.kind == "real":
+            wanted = torch.from_numpy(np.nan_to_num((truth - self.mean) / self.scale))
+            errors = answers[:, 0] - wanted.to(self.place, torch.float32)
+            return (errors.square() * known).sum()
+        wanted = torch.from_numpy(truth.astype(np.int64)).to(self.place)
+        if self.readout.kind == "class" and self.readout.level != "pair":
+            return functional.cross_entropy(
+                answers, wanted, weight=self.weights, ignore_index=-1, reduction="sum"
+            )
+        weight = known.float()
+        if self.weights is not None:
+            label = torch.arange(wanted.shape[-1], device=self.place)
+            table = self.weights
+            weight = weight * (table[wanted] if table.ndim == 1 else table[label, wanted.clamp(0)])
+        return functional.binary_cross_entropy_with_logits(
+            answers, wanted.clamp(0).float(), weight=weight, reduction="sum"
+        )
+
+    def upper(self, scores: Tensor) -> Tensor:
+        """The scores (m,) of the pairs that are asked about, of (L, L)."""
+        i, j = torch.triu_indices(len(scores), len(scores), self.near, device=scores.device)
+        return scores[i, j]
+
+
+def answers(head: Head, readout: Readout, scores: Sequence[Tensor]) -> Iterator[Array]:
+    """Predictions, as a `Readout` has them, of each example's scores."""
+    for part in scores:
+        if readout.kind == "real":
+            values = part[:, 0] * head.scale + head.mean
+        elif readout.level == "pair" or readout.kind == "labels":
+            values = part.sigmoid()
+        else:
+            values = part.softmax(dim=-1)
+            if readout.width == 1:
+                values = values[:, 1]
+        found: Array = values.float().cpu().numpy()
+        if readout.kind == "labels" and readout.width == 1:
+            found = found[:, 0]
+        yield found if readout.level in ("residue", "pair") else found[0]

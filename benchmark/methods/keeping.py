@@ -1,0 +1,100 @@
+"""What a training leaves in its folder: the state to go on from, then what was learned.
+
+state.pt while it runs; afterwards fit.json, curve.csv, curve.png, head.safetensors, and the trained
+weights of the backbone if there are any. Each file is replaced as a whole, and fit.json comes last.
+"""
+
+import csv
+import json
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from benchmark.core import UserError
+from benchmark.files import replacing
+
+STATE, FIT, HEAD = "state.pt", "fit.json", "head.safetensors"
+
+
+class Epoch(NamedTuple):
+    """A row of the learning curve: mean losses of an epoch, and what had been spent by its end."""
+
+    epoch: int
+    """From 1 on."""
+    step: int
+    train_loss: float
+    valid_loss: float
+    seconds: float
+
+
+def save_state(folder: Path, state: Mapping[str, Any]) -> None:
+    """Keep a state of tensors, numbers, and lists and dictionaries of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / STATE) as file:
+        torch.save(dict(state), file)
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """Read the state, onto the CPU."""
+    path = folder / STATE
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError):
+        raise UserError(f"{path} is damaged; delete it, and the training begins anew") from None
+    return state
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Keep tensors as safetensors."""
+    from safetensors.torch import save_file
+
+    with replacing(path) as file:
+        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        file.touch()
+        rights = file.stat().st_mode  # of any new file; the library's are for the owner alone
+        save_file(whole, file, metadata={"format": "pt"})
+        file.chmod(rights)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read them, onto the CPU."""
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def finish(
+    folder: Path, choices: Mapping[str, Any], cost: Mapping[str, int], curve: Sequence[Epoch]
+) -> None:
+    """Write the curve, say that the fit is finished, and drop its states."""
+    with replacing(folder / "curve.csv") as file, file.open("w", newline="") as stream:
+        csv.writer(stream).writerows([Epoch._fields, *curve])
+    with replacing(folder / "curve.png") as file:
+        draw(curve, file)
+    with replacing(folder / FIT) as file:
+        told = {"choices": choices, "cost": cost}
+        file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    for file in (folder / STATE, *folder.glob(f".{STATE}.*")):  # those of killed runs, too
+        file.unlink(missing_ok=True)
+
+
+def draw(curve: Sequence[Epoch], file: Path) -> None:
+    """The losses by epoch; a ring marks the lowest of valid."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = [row.epoch for row in curve]
+    best = min(curve, key=lambda row: row.valid_loss)
+    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(epochs, [row.train_loss for row in curve], ".-", label="train")
+    axes.plot(epochs, [row.valid_loss for row in curve], ".-", label="valid")
+    axes.plot(best.epoch, best.valid_loss, "o", ms=10, mfc="none", color="black")
+    axes.set(xlabel="epoch", ylabel="loss")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend()
+    figure.savefig(file, format="png", dpi=120)
