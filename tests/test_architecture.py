@@ -34,7 +34,7 @@ ALLOWED = {
     "seeds": set(),
     "files": set(),
     "results": {"core", "files"},
-    "leaderboard": {"core", "quoted", "results", "seeds"},
+    "leaderboard": {"core", "files", "quoted", "results", "seeds"},
     "catalogue": {"core"},
     "compose": {"catalogue"},
     "run": {
