@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from benchmark.core import UserError
+from benchmark.files import replacing
 from benchmark.quoted import Quoted, quoted_rows, read_quoted
 from benchmark.results import (
     APART,
@@ -23,7 +24,6 @@ from benchmark.results import (
     load_all,
     make_key,
     primary,
-    replacing,
 )
 from benchmark.seeds import Estimate, estimate
 
