@@ -1,5 +1,6 @@
 """A pocket language model's shape and tokens, the order in which it reads a corpus, its cost."""
 
+import math
 from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from itertools import islice
@@ -45,6 +46,11 @@ class Recipe:
         return max(1, round(self.tokens / self.batch_tokens))
 
     @property
+    def initial_deviation(self) -> float:
+        """Of untrained weights (Nguyen & Salazar 2019); transformers' 0.02 is for wide models."""
+        return math.sqrt(2 / (5 * self.dim))
+
+    @property
     def gated_ffn(self) -> int:
         """Inner width of a Llama's three matrices: as many weights as two of 4 x dim have."""
         return 16 * round(self.dim * 8 / 3 / 16)
@@ -56,6 +62,7 @@ def build(recipe: Recipe) -> Any:
 
     shape: dict[str, Any] = {
         "vocab_size": len(VOCABULARY),
+        "initializer_range": recipe.initial_deviation,
         "hidden_size": recipe.dim,
         "num_hidden_layers": recipe.layers,
         "num_attention_heads": recipe.heads,
