@@ -1,11 +1,23 @@
-"""Tables of scores by stratum (`benchmark.strata`): one for each task, method and test set."""
+"""Tables of one task each: its scores by stratum (`benchmark.strata`), or all its methods."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isnan
+from typing import Any
 
 from benchmark.core import UserError
-from benchmark.leaderboard import Cell, Cells, Row, cell, describe, headings, label
+from benchmark.leaderboard import (
+    AREAS,
+    Cell,
+    Cells,
+    Column,
+    Row,
+    cell,
+    costs,
+    describe,
+    headings,
+    label,
+)
 from benchmark.results import APART, Record
 from benchmark.strata import BANDS
 
@@ -29,21 +41,73 @@ def by_identity(cells: Cells) -> str:
         "the rows that are in train or valid, too.",
     ]
     for column, method, test in sorted(tables):
-        rows = {
-            row: found
-            for (row, other), found in cells.items()
-            if other == column and row.method == method
-        }
-        first = next(iter(rows.values())).records[0]
-        arrow = "↑" if first.higher_is_better[first.primary] else "↓"
-        title = f"## {names[column]} · {method} · {test}: {first.primary} {arrow}"
-        lines += ["", title, "", *table(rows, test)]
+        rows = {row: c for row, c in rows_of(column, cells).items() if row.method == method}
+        title = f"## {names[column]} · {method} · {test}: {measure(rows)}"
+        lines += ["", title, "", *strata_table(rows, test)]
         if names[column] != column.task:
             lines += ["", describe(column, cells)]
     return "\n".join(lines) + "\n"
 
 
-def table(rows: Mapping[Row, Cell], test: str) -> list[str]:
+def by_method(cells: Cells) -> str:
+    """Each task's models under all methods in one table, best first, with their cost."""
+    found = {column for _, column in cells}
+    columns = sorted(found, key=lambda column: (AREAS.index(column.area), column))
+    names = headings(columns)
+    lines = [
+        "# All methods",
+        "",
+        "95 % intervals; FLOPs: forward and backward, of the backbone, in all; what is not known "
+        "is left out.",
+    ]
+    for column in columns:
+        rows = rows_of(column, cells)
+        records = next(iter(rows.values())).records
+        test, scored = next(iter(records[0].scored.items()))
+        title = f"## {names[column]} · {test}: {measure(rows)}, n = {scored:,}"
+        lines += ["", title, "", *method_table(rows)]
+        if names[column] != column.task:
+            lines += ["", describe(column, cells)]
+    return "\n".join(lines) + "\n"
+
+
+def rows_of(column: Column, cells: Cells) -> dict[Row, Cell]:
+    """All that was measured of one task, best first."""
+    rows = {row: found for (row, other), found in cells.items() if other == column}
+    record = next(iter(rows.values())).records[0]
+    sign = -1 if record.higher_is_better[record.primary] else 1
+    return dict(sorted(rows.items(), key=lambda item: (isnan(item[1].score), sign * item[1].score)))
+
+
+def measure(rows: Mapping[Row, Cell]) -> str:
+    """The metric that ranks, and whither."""
+    record = next(iter(rows.values())).records[0]
+    return f"{record.primary} {'↑' if record.higher_is_better[record.primary] else '↓'}"
+
+
+def method_table(rows: Mapping[Row, Cell]) -> list[str]:
+    """Models and methods, in the order of `rows`."""
+    lines = [["model", "method", "score", "trained parameters", "FLOPs", "seconds"]]
+    lines += [["---"] * len(lines[0])]
+    for row, found in rows.items():
+        namesakes = [other for other in rows if other.method == row.method]
+        spent = [costs(record) for record in found.records]
+        numbers = [
+            number([cost["trained_parameters"] for cost in spent], ","),
+            number([(c["forward_flops"] or 0) + (c["backward_flops"] or 0) for c in spent], ".1e"),
+            number([cost["seconds"] for cost in spent], ",.0f"),
+        ]
+        lines.append([label(row, namesakes), row.method, str(found), *numbers])
+    return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def number(values: Sequence[Any], form: str) -> str:
+    """The largest over seeds; a dash if nothing is known of it."""
+    known = [value for value in values if value not in ("", None, 0)]
+    return format(max(known), form) if known else "–"
+
+
+def strata_table(rows: Mapping[Row, Cell], test: str) -> list[str]:
     """Models, best first, by strata, nearest first."""
     records = [record for found in rows.values() for record in found.records]
     sizes = {

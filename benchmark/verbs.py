@@ -4,6 +4,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -80,23 +81,25 @@ def with_parents(folders: Sequence[Path], group: str, name: str) -> dict[str, An
 
 
 def show_leaderboard(request: Request) -> None:
-    """Make the tables again from the Records in results=DIR, and show them, or by=identity."""
+    """Make the tables again from the Records in results=DIR; show them, or by=identity, method."""
     from rich.console import Console
     from rich.markdown import Markdown
 
     from benchmark import leaderboard
-    from benchmark.breakdown import by_identity
+    from benchmark.breakdown import by_identity, by_method
     from benchmark.quoted import read_quoted
 
     results = Path(str(request.options.get("results", "results"))).expanduser()
+    views = {"identity": by_identity, "method": by_method}
     by = request.options.get("by")
-    if by not in (None, "identity"):
-        raise UserError(f"by={by} is not known; there is by=identity")
+    if by is not None and by not in views:
+        raise UserError(f"by={by} is not known; there is by={', by='.join(views)}")
     cells = leaderboard.require(leaderboard.write(results), results)
-    text = by_identity(cells) if by else leaderboard.markdown(cells, read_quoted(results))
+    text = views[by](cells) if by else leaderboard.markdown(cells, read_quoted(results))
     lines = text.replace("<br>", " ").splitlines()
     # a table is as wide as it needs: in a narrower one numbers would be cut off
-    needed = max(len(line) for line in lines if line.startswith("|"))
+    parts = [line.strip("|").split("|") for line in lines if line.startswith("|")]
+    needed = sum(max(map(len, column)) + 1 for column in zip_longest(*parts, fillvalue=""))
     console = Console()
     console.width = max(console.width, needed)
     console.print(Markdown("\n".join(lines)))

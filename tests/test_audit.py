@@ -287,7 +287,7 @@ def test_mistakes_are_one_sentence(
     for words, told in (
         (["audit", "pocket_contct"], "did you mean pocket_contact"),
         (["audit", "pocket_ss8", "limit=3"], "audit takes task=..."),
-        (["leaderboard", "by=length"], "by=length is not known; there is by=identity"),
+        (["leaderboard", "by=length"], "by=length is not known; there is by=identity, by=method"),
     ):
         assert told in refused(benchmark(*words, cwd=tmp_path))
     monkeypatch.setattr(mmseqs, "find_spec", lambda name: None)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import stdtrit
 
+from benchmark.breakdown import by_method
 from benchmark.core import UserError
 from benchmark.files import replacing
 from benchmark.leaderboard import markdown, rows_of_csv, tabulate, write
@@ -220,3 +221,29 @@ def test_foreign_and_later_records_are_named(tmp_path: Path) -> None:
     save(replace(record(), format=99), {"id": ["a"]}, tmp_path)
     with pytest.raises(UserError, match="has the format 99; this program reads 1"):
         load(path)
+
+
+def test_methods_stand_side_by_side_with_their_cost() -> None:
+    spent = {"trained_parameters": 1234, "forward_flops": 2 * 10**12, "backward_flops": 10**12}
+    adapted = {"method": "lora", "settings": {"dtype": "float32", "method.r": 16}}
+    text = by_method(
+        tabulate(
+            [
+                record(model="floor", score=0.6),
+                record(score=0.5),
+                record(score=0.8, cost=spent, **adapted),
+                record(score=0.7, cost=spent, **adapted | {"seed": 1}),
+                record("stability", score=0.1),
+            ]
+        )
+    )
+
+    assert text.count("## ") == 2
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert table[0] == "| model | method | score | trained parameters | FLOPs | seconds |"
+    assert table[2].startswith("| a | lora | 0.750 ± 0.071 ")
+    assert table[2].endswith(", 2 seeds | 1,234 | 3.0e+12 | 1 |")
+    assert table[3:5] == [
+        "| floor | linear | 0.600 [0.500, 0.700] | – | – | 1 |",
+        "| a | linear | 0.500 [0.400, 0.600] | – | – | 1 |",
+    ]
