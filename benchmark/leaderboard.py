@@ -357,4 +357,8 @@ def show_task(cells: Cells, record: Record) -> None:
             for name in others
         ]
         shown.add_row(label(row, rows), str(cell), *rest, style="bold" if row == here else "")
-    Console().print(shown)
+    console = Console()
+    wide = console.options.update(max_width=1000)
+    # a table is as wide as it needs: in a narrower one numbers would be cut off
+    console.width = max(console.width, console.measure(shown, options=wide).maximum)
+    console.print(shown)

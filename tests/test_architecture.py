@@ -46,7 +46,7 @@ ALLOWED = {
         *("core", "audit", "breakdown", "catalogue", "compose", "leaderboard", "metrics"),
         *("check", "quoted", "results", "store"),
     },
-    "pocket": {"backbones", "core", "cost", "files", "mmseqs", "pocket"},
+    "pocket": {"backbones", "core", "cost", "files", "mmseqs", "pocket", "results"},
     "mmseqs": {"core"},
     "strata": {"core", "evaluate", "files", "results"},
     "audit": {

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -316,7 +317,12 @@ def test_interrupted_leaves_nothing(tmp_path: Path, kind: signal.Signals) -> Non
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "benchmark", "task=pocket_contact"]
     with subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, kind, signal.SIG_DFL),  # background jobs ignore SIGINT
     ) as process:
         while process.poll() is None and not list(tmp_path.glob("benchmark-*/*")):
             time.sleep(0.05)
