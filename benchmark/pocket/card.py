@@ -91,7 +91,7 @@ def settings(recipe: dict[str, Any]) -> list[str]:
         f"{recipe['dim']}, {recipe['heads']} heads; ESM-2's vocabulary",
         "parameters N (matrices)": f"{cost['parameters']:,}",
         "tokens D": f"{cost['tokens']:,}, at most {recipe['crop']} residues of a chain",
-        "optimiser": f"AdamW, {recipe['tokens'] // recipe['batch_tokens']:,} steps of "
+        "optimiser": f"AdamW, {round(recipe['tokens'] / recipe['batch_tokens']):,} steps of "
         f"{recipe['batch_tokens']:,} tokens; rate {recipe['lr']:g} at its peak after "
         f"{recipe['warmup']:.0%} of the steps, then a cosine to a tenth; weight decay "
         f"{recipe['weight_decay']:g}, gradients clipped at {recipe['clip']:g}",
