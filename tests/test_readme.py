@@ -74,16 +74,10 @@ def test_method_and_metric_recipes(own: Path) -> None:
     assert abs(scores["bias"]) < 10 < scores["rmse"]
 
 
-def test_the_bare_command_gives_the_committed_score(tmp_path: Path) -> None:
-    """The smallest real run, offline; and results/ holds what this code gives."""
+def test_the_bare_command_ends_in_a_table_and_a_score(tmp_path: Path) -> None:
+    """The smallest real run, offline; `test_pocket_models.py` holds its score."""
     done = benchmark(cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    (path,) = tmp_path.glob("results/pocket_ss8/onehot/linear/*/seed0.json")
-    ours = json.loads(path.read_text())
-    committed = (ROOT / "results").glob("pocket_ss8/onehot/linear/*/seed0.json")
-    theirs = json.loads(min(committed, key=lambda path: path.stat().st_mtime_ns).read_text())
 
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("results/pocket_ss8/pocket_mlm_m/linear/*/seed0.json"))
     assert re.search(r"q8 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\] \(95 %, 120 units\)", done.stdout)
-    assert ours["data"] == theirs["data"]
-    assert ours["scores"]["test"] == pytest.approx(theirs["scores"]["test"], abs=1e-3)
-    assert ours["intervals"]["test"].keys() == theirs["intervals"]["test"].keys()
