@@ -203,8 +203,12 @@ def save(
 def export(
     module: Any, recipe: Recipe, spent: dict[str, float], log: list[dict[str, float]], out: Path
 ) -> None:
-    """Write the checkpoint as transformers reads it, in float16, with its recipe and log."""
-    module.half().save_pretrained(out)
+    """Write the checkpoint as transformers reads it, in float16, with its recipe and log.
+
+    Without ESM-2's head for contacts, which nothing has trained.
+    """
+    weights = {k: v for k, v in module.half().state_dict().items() if "contact_head" not in k}
+    module.save_pretrained(out, state_dict=weights)
     (out / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n")
     told = {**asdict(recipe), "cost": spent}
     (out / "recipe.json").write_text(json.dumps(told, indent=1) + "\n")
