@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from benchmark.core import CausalLogProbs, Contacts, MaskedLogProbs, Sampling
+from benchmark.core import CausalLogProbs, ContactHead, MaskedLogProbs, Sampling
 from benchmark.pocket.recipe import ID, Recipe, build, cost
 from benchmark.pocket.train import IGNORED, RESIDUE_IDS, batches, encode
 from tests.conftest import make_backbone, random_chain
 
-ABILITIES = (MaskedLogProbs, CausalLogProbs, Sampling, Contacts)
+ABILITIES = (MaskedLogProbs, CausalLogProbs, Sampling, ContactHead)
 SMALL = ["--layers=2", "--dim=32", "--heads=2", "--batch-tokens=512", "--crop=99", "--log-steps=10"]
 
 
