@@ -315,7 +315,7 @@ def test_a_mistake_is_one_sentence(tmp_path: Path, words: list[str], told: str) 
 def test_interrupted_leaves_nothing(tmp_path: Path, kind: signal.Signals) -> None:
     """Stopped while pairs are spooled to disk: no Record, and no scratch file stays."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
-    command = [sys.executable, "-m", "benchmark", "task=pocket_contact"]
+    command = [sys.executable, "-m", "benchmark", "task=pocket_contact", "model=onehot"]
     with subprocess.Popen(
         command,
         cwd=tmp_path,
