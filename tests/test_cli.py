@@ -298,7 +298,7 @@ def test_several_runs_go_on_after_a_failure(tmp_path: Path, toy_conf: Path) -> N
         (["task=pocket_contact", "task.min_separation=x"], "min_separation=x is not allowed"),
         (["method.penalties=[]"], "penalties=[] is not a list of positive numbers"),
         (["results="], "results= is not allowed; give a folder"),
-        (["model.encoding=foo"], "encoding=foo is not known"),
+        (["model=onehot", "model.encoding=foo"], "encoding=foo is not known"),
         (["task.version=two"], "version=two is not a whole number"),
         (["method.max_iter=abc"], "whole numbers"),
         (["results=null"], "results=None is not allowed; give a folder"),
