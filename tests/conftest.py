@@ -16,6 +16,7 @@ import pytest
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 
+from benchmark.backbones.transformer import Transformer
 from benchmark.core import RESIDUES, Array, Backbone, Example, Task
 from tests.checkpoints import make, save_counts, save_esm3, save_progen2, save_proteinglm
 
@@ -111,6 +112,13 @@ def toy(
 def esm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny ESM-2 with random weights, saved as a masked language model is on the hub."""
     return make("esm2", tmp_path_factory.mktemp("checkpoints") / "tiny-esm")
+
+
+@pytest.fixture
+def esm(esm_folder: Path) -> Transformer:
+    backbone = make_backbone("huggingface", esm_folder, "device=cpu")
+    assert isinstance(backbone, Transformer)
+    return backbone
 
 
 @pytest.fixture

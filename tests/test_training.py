@@ -1,43 +1,23 @@
 """What divides a batch moves nothing, what is killed goes on, what was learned is kept."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 
 from benchmark.backbones.transformer import Transformer
-from benchmark.core import Array, Example, Method, Predictor, Readout, Splits, UserError
+from benchmark.core import Example, Readout, Splits, UserError
 from benchmark.evaluate import check, evaluate
 from benchmark.methods import loop
 from benchmark.methods.heads import Objective
-from benchmark.methods.loop import Loop, effective_batches, rate
+from benchmark.methods.loop import Loop
 from benchmark.metrics import find
 from tests.checkpoints import FAMILIES, make, save_progen2, save_proteinglm
-from tests.conftest import ROOT, composed, make_backbone, make_task, toy
-
-REAL = Readout("protein", "real")
-TRAININGS = ("mlp", "lora", "finetune")
-
-
-def method(name: str, *words: str) -> Method:
-    settings = [f"method.{word}" for word in words]
-    try:
-        found = instantiate(composed(f"method={name}", *settings).method, _convert_="all")
-    except InstantiationException as error:  # what the command line tells, too
-        raise error.__cause__ or error from None
-    assert isinstance(found, Method)
-    return found
+from tests.conftest import make_backbone, make_task
+from tests.learning import LEVELS, REAL, TRAININGS, StopError, answer, examples, method
 
 
 @pytest.fixture(scope="module")
@@ -56,61 +36,6 @@ def opened(folders: dict[str, Path], family: str, *words: str) -> Transformer:
     backbone = make_backbone(name, folders[family], "device=cpu", *words)
     assert isinstance(backbone, Transformer)
     return backbone
-
-
-@pytest.fixture
-def esm(esm_folder: Path) -> Transformer:
-    backbone = make_backbone("huggingface", esm_folder, "device=cpu")
-    assert isinstance(backbone, Transformer)
-    return backbone
-
-
-def count_w(chain: str) -> Array:
-    return np.asarray(float(chain.count("W")))
-
-
-def more_w(chain: str) -> Array:
-    return np.asarray(int(chain.count("W") > chain.count("A")))
-
-
-def sort_of(chain: str) -> Array:
-    return np.array([0 if c in "AVLIMC" else 1 if c in "FWYH" else 2 for c in chain])
-
-
-def touching(chain: str) -> Array:
-    """Residues of one kind touch, where they are 3 or more apart."""
-    kinds = sort_of(chain)
-    near = np.triu(np.ones((len(chain), len(chain)), bool), 3)
-    return np.argwhere((kinds[:, None] == 1) & (kinds[None] == 1) & near)
-
-
-LEVELS: dict[str, tuple[Readout, Callable[[str], Array]]] = {
-    "protein real": (REAL, count_w),
-    "protein class": (Readout("protein", "class", 2), more_w),
-    "protein classes": (
-        Readout("protein", "class", 3),
-        lambda chain: np.asarray(min(2, chain.count("W"))),
-    ),
-    "protein labels": (
-        Readout("protein", "labels", 2),
-        lambda chain: np.array([chain.count("W") > 0, chain.count("A") > 1], int),
-    ),
-    "residue": (Readout("residue", "class", 3), sort_of),
-    "pair": (Readout("pair", "class", 2, min_separation=3), touching),
-    "variant": (Readout("variant", "real"), count_w),
-}
-
-
-def examples(level: str, count: int, seed: int = 0) -> list[Example]:
-    readout, label = LEVELS[level]
-    made = toy(label, count, seed)
-    if readout.level == "variant":
-        made = [e._replace(chains=(*e.chains, "A" * len(e.chains[0]))) for e in made]
-    return made
-
-
-def answer(predictor: Predictor, asked: Sequence[Example]) -> list[Any]:
-    return list(predictor.predict([example.chains for example in asked]))
 
 
 def snapshot(module: Any) -> tuple[Any, ...]:
@@ -219,10 +144,6 @@ def test_what_is_above_the_layer_that_is_read_is_not_trained(esm_folder: Path, l
     whole = method("finetune", "epochs=1", "hidden=[]").fit(backbone, REAL, train, train, 0)
     block = 4 * (16 * 16 + 16) + 2 * 16 * 32 + 48 + 4 * 16
     assert whole.choices["trained_parameters"] == 33 * 16 + layer * block + 17
-
-
-class StopError(Exception):
-    """The gradients have been seen."""
 
 
 def gradients(
@@ -416,118 +337,6 @@ def test_folds_learn_in_folders_of_their_own(esm: Transformer, tmp_path: Path) -
     assert not (tmp_path / "seed1").exists()
 
 
-WORDS = ["method=lora", "method.save_minutes=0", "method.epochs=25", "method.lora_dropout=0.1"]
-WORDS += ["method.head_dropout=0.1", "store=off", "device=cpu"]
-
-
-def run(cwd: Path, *words: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "benchmark", *words]
-    return subprocess.Popen(
-        command, cwd=cwd, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-COSTS = ("forward_flops", "backward_flops", "tokens", "trained_parameters")
-
-
-def finished(folder: Path) -> tuple[dict[str, Any], bytes, Path]:
-    (path,) = folder.glob("toy/*/lora/*/seed0.json")
-    record = json.loads(path.read_text())
-    learned = path.with_suffix("")
-    return record, (learned / "adapter_model.safetensors").read_bytes(), learned
-
-
-def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(
-    tmp_path: Path, toy_conf: Path, esm_folder: Path
-) -> None:
-    """Kill -9 in the middle; then its Record is deleted, and it is not trained again."""
-    words = ["--config-dir", str(toy_conf), "task=toy", "model=huggingface", *WORDS]
-    words += [f"model.path={esm_folder}"]
-    whole = run(tmp_path, *words, "results=whole")
-    killed = run(tmp_path, *words, "results=killed")
-    states: list[Path] = []
-    while killed.poll() is None and not states:
-        states = list((tmp_path / "killed").rglob("state.pt"))
-        time.sleep(0.02)
-    time.sleep(0.3)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
-    assert whole.wait(120) == 0, whole.communicate()[1]
-    state = torch.load(states[0], weights_only=True)
-    assert 0 < state["epoch"] * 5 + state["step"] < 125, "it was killed in the middle"
-    left = {path.name.partition(".")[0] for path in states[0].parent.iterdir()}
-    assert left <= {"state", ""} and not list((tmp_path / "killed").rglob("*.json"))
-
-    resumed = run(tmp_path, *words, "results=killed")
-    assert resumed.wait(120) == 0, resumed.communicate()[1]
-    (one, weights, _), (other, same, learned) = (
-        finished(tmp_path / name) for name in ("whole", "killed")
-    )
-    for key in ("key", "scores", "intervals", "choices"):
-        assert one[key] == other[key]
-    assert weights == same
-    assert not list(learned.glob("*state*"))
-
-    (record,) = (tmp_path / "killed").glob("toy/*/lora/*/seed0.json")
-    record.unlink()
-    written = (learned / "fit.json").stat().st_mtime_ns
-    again = run(tmp_path, *words, "results=killed")
-    assert again.wait(120) == 0, again.communicate()[1]
-    third = finished(tmp_path / "killed")[0]
-    assert (third["scores"], third["choices"]) == (one["scores"], one["choices"])
-    costs = [[cost[name] for name in COSTS] for cost in (one["cost"], other["cost"], third["cost"])]
-    assert costs[0] == costs[1] == costs[2] and all(costs[0])
-    assert (learned / "fit.json").stat().st_mtime_ns == written
-    for process in (whole, killed, resumed, again):
-        assert process.stdout and process.stderr
-        process.stdout.close()
-        process.stderr.close()
-
-
-def test_a_state_from_any_step_gives_the_same_bits(
-    esm: Transformer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Stopped before each step in turn, and at each epoch's end, with all weights trained."""
-    train, test = examples("residue", 12), examples("residue", 5, 1)
-    readout = LEVELS["residue"][0]
-    learner = method(
-        "finetune", "epochs=2", "batch.residue=4", "head_dropout=0.1", "save_minutes=0"
-    )
-    whole = learner.fit(esm, readout, train, test, 0)
-    gradients, valid_loss = Loop.gradients, Loop.valid_loss
-    for stop in range(1, 9):
-        left = iter(range(stop))
-
-        def count(work: Callable[..., Any], left: Iterator[int] = left) -> Callable[..., Any]:
-            def counted(*given: Any) -> Any:
-                if next(left, None) is None:
-                    raise StopError
-                return work(*given)
-
-            return counted
-
-        folder = tmp_path / str(stop)
-        with monkeypatch.context() as patched:
-            patched.setattr(Loop, "gradients", count(gradients))
-            patched.setattr(Loop, "valid_loss", count(valid_loss))
-            if stop < 8:
-                with pytest.raises(StopError):
-                    learner.fit(esm, readout, train, test, 0, folder)
-        resumed = learner.fit(esm, readout, train, test, 0, folder)
-        assert resumed.choices == whole.choices
-        for a, b in zip(answer(resumed, test), answer(whole, test), strict=True):
-            assert np.array_equal(a, b)
-
-
-def test_a_damaged_state_is_one_sentence(esm: Transformer, tmp_path: Path) -> None:
-    (tmp_path / "state.pt").write_bytes(b"PK")
-    train = examples("protein real", 16)
-    with pytest.raises(UserError, match="is damaged; delete it, and the training begins anew"):
-        method("mlp").fit(esm, REAL, train, train, 0, tmp_path)
-
-
 @pytest.mark.parametrize("name", ["lora", "finetune"])
 @pytest.mark.parametrize("family", ["esm2", "esmc", "prott5", "mlm1b", "progen2"])
 def test_low_precision_trains_in_full(
@@ -568,87 +377,3 @@ def test_patience_ends_and_the_best_epoch_stays(esm: Transformer) -> None:
     assert len(losses) == best + 3 < 40
     few = method("mlp", *words, f"epochs={best}").fit(esm, REAL, train, test, 0)
     assert answer(fit, test) == answer(few, test)
-
-
-def test_effective_batches_hold_each_example_once() -> None:
-    lengths = np.random.default_rng(0).integers(20, 900, 1003).tolist()
-    made = effective_batches(lengths, 8, 0, 0)
-
-    assert sorted(row for batch in made for row in batch) == list(range(1003))
-    assert sorted(map(len, made)) == [3, *[8] * 125]
-    assert made == effective_batches(lengths, 8, 0, 0)
-    assert made != effective_batches(lengths, 8, 0, 1) != effective_batches(lengths, 8, 1, 1)
-    spread = [np.ptp([lengths[row] for row in batch]) for batch in made]
-    assert np.mean(spread) < 90 < 0.2 * np.ptp(lengths), "lengths of a batch are alike"
-    middles = [np.mean([lengths[row] for row in batch]) for batch in made]
-    assert abs(np.corrcoef(middles, range(126))[0, 1]) < 0.25, "and batches are shuffled"
-
-
-@pytest.mark.parametrize("name", ["linear", "cosine", "constant_with_warmup"])
-def test_schedules_are_those_of_transformers(name: str) -> None:
-    from transformers import get_scheduler
-
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = get_scheduler(name, optimizer, num_warmup_steps=3, num_training_steps=47)
-    for step in range(47):
-        own = rate(name.partition("_")[0], step, 47, 0.05)
-        assert own == pytest.approx(scheduler.get_last_lr()[0]), step
-        optimizer.step()
-        scheduler.step()
-
-
-def test_defaults_are_the_papers() -> None:
-    """`protocols.md`, A.3: the released scripts' settings."""
-    lora = composed("method=lora").method
-    released = {
-        "r": 16, "lora_alpha": 16, "lora_dropout": 0.0, "lr": 1e-4, "schedule": "linear",
-        "warmup": 0.05, "epochs": 15, "hidden": [128],
-    }  # fmt: skip
-    assert {name: lora[name] for name in released} == released
-    assert lora.batch == {"pair": 1, "residue": 8, "protein": 16, "variant": 16}
-    for name, own in (("mlp", {"lr"}), ("finetune", set())):
-        other = composed(f"method={name}").method
-        assert {k for k in other if other[k] != lora[k]} - {"_target_"} == own
-
-
-@pytest.mark.parametrize(
-    ("name", "word", "told"),
-    [
-        ("lora", "epochs=0", "method.epochs=0 is not a whole number from 1 on"),
-        ("lora", "batch=4", "method.batch=4 is not a number for each of protein, variant"),
-        ("lora", "batch.pair=0", "method.batch.pair=0 is not a whole number from 1 on"),
-        ("mlp", "hidden=[0]", r"method.hidden=\[0\] is not a list of widths, as in \[128\]"),
-        ("mlp", "hidden=128", r"method.hidden=128 is not a list of widths, as in \[128\]"),
-        ("mlp", "lr=0", "method.lr=0 is not allowed; give a number above 0"),
-        ("mlp", "lr=fast", "method.lr=fast is not a number"),
-        ("mlp", "betas=[0.9]", r"method.betas=\[0.9\] is not a list of two numbers"),
-        ("finetune", "schedule=step", "step is not known; allowed are linear, cosine, constant"),
-        ("lora", "class_weights=equal", "equal is not known; allowed are balanced, null"),
-        ("lora", "clip=0", "method.clip=0 is not allowed; give a number above 0"),
-        ("lora", "r=0", "method.r=0 is not a whole number from 1 on"),
-        ("lora", "lora_dropout=1", "give a number from 0 and below 1"),
-        ("lora", "target_modules=[q]", "names no layer of the model; it has dense, key, query"),
-        ("lora", "class_weights=balanced", "is for classes; real answers have none"),
-        ("lora", "lr=1e30", "the loss is no longer a number; lower method.lr"),
-    ],
-)
-def test_mistakes_are_one_sentence(esm: Transformer, name: str, word: str, told: str) -> None:
-    train = examples("protein real", 24)
-    with pytest.raises(UserError, match=told):
-        method(name, word).fit(esm, REAL, train, train, 0)
-
-
-@pytest.mark.parametrize("name", TRAININGS)
-def test_what_cannot_be_learned_is_refused(esm: Transformer, name: str) -> None:
-    train = examples("protein real", 8)
-    blank = [e._replace(label=np.asarray(np.nan)) for e in train]
-    for part in ((blank, train), (train, []), ([], train)):
-        with pytest.raises(UserError, match=r"no example of \w+ has a known answer"):
-            method(name).fit(esm, REAL, *part, 0)
-    if name != "mlp":
-        floor = instantiate(composed("model=kmer").model, _convert_="all")
-        with pytest.raises(UserError, match="the backbone Kmer has none"):
-            method(name).fit(floor, REAL, train, train, 0)
-    uneven = [*train, train[0]._replace(chains=("AW", "WA"))]
-    with pytest.raises(UserError, match="the task's proteins have 1 to 2 chains"):
-        method(name).fit(esm, REAL, uneven, train, 0)
