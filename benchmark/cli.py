@@ -4,6 +4,7 @@ Only this file and `benchmark.compose` know Hydra.
 """
 
 import io
+import json
 import os
 import re
 import signal
@@ -24,8 +25,10 @@ from benchmark.verbs import VERBS, run_verb, spelled_out
 if TYPE_CHECKING:
     from benchmark.store import Store
 
-NAME = r"[\w.+=@-]+"
+NAME = r"(?!\.+$)[\w.+=@-]+"
 """What the name of a model may be."""
+LARGEST_SEED = 2**32 - 1
+"""Of scikit-learn."""
 
 
 def main() -> None:
@@ -51,8 +54,8 @@ def main() -> None:
         fail(str(error))
     except KeyboardInterrupt:
         fail(
-            "interrupted; no Record was written, and a training that had saved its state goes on "
-            "from there when it is run again",
+            "interrupted; what was finished is kept, and a training that had saved its state goes "
+            "on from there when it is run again",
             130,
         )
     except BrokenPipeError:
@@ -207,7 +210,9 @@ def carry_out(cfg: Any, config: dict[str, Any], kept: "Store | None") -> None:
         path = folder / run.path
         if path.exists():
             records.append(results.load(path))
-            ends.append(f"done before, nothing was run; delete {path} to run it again")
+            learned = path.with_suffix("")
+            both = f"{path} and {learned.name}/" if learned.exists() else path
+            ends.append(f"done before, nothing was run; delete {both} to run it again")
             continue
         outcome = run.evaluate()
         seconds |= {**outcome.seconds, "total": time.perf_counter() - started}
@@ -226,12 +231,21 @@ def carry_out(cfg: Any, config: dict[str, Any], kept: "Store | None") -> None:
 
 def check_settings(config: dict[str, Any]) -> None:
     """Refuse settings of a run that Hydra lets through."""
+    try:
+        json.dumps(config, allow_nan=False)
+    except ValueError:
+        raise UserError("a setting is inf or nan; give finite numbers, or null") from None
+    path = config["model"].get("path")
+    if path is not None and not isinstance(path, str):
+        raise UserError(f"model.path={path} is not allowed; give a hub id or a folder, as ./{path}")
     for name, lowest in {"limit": 1, "batch_tokens": 1, "seed": 0}.items():
         value = config[name]
         if value is None and name == "limit":
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
             raise UserError(f"{name}={value} is not allowed; give a whole number from {lowest} on")
+    if config["seed"] > LARGEST_SEED:
+        raise UserError(f"seed={config['seed']} is not allowed; {LARGEST_SEED} is the largest")
     if config["seeds"] is not None:
         config["seeds"] = check_seeds(config["seeds"])
     if config["name"] is not None and not re.fullmatch(NAME, str(config["name"])):
@@ -254,7 +268,9 @@ def check_settings(config: dict[str, Any]) -> None:
 
 def check_seeds(seeds: object) -> list[int]:
     """Several seeds, each once."""
-    whole = isinstance(seeds, list) and all(type(seed) is int and seed >= 0 for seed in seeds)
+    whole = isinstance(seeds, list) and all(
+        type(seed) is int and 0 <= seed <= LARGEST_SEED for seed in seeds
+    )
     if not isinstance(seeds, list) or not whole or not seeds or len(set(seeds)) < len(seeds):
         told = ",".join(map(str, seeds)) if isinstance(seeds, list) else seeds
         raise UserError(
@@ -272,4 +288,4 @@ def model_name(hydra: Any, config: dict[str, Any]) -> str:
         return str(hydra.runtime.choices["model"])
     # a link keeps its own name, so this is not Path.resolve
     name = Path(os.path.abspath(Path(path).expanduser())).name  # noqa: PTH100
-    return re.sub(rf"[^{NAME[1:-2]}]", "_", name) or "model"
+    return re.sub(r"[^\w.+=@-]", "_", name) or "model"

@@ -4,18 +4,24 @@ import ast
 import hashlib
 import sys
 from collections.abc import Iterator
-from importlib.util import resolve_name
+from functools import cache
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
+
+OURS = {"benchmark", "tasks", "conf"}
+"""Installed or not, their modules are followed; their packages decide no score."""
 
 
 def code_digest(*objects: object) -> str:
     """Digest of the modules that define these classes and functions, and of what those import.
 
-    Followed are modules of this program and of the packages that the objects are from, wherever in
-    a file they are imported, and whether or not they are loaded by now.
+    Followed are modules of this program, of the packages that the objects are from, and all others
+    that are not installed, wherever in a file they are imported, and whether or not they are loaded
+    by now.
     """
     names = {str(getattr(thing, "__module__", "")) for thing in objects}
-    packages = {"benchmark", "tasks", *(name.partition(".")[0] for name in names)}
+    packages = {*OURS, *(name.partition(".")[0] for name in names)}
     seen: set[str] = set()
     contents: dict[str, bytes] = {}
     while names - seen:
@@ -25,7 +31,12 @@ def code_digest(*objects: object) -> str:
             contents[name] = file.read_bytes()
             package = name if file.name == "__init__.py" else name.rpartition(".")[0]
             found = imported(contents[name], package)
-            names |= {other for other in found if other.partition(".")[0] in packages}
+            tops = {other: other.partition(".")[0] for other in found}
+            packages |= {top for top in set(tops.values()) - packages if is_local(top)}
+            names |= {other for other, top in tops.items() if top in packages}
+            names |= {
+                p for other, top in tops.items() if top in packages - OURS for p in above(other)
+            }
     state = hashlib.sha256()
     for name, content in sorted(contents.items()):
         state.update(name.encode() + content)
@@ -43,17 +54,40 @@ def imported(source: bytes, package: str) -> Iterator[str]:
             yield from (f"{origin}.{alias.name}" for alias in node.names)
 
 
+def above(name: str) -> Iterator[str]:
+    """The packages that a module is in: they are run before it."""
+    while name := name.rpartition(".")[0]:
+        yield name
+
+
+@cache
+def is_local(top: str) -> bool:
+    """Whether a package or module is neither Python's own nor installed, so may be edited."""
+    spec = None if top in sys.stdlib_module_names else place(top)
+    origins = [spec.origin, *(spec.submodule_search_locations or ())] if spec else []
+    parts = {part for origin in origins if origin for part in Path(origin).parts}
+    return bool(parts) and not parts & {"site-packages", "dist-packages"}
+
+
+def place(top: str) -> ModuleSpec | None:
+    """Where a top package or module is or would be loaded from."""
+    try:
+        return find_spec(top)
+    except (ImportError, ValueError):  # __main__ and the like have no place
+        return None
+
+
 def source_file(name: str) -> Path | None:
-    """The file of a module whose top package is loaded; None if the name is of no module."""
+    """The file of a module; None if the name is of no module."""
     top, *parts = name.split(".")
-    module = sys.modules.get(top)
-    folders = getattr(module, "__path__", None)
+    spec = place(top)
+    folders = spec.submodule_search_locations if spec else None
     if folders is None:  # a module of one file
-        file = getattr(module, "__file__", None)
-        return Path(file) if file and file.endswith(".py") and not parts else None
+        origin = spec.origin if spec else None
+        return Path(origin) if origin and origin.endswith(".py") and not parts else None
     for folder in folders:
-        place = Path(folder, *parts)
-        for file in (place / "__init__.py", place.with_name(f"{place.name}.py")):
+        path = Path(folder, *parts)
+        for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
             if file.is_file():
                 return file
     return None

@@ -189,7 +189,8 @@ class Task(ABC):
             )
         if type(self.version) is not int:
             raise UserError(f"version={self.version} is not a whole number")
-        if not self.metrics or isinstance(self.metrics, str):
+        whole = not isinstance(self.metrics, str) and all(isinstance(m, str) for m in self.metrics)
+        if not self.metrics or not whole:
             raise UserError(f"metrics={self.metrics} is not a list of names; the first one ranks")
 
     @property

@@ -1,5 +1,6 @@
 """Tables become examples: every row checked, every change counted, every unit kept together."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ class Table:
     allow: share of a split's rows that may be "truncated", hold "unknown_letters", or have
         "unknown_labels"; more of them, and the run fails.
     sizes: examples per split as published.
+    ranked_by: of several test sets the one that ranks; None: `test`, or the first by name.
     mirror: folder that stands for the hub.
     """
 
@@ -67,12 +69,14 @@ class Table:
     allow: Mapping[str, float]
     sizes: Mapping[str, int]
     mirror: str | None
+    ranked_by: str | None = None
 
     def read(self, parse: Callable[[Any, Chains], Array], readout: Readout) -> Splits:
         """Read every split; `parse` makes a label of a cell, its ValueError says what is wrong.
 
         A source without a validation split gives 10 % of its train groups, always the same ones.
         """
+        self._check()
         fold, learned = self.columns.get("fold"), readout.kind != "log_prob"
         whole = fold is not None or not learned
         tables, notes = read_tables(self.source, self.mirror, self.revision, whole)
@@ -116,9 +120,25 @@ class Table:
                 notes["valid"] = f"{VALID_SHARE:.0%} of the train groups; the source has no valid"
                 if not self.columns.get("group"):
                     notes["valid"] += ", and no groups: relatives may be on both sides"
+            if self.ranked_by in splits and len(splits) > 1:
+                splits = {self.ranked_by: splits.pop(self.ranked_by), **splits}
             made = Splits(train, valid, splits, notes)
         notes["sizes"] |= {name: len(examples) for name, examples in made.tests.items()}
         return made._replace(notes=notes | overlap(made))
+
+    def _check(self) -> None:
+        for name in ("columns", "unit", "allow", "sizes"):
+            if not isinstance(value := getattr(self, name), Mapping):
+                raise UserError(f"task.{name}={value} is not allowed; give names with their values")
+        longest = self.max_length
+        if longest is not None and (type(longest) is not int or longest < 1):
+            raise UserError(f"task.max_length={longest} is not allowed; give 1 or more, or null")
+        for name, share in self.allow.items():
+            if name not in LIMITED or type(share) not in (int, float) or not 0 <= share <= 1:
+                raise UserError(
+                    f"task.allow.{name}={share} is not allowed; give a share from 0 to 1 of any of "
+                    f"{', '.join(LIMITED)}"
+                )
 
     def _tests(self, table: "pa.Table") -> dict[str, "pa.Table"]:
         column = self.columns.get("test")
@@ -216,11 +236,18 @@ def digest_examples(examples: Iterable[Example]) -> str:
 
 
 def digest_splits(splits: Splits) -> dict[str, str]:
-    """Digest of each split's content, test sets by their names."""
+    """Digest of each split's content, test sets by their names; and of the weights of means.
+
+    Equal weights are told by the names of the test sets already.
+    """
     parts = {"train": splits.train, "valid": splits.valid, **splits.tests}
     for test, (train, valid) in splits.learn.items():
         parts |= {f"{test}, its train": train, f"{test}, its valid": valid}
-    return {name: digest_examples(examples) for name, examples in parts.items()}
+    told = {name: digest_examples(examples) for name, examples in parts.items()}
+    for mean, weights in splits.means.items():
+        if len(set(weights.values())) > 1:
+            told[f"{mean}, its weights"] = digest(json.dumps(weights, sort_keys=True))
+    return told
 
 
 def read_chains(sequence: object, where: str) -> Chains:
@@ -291,20 +318,29 @@ def cross_validate(
     return tests, learn
 
 
+def also_in_train(splits: Splits) -> dict[str, int]:
+    """Of each test set, how many examples have the chains of one of its train examples, if any."""
+    same = dict[str, int]()
+    for name, examples in splits.tests.items():
+        train, _ = splits.learn.get(name, (splits.train, splits.valid))
+        rows = {example.chains for example in train}
+        if count := sum(example.chains in rows for example in examples):
+            same[name] = count
+    return same
+
+
 def overlap(splits: Splits) -> dict[str, Any]:
-    """Of each test set, how many examples have the chains of one of its train examples.
+    """What of the test sets is in train, too: `also_in_train`, and the same of single chains.
 
     With several chains also how many have 0, 1, ... chains that occur in train: pairs of which both
     proteins, one or none was seen are the classes C1, C2 and C3 of Park and Marcotte 2012.
     """
-    same, shared = dict[str, int](), dict[str, dict[str, int]]()
+    shared = dict[str, dict[str, int]]()
     for name, examples in splits.tests.items():
         train, _ = splits.learn.get(name, (splits.train, splits.valid))
-        rows = {example.chains for example in train}
-        seen = {chain for chains in rows for chain in chains}
-        same[name] = sum(example.chains in rows for example in examples)
+        seen = {chain for example in train for chain in example.chains}
         counts = Counter(sum(chain in seen for chain in example.chains) for example in examples)
         shared[name] = {str(chains): counts[chains] for chains in sorted(counts)}
-    notes: dict[str, Any] = {"also_in_train": {name: n for name, n in same.items() if n}}
+    notes: dict[str, Any] = {"also_in_train": also_in_train(splits)}
     several = any(len(example.chains) > 1 for part in splits.tests.values() for example in part)
     return notes | ({"chains_in_train": shared} if several else {})

@@ -94,6 +94,7 @@ def evaluate(
             "this task asks how likely a language model itself finds residues, which "
             f"{type(method).__name__} does not tell; leave method= out, or give method=zero_shot"
         )
+    rehearse(task, splits, metrics)
     seconds: dict[str, float] = {}
     choices: dict[str, Any] = {}
 
@@ -123,28 +124,71 @@ def evaluate(
                 f"examples of {name}"
             )
         with clock(seconds, "score"):
-            # each set is resampled by itself: a mean must not see the same draws in all of them
+            # each set has draws of its own: in a mean over sets they must not be the same
             tests[name] = score(metrics, kept, examples, (seed, index))
     if both := set(splits.means) & set(tests):
         raise UserError(f"a test set is named {min(both)}, as a mean is; give it another name")
-    means = {name: mean(tests, weights) for name, weights in splits.means.items()}
+    with clock(seconds, "score"):
+        means = {
+            name: mean(metrics, tests, splits.tests, weights, (seed, len(tests)))
+            for name, weights in splits.means.items()
+        }
     return Outcome({**means, **tests}, choices, seconds)
+
+
+def rehearse(task: Task, splits: Splits, metrics: Sequence[Metric]) -> None:
+    """Refuse a metric that cannot score such answers, before hours are spent on them."""
+    for examples in splits.tests.values():
+        few = [e for e in examples[:9] if np.any(known_answers(e.label))]
+        score(metrics, [task.keep(np.zeros(shape(e, task.readout))) for e in few], few, 0)
+
+
+def shape(example: Example, readout: Readout) -> tuple[int, ...]:
+    """Of the answer to one question."""
+    lengths = tuple(len(chain) for chain in example.chains)
+    of_level = {"residue": lengths, "pair": 2 * lengths}.get(readout.level, ())
+    return of_level + ((readout.width,) if readout.width > 1 else ())
 
 
 def check(prediction: Value, example: Example, readout: Readout) -> None:
     """Refuse a prediction that is not of the readout's shape, or not finite where it is asked."""
     values = np.asarray(prediction)
-    lengths = tuple(len(chain) for chain in example.chains)
-    shape = {"residue": lengths, "pair": 2 * lengths}.get(readout.level, ())
-    shape += (readout.width,) if readout.width > 1 else ()
-    if values.shape != shape:
-        raise UserError(f"the method gave a prediction of shape {values.shape}, not {shape}")
+    if values.shape != shape(example, readout):
+        raise UserError(
+            f"the method gave a prediction of shape {values.shape}, not {shape(example, readout)}"
+        )
     if readout.level == "pair":
         values = values[np.triu_indices(len(values), max(1, readout.min_separation))]
     if readout.kind == "log_prob":
         values = values[readout.asked(example.chains[0])]
     if not np.isfinite(values).all():
         raise UserError("the predictions are not finite numbers; try dtype=float32")
+
+
+class Known(NamedTuple):
+    """What is scored of a test set: the examples with a known answer."""
+
+    kept: list[Value]
+    labels: list[Value]
+    groups: list[str]
+
+    @classmethod
+    def of(cls, kept: Sequence[Value], examples: Sequence[Example]) -> "Known":
+        """Leave out the others."""
+        rows = [row for row, e in enumerate(examples) if np.any(known_answers(e.label))]
+        mine = [examples[row] for row in rows]
+        return cls([kept[row] for row in rows], [e.label for e in mine], [e.group for e in mine])
+
+    def draws(
+        self, metrics: Sequence[Metric], units: Sequence[str], seed: int | tuple[int, int]
+    ) -> dict[str, Array]:
+        """Each metric's score in each resample of the units, sorted names of groups: (R,)."""
+        parts: dict[str, list[Array]] = {metric.name: [] for metric in metrics}
+        unit = np.searchsorted(units, self.groups)
+        for weights in resamples(unit, len(units), seed) if metrics else ():
+            for metric in metrics:
+                parts[metric.name].append(metric(self.kept, self.labels, weights))
+        return {name: np.concatenate(part) for name, part in parts.items()}
 
 
 def score(
@@ -154,38 +198,50 @@ def score(
     seed: int | tuple[int, int],
 ) -> Scores:
     """Each metric's score and its 95 % percentile bootstrap interval over the resampling units."""
-    everything = list(kept)
-    known = [row for row, example in enumerate(examples) if np.any(known_answers(example.label))]
-    labels = [examples[row].label for row in known]
-    kept = [kept[row] for row in known]
-    names, unit = np.unique([examples[row].group for row in known], return_inverse=True)
-    scores = {}
+    known, scores = Known.of(kept, examples), {}
     for metric in metrics:
         try:
-            (value,) = map(float, metric(kept, labels))
+            (value,) = map(float, metric(known.kept, known.labels))
         except (TypeError, ValueError) as error:
             raise UserError(f"the metric {metric.name} does not fit the task: {error}") from None
         if np.isfinite(value):
             scores[metric.name] = value
-    parts: dict[str, list[Array]] = {name: [] for name in scores}
-    for weights in resamples(unit, len(names), seed) if scores else ():
-        for metric in metrics:
-            if metric.name in parts:
-                parts[metric.name].append(metric(kept, labels, weights))
-    draws = {name: np.concatenate(part) for name, part in parts.items()}
-    found = intervals(draws, len(names))
-    return Scores(scores, found, len(names), len(known), everything, draws)
+    units = sorted(set(known.groups))
+    draws = known.draws([metric for metric in metrics if metric.name in scores], units, seed)
+    found = intervals(draws, len(units))
+    return Scores(scores, found, len(units), len(known.labels), list(kept), draws)
 
 
-def mean(tests: Mapping[str, Scores], weights: Mapping[str, float]) -> Scores:
-    """The weighted mean of test sets' scores, its interval from the resamples of each of them."""
-    parts = [tests[name] for name in weights]
+def mean(
+    metrics: Sequence[Metric],
+    tests: Mapping[str, Scores],
+    examples: Mapping[str, Sequence[Example]],
+    weights: Mapping[str, float],
+    seed: int | tuple[int, int],
+) -> Scores:
+    """The weighted mean of test sets' scores.
+
+    Its interval is from the resamples of each set, as sets are fixed and units are drawn. Where
+    units lie in several sets, as clusters in folds may, they are drawn once for all of them. There
+    is none if a set is a single unit: its own uncertainty would be missing.
+    """
+    parts = {name: tests[name] for name in weights}
     shares = np.array(list(weights.values()))
-    named = [name for name in parts[0].scores if all(name in part.scores for part in parts)]
-    scores = {name: float(shares @ [part.scores[name] for part in parts]) for name in named}
-    draws = {name: shares @ np.stack([part.draws[name] for part in parts]) for name in named}
-    units, scored = sum(part.units for part in parts), sum(part.scored for part in parts)
-    return Scores(scores, intervals(draws, units), units, scored, [], draws)
+    first = next(iter(parts.values()))
+    named = [name for name in first.scores if all(name in part.scores for part in parts.values())]
+    scores = {m: float(shares @ [part.scores[m] for part in parts.values()]) for m in named}
+    draws = {name: part.draws for name, part in parts.items()}
+    known = {name: Known.of(part.predictions, examples[name]) for name, part in parts.items()}
+    units = sorted({group for part in known.values() for group in part.groups})
+    apart = len(units) == sum(part.units for part in parts.values())
+    if not apart:
+        used = [metric for metric in metrics if metric.name in named]
+        draws = {name: part.draws(used, units, seed) for name, part in known.items()}
+    together = {m: shares @ np.stack([draws[name][m] for name in parts]) for m in named}
+    alone = apart and min(part.units for part in parts.values()) < 2
+    found = {} if alone else intervals(together, len(units))
+    scored = sum(part.scored for part in parts.values())
+    return Scores(scores, found, len(units), scored, [], together)
 
 
 def intervals(draws: Mapping[str, Array], units: int) -> dict[str, tuple[float, float]]:

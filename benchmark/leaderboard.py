@@ -202,7 +202,8 @@ def table(cells: Cells, quoted: Sequence[Quoted] = ()) -> list[str]:
         record = next(cell.records[-1] for (_, other), cell in cells.items() if other == column)
         arrow = "↑" if record.higher_is_better[record.primary] else "↓"
         test = next(iter(record.scores))
-        head.append(f"{names[column]}<br>{record.primary} {arrow}, n = {record.scored[test]:,}")
+        of = f" of {test}" if len(record.scores) > 1 and test in record.data else ""
+        head.append(f"{names[column]}<br>{record.primary}{of} {arrow}, n = {record.scored[test]:,}")
         asked.append(("" if "published_sizes" in record.notes else column.task, record.primary))
         told = describe(column, cells) if names[column] != column.task else None
         notes += [f"`{names[column]}`: {text}" for text in (told, overlap(column, cells)) if text]
@@ -308,7 +309,7 @@ def write(results: Path) -> Cells:
         file.write_text(markdown(cells, read_quoted(results)), encoding="utf-8")
     rows = rows_of_csv(cells)
     with replacing(results / "leaderboard.csv") as file, file.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
+        writer = csv.DictWriter(stream, list(rows[0]) if rows else ["task"])
         writer.writeheader()
         writer.writerows(rows)
     return cells
@@ -331,6 +332,11 @@ def tell(results: Path, record: Record) -> None:
     if shown.backbone["digest"] != record.backbone["digest"]:
         print(
             f"the tables show newer weights of the name {record.model}; name=WORD sets them apart"
+        )
+    elif shown.key != record.key:
+        print(
+            f"the tables show a newer run, of other code: {shown.folder}; delete it, or tell them "
+            "apart by name=WORD"
         )
 
 

@@ -30,6 +30,8 @@ def read_quoted(results: Path) -> list[Quoted]:
     for file in (config_folders()[0] / "quoted.yaml", results / "quoted.yaml"):
         if file.exists():
             entries = yaml.safe_load(file.read_text(encoding="utf-8")) or []
+            if not isinstance(entries, list):
+                raise UserError(f"{file} is no list of quoted scores")
             found += [read_entry(entry, f"{file}: {entry}") for entry in entries]
     return found
 

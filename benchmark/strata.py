@@ -132,7 +132,9 @@ def stratify(
 ) -> Strata:
     """Score each stratum that holds a known answer; `kept` has each test set's predictions.
 
-    The mean of a stratum over test sets is that of all of them, or there is none.
+    "Without overlap" is told of every test set if any has overlap, and of one that lies in train
+    and valid altogether it has no example and no score. The mean of a stratum over test sets is
+    that of all of them, or there is none.
     """
     known, apart = dict[str, list[int]](), dict[str, list[int]]()
     for test, examples in splits.tests.items():
@@ -140,20 +142,25 @@ def stratify(
         known[test] = [r for r, e in enumerate(examples) if np.any(known_answers(e.label))]
         apart[test] = [row for row in known[test] if examples[row].chains not in seen]
     parts: dict[str, dict[str, Scores]] = {name: {} for name in (*BANDS, APART)}
+    members: dict[str, dict[str, list[Example]]] = {name: {} for name in parts}
     for index, (test, examples) in enumerate(splits.tests.items()):
         bands = audit.bands(test) if audit else []
-        members = {
+        found_rows = {
             name: [row for row in known[test] if bands and bands[row] == name] for name in BANDS
         }
-        members[APART] = apart[test] if apart != known else []
-        for name, rows in members.items():
-            if rows:
-                mine = [examples[row] for row in rows]
+        found_rows[APART] = apart[test] if apart != known else []
+        for name, rows in found_rows.items():
+            if rows or (name == APART and apart != known):
+                members[name][test] = [examples[row] for row in rows]
                 answers = [kept[test][row] for row in rows]
-                parts[name][test] = score(metrics, answers, mine, (seed, index))
+                parts[name][test] = score(metrics, answers, members[name][test], (seed, index))
     found: Strata = {}
     for name, scores in parts.items():
-        means = {m: mean(scores, w) for m, w in splits.means.items() if set(w) <= set(scores)}
+        means = {
+            m: mean(metrics, scores, members[name], weights, (seed, len(splits.tests)))
+            for m, weights in splits.means.items()
+            if set(weights) <= set(scores)
+        }
         for test, result in {**means, **scores}.items():
             found.setdefault(test, {})[name] = {
                 "examples": result.scored,

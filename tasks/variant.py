@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from benchmark.core import RESIDUES, Example, Readout, Splits, Task, UserError
-from benchmark.data import Changes, cross_validate, digest, read_chains
+from benchmark.data import Changes, also_in_train, cross_validate, digest, read_chains
 from benchmark.sources import read_files
 from tasks.table import read_answers
 
@@ -110,7 +110,8 @@ class VariantEffect(Task):
             if both := set(means) & set(parts):
                 raise UserError(f"an assay is named {min(both)}, as a mean is; rename its table")
             means |= {name: dict.fromkeys(found, 1 / len(found)) for name, found in parts.items()}
-        return Splits([], [], tests, notes, learn, means)
+        made = Splits([], [], tests, notes, learn, means)
+        return made._replace(notes=notes | {"also_in_train": also_in_train(made)})
 
     def split(
         self, name: str, assay: Assay, notes: dict[str, Any]
@@ -153,9 +154,9 @@ class VariantEffect(Task):
             changes.residues_cut += cut
             changes.unknown_letters += bool(set(chains[0]) - set(RESIDUES))
             changes.unknown_labels += bool(np.isnan(variant.score))
-            unit = digest(variant.sequence)
-            label = np.asarray(variant.score)
-            examples.append(Example(chains, label, f"{digest(name, unit)}-{seen[unit]}", unit))
+            unit, label = digest(variant.sequence), np.asarray(variant.score)
+            row = f"{digest(name, variant.sequence, assay.wild_type)}-{seen[unit]}"
+            examples.append(Example(chains, label, row, unit))
             seen[unit] += 1
         return examples, vars(changes)
 
@@ -235,8 +236,10 @@ def assign(variants: Sequence[Variant], scheme: str) -> tuple[list[str | None], 
     if any(variant.fold is not None for variant in variants):
         return [variant.fold for variant in variants], False
     if scheme == "random":
-        order = sorted(range(len(variants)), key=lambda row: digest("fold", variants[row].sequence))
-        return [str(rank % FOLDS) for rank in np.argsort(order).tolist()], True
+        distinct = {variant.sequence for variant in variants}  # what was measured twice is in one
+        order = sorted(distinct, key=lambda sequence: digest("fold", sequence))
+        dealt = {sequence: str(rank % FOLDS) for rank, sequence in enumerate(order)}
+        return [dealt[variant.sequence] for variant in variants], True
     single = [variant.places[0] if len(variant.places) == 1 else None for variant in variants]
     places = sorted({place for place in single if place is not None})
     count = max(1, min(FOLDS, len(places)))

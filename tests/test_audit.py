@@ -101,6 +101,9 @@ def test_a_row_is_as_novel_as_its_most_novel_chain() -> None:
     assert bands(train, test) == [EXACT, EXACT, "50–70 %", "90–100 %", NONE, SHORT]
     strata = stratify([], Splits(train, [], {"test": test}, {}), {"test": [0] * 6}, None, 0)
     assert strata["test"][APART]["examples"] == 5, "only the first row is in train as it stands"
+    splits = Splits(train, [], {"test": train}, {})
+    strata = stratify([], splits, {"test": [0] * len(train)}, None, 0)
+    assert strata["test"][APART]["examples"] == 0, "told, though nothing is left to score"
 
 
 def test_folds_and_their_mean() -> None:
@@ -127,7 +130,8 @@ def test_folds_and_their_mean() -> None:
     assert list(found["mean"]) == [NONE, APART], "there is no mean over folds that lack a stratum"
     assert found["0"][NONE]["intervals"] == whole["0"].intervals
     part = score(metrics, kept["1"][3:], folds[1][3:], (7, 1))
-    together = mean({**whole, "1": part}, weights)
+    scores = {**whole, "1": part}
+    together = mean(metrics, scores, {**tests, "1": folds[1][3:]}, weights, (7, 3))
     for name in (NONE, APART):
         assert found["mean"][name]["examples"] == 57
         assert found["mean"][name]["scores"] == together.scores

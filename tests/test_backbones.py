@@ -164,6 +164,11 @@ def test_a_checkpoint_that_lacks_weights_is_refused(esm_folder: Path, tmp_path: 
         open_folder(folder)
 
 
+def adapter(folder: Path) -> None:
+    """As peft leaves one; transformers would put it on the model without a word."""
+    (folder / "adapter_config.json").write_text("{}")
+
+
 def another_size(folder: Path) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -195,6 +200,7 @@ def own_code(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
+        (adapter, "holds an adapter; merge it into its model"),
         (broken, "cannot open the checkpoint"),
         (another_size, r"lacks 1 weights .* or has them in another size \(encoder.layer.1.output"),
         (weightless, "holds no weights"),

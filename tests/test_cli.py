@@ -222,6 +222,12 @@ def test_changed_code_is_run_again(tmp_path: Path, toy_conf: Path) -> None:
     (tmp_path / "mine2" / "helper.py").write_text("OFFSET = 2.0\n")
 
     assert "shift 2.000" in benchmark(*words, cwd=tmp_path).stdout
+    (tmp_path / "mine2" / "helper.py").write_text("OFFSET = 1.0\n")
+    back = benchmark(*words, cwd=tmp_path).stdout
+    assert "done before" in back and "the tables show a newer run, of other code: " in back
+    (tmp_path / "mine2" / "helper.py").write_text("OFFSET = float('nan')\n")
+    undefined = benchmark(*words, "results=other", cwd=tmp_path)
+    assert undefined.returncode == 0 and "shift undefined" in undefined.stdout, undefined.stderr
 
 
 def test_a_readme_that_is_not_ours_is_not_replaced(tmp_path: Path, toy_conf: Path) -> None:
@@ -274,6 +280,10 @@ def test_several_runs_go_on_after_a_failure(tmp_path: Path, toy_conf: Path) -> N
         (["method.max_itr=3"], "did you mean method.max_iter"),
         (["limit=0"], "limit=0 is not allowed; give a whole number from 1 on"),
         (["name=a/b"], "name=a/b is not allowed"),
+        (["name=.."], "name=.. is not allowed"),
+        (["model.path=5"], "model.path=5 is not allowed; give a hub id or a folder, as ./5"),
+        (["task.allow.truncated=inf"], "a setting is inf or nan; give finite numbers, or null"),
+        (["seed=4294967296"], "seed=4294967296 is not allowed; 4294967295 is the largest"),
         (["seeds=0,x"], "seeds=0,x is not allowed; give whole numbers from 0 on, each once"),
         (["seeds=1,1"], "seeds=1,1 is not allowed"),
         (["seed=1", "seeds=1,2"], "seed= and seeds= are both given; give one of them"),

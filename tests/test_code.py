@@ -1,4 +1,4 @@
-"""A change of code is seen, wherever it is imported."""
+"""A change of code is seen, wherever it is imported; that of installed packages is not ours."""
 
 import importlib
 import sys
@@ -10,8 +10,11 @@ from benchmark import code
 from benchmark.code import code_digest
 
 FILES = {
-    "model.py": "import json\nfrom mine3 import top\nfrom .near import one\n"
+    "model.py": "import json\nimport loose3\nfrom mine3 import top\nfrom .near import one\n"
     "class Model:\n    def run(self):\n        from mine3.deep.lazy import two\n",
+    "../loose3.py": "import mine4.deep.far\n",
+    "../mine4/__init__.py": "",
+    "../mine4/deep/far.py": "FAR = 1\n",
     "top.py": "TOP = 1\n",
     "near.py": "one = 1\n",
     "deep/lazy.py": "import mine3.last\ntwo = 2\n",
@@ -29,8 +32,9 @@ def test_code_is_followed_into_functions(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    for name in [name for name in sys.modules if name.startswith("mine3")]:
+    for name in [name for name in sys.modules if name.startswith(("mine3", "mine4", "loose3"))]:
         monkeypatch.delitem(sys.modules, name)
+    code.is_local.cache_clear()
     kind = importlib.import_module("mine3.model").Model
     before = code_digest(kind)
     assert code_digest(kind) == before

@@ -15,6 +15,7 @@ from benchmark.data import carve, digest_examples, read_chains
 from tasks.contact import Contact
 from tasks.protein import Protein
 from tasks.residue import Residue, SecondaryStructure
+from tests.conftest import make_task
 
 COMMON: dict[str, Any] = {
     "area": "function",
@@ -174,6 +175,40 @@ def test_a_test_set_with_a_name_alone(tmp_path: Path) -> None:
 
     assert list(splits.tests) == ["family"]
     assert splits.notes["also_in_train"] == {"family": 1}
+
+
+def test_the_test_set_that_ranks_can_be_named(tmp_path: Path) -> None:
+    sets = ("family", "fold", "superfamily")
+    rows = [*GOOD[:3], *(("ACDE" + "W" * i, 1, f"test.{name}") for i, name in enumerate(sets))]
+    source = write_csv(tmp_path / "a.csv", rows)
+
+    assert list(protein(source).load().tests) == list(sets)
+    assert list(protein(source, ranked_by="fold").load().tests) == ["fold", "family", "superfamily"]
+    assert list(protein(write_csv(tmp_path / "b.csv", GOOD), ranked_by="fold").load().tests) == [
+        "test"
+    ]
+    assert make_task("fold").ranked_by == "fold"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"max_length": "abc"}, "task.max_length=abc is not allowed; give 1 or more, or null"),
+        ({"max_length": -3}, "task.max_length=-3 is not allowed; give 1 or more, or null"),
+        ({"allow": {"truncated": "abc"}}, "task.allow.truncated=abc is not allowed; give a share"),
+        ({"allow": {"truncated": 7}}, "task.allow.truncated=7 is not allowed; give a share"),
+        ({"allow": {"cut": 0.1}}, "task.allow.cut=0.1 is not allowed; give a share"),
+        ({"unit": "foo"}, "task.unit=foo is not allowed; give names with their values"),
+        ({"columns": "foo"}, "task.columns=foo is not allowed"),
+        ({"sizes": "foo"}, "task.sizes=foo is not allowed"),
+        ({"metrics": [1]}, "is not a list of names"),
+    ],
+)
+def test_settings_of_a_table_that_cannot_be(
+    tmp_path: Path, settings: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UserError, match=told):
+        protein(write_csv(tmp_path / "a.csv", GOOD), **settings).load()
 
 
 def test_a_table_of_folds(tmp_path: Path) -> None:

@@ -170,14 +170,14 @@ def test_the_interval_of_a_mean_is_that_of_independent_sets() -> None:
     rng = np.random.default_rng(0)
     right = rng.random((4, 400)) < 0.7
     sets = {
-        str(k): [Example(("A",), np.asarray(int(r)), f"{i}", f"{i}") for i, r in enumerate(row)]
+        str(k): [Example(("A",), np.asarray(int(r)), f"{i}", f"{k} {i}") for i, r in enumerate(row)]
         for k, row in enumerate(right)
     }
     found = {
         name: score([find("accuracy")], [np.asarray(1.0)] * 400, part, (0, k))
         for k, (name, part) in enumerate(sets.items())
     }
-    together = mean(found, dict.fromkeys(sets, 1 / 4))
+    together = mean([find("accuracy")], found, sets, dict.fromkeys(sets, 1 / 4), 0)
     error = 1.96 * np.sqrt((right.mean(axis=1) * (1 - right.mean(axis=1))).sum() / 400) / 4
 
     assert together.scores["accuracy"] == pytest.approx(right.mean())
@@ -188,15 +188,76 @@ def test_the_interval_of_a_mean_is_that_of_independent_sets() -> None:
 
 
 def test_a_mean_is_undefined_where_a_set_is_and_has_an_interval_by_all_units() -> None:
-    few = [examples(8), examples(9)]
-    guesses = [[example.label * 1.0 for example in part] for part in few]
-    found = {
-        str(k): score([find("rmse"), find("pearson")], guess, part, (0, k))
-        for k, (guess, part) in enumerate(zip(guesses, few, strict=True))
+    metrics = [find("rmse"), find("pearson")]
+    sets = {
+        "0": [e._replace(group=f"0 {e.group}") for e in examples(8)],
+        "1": [e._replace(group=f"1 {e.group}") for e in examples(9)],
     }
-    assert found["0"].intervals == {} and mean(found, {"0": 0.5, "1": 0.5}).intervals["rmse"] == (
-        0,
-        0,
-    )
+    found = {
+        name: score(metrics, [example.label * 1.0 for example in part], part, (0, k))
+        for k, (name, part) in enumerate(sets.items())
+    }
+    halves = dict.fromkeys(sets, 0.5)
+
+    assert found["0"].intervals == {}
+    assert mean(metrics, found, sets, halves, 0).intervals["rmse"] == (0, 0)
     found["1"].scores.pop("pearson")
-    assert set(mean(found, {"0": 0.5, "1": 0.5}).scores) == {"rmse"}
+    assert set(mean(metrics, found, sets, halves, 0).scores) == {"rmse"}
+
+
+def test_units_in_several_sets_are_drawn_once() -> None:
+    """Five folds that share all 40 units: the width of a bootstrap of whole units over them all."""
+    rng = np.random.default_rng(0)
+    shift = rng.normal(size=40)
+    sets = {
+        str(k): [
+            Example(("A",), np.asarray(shift[u] + 0.1 * rng.normal()), f"{k} {u} {i}", str(u))
+            for u in range(40)
+            for i in range(3)
+        ]
+        for k in range(5)
+    }
+    rmse = [find("rmse")]
+    guess = [np.asarray(0.0)] * 120
+    found = {k: score(rmse, guess, part, (0, i)) for i, (k, part) in enumerate(sets.items())}
+    together = mean(rmse, found, sets, dict.fromkeys(sets, 1 / 5), (0, 5))
+    errors = np.array([[float(e.label) ** 2 for e in part] for part in sets.values()])
+    by_unit = errors.reshape(5, 40, 3).mean(axis=2)
+    drawn = rng.integers(40, size=(4000, 40))
+    expected = np.sqrt(by_unit[:, drawn].mean(axis=2)).mean(axis=0)
+
+    assert together.units == 40
+    assert together.intervals["rmse"] == pytest.approx(
+        tuple(np.quantile(expected, [0.025, 0.975])), abs=0.02
+    )
+    few = {k: [e._replace(group=str(int(e.group) % 8)) for e in p] for k, p in sets.items()}
+    found = {k: score(rmse, guess, part, (0, i)) for i, (k, part) in enumerate(few.items())}
+    assert mean(rmse, found, few, dict.fromkeys(few, 1 / 5), 0).intervals == {}, "8 units"
+
+
+def test_a_mean_over_sets_of_one_unit_has_no_interval() -> None:
+    sets = {e.group: [e] for e in examples(12)}
+    found = {name: score([find("rmse")], [0.0], part, 0) for name, part in sets.items()}
+    assert mean([find("rmse")], found, sets, dict.fromkeys(sets, 1 / 12), 0).intervals == {}
+
+
+def test_a_metric_of_other_answers_is_refused_before_anything_is_learned() -> None:
+    def fitted(kind: str, size: int, name: str) -> None:
+        task = make_task("pocket_metal", f"task.kind={kind}", f"task.size={size}")
+        label = np.asarray(0.5) if kind == "real" else np.asarray(1)
+        test = [e._replace(label=label) for e in examples(3)]
+        splits = Splits(test, test, {"test": test}, {})
+        method = Oracle()
+        method.fit = None  # type: ignore[assignment, method-assign]
+        evaluate(task, splits, None, method, [find(name)], 0)  # type: ignore[arg-type]
+
+    for name in ("accuracy", "mcc", "roc_auc", "f1_macro"):
+        with pytest.raises(UserError, match=f"{name} does not fit the task: labels are real"):
+            fitted("real", 1, name)
+    for name in ("spearman", "rmse", "perplexity"):
+        with pytest.raises(UserError, match=f"{name} does not fit the task: labels are classes"):
+            fitted("class", 2, name)
+    with pytest.raises(UserError, match=r"perplexity does not fit the task: label 0\.5; "):
+        fitted("real", 1, "perplexity")
+    with pytest.raises(UserError, match="p_at_l5 does not fit the task: a prediction is no table"):
+        fitted("class", 2, "p_at_l5")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmark.core import MaskedLogProbs, UserError
-from tests.checkpoints import FAMILIES, make
+from tests.checkpoints import FAMILIES, SHAPE, make
 from tests.conftest import composed, yaml_names
 from tests.test_backbones import open_folder
 
@@ -48,6 +48,29 @@ def test_families_are_packed_but_those_that_take_no_positions(family: str, tmp_p
     backbone.packing = False
     for row, other in zip(rows, backbone.embed_residues(chains), strict=True):
         np.testing.assert_allclose(row, other, atol=1e-4)
+
+
+def test_attention_in_windows_is_not_packed(tmp_path: Path) -> None:
+    """Packed, it would see whole chains; chains longer than the window tell."""
+    from transformers import MistralConfig, MistralForCausalLM
+
+    llama = make("llama", tmp_path / "llama")
+    folder = make("llama", tmp_path / "mistral")
+    config = MistralConfig(
+        vocab_size=24,
+        bos_token_id=0,
+        eos_token_id=1,
+        sliding_window=64,
+        num_key_value_heads=4,
+        **SHAPE,
+    )
+    MistralForCausalLM(config).save_pretrained(folder)
+    chains = [CHAIN * 9, CHAIN, CHAIN[::-1] * 5]
+    windows = open_folder(folder)
+
+    assert open_folder(llama).packing and not windows.packing
+    for row, chain in zip(windows.embed_residues(chains), chains, strict=True):
+        np.testing.assert_allclose(row, windows.embed_residues([chain])[0], atol=1e-4)
 
 
 def test_an_encoder_with_sentencepiece(tmp_path: Path) -> None:

@@ -148,6 +148,26 @@ def test_intervals_over_seeds_hold_the_truth(seeds: int, between: float) -> None
         assert plain < 0.87
 
 
+def test_test_rows_that_are_all_in_train_are_told() -> None:
+    """Also where nothing is left without them."""
+    nothing = {"examples": 0, "units": 0, "scores": {}, "intervals": {}}
+    text = markdown(tabulate([record(strata={"test": {"without overlap": nothing}})]))
+    assert "1,234 of 1,234 test examples are in train or valid, too" in text
+
+
+def test_the_set_that_ranks_is_named_where_there_are_several() -> None:
+    several = {"fold": {"roc_auc": 0.1}, "family": {"roc_auc": 0.9}}
+    counts = {"fold": 1234, "family": 99}
+    found = record(
+        scores=several,
+        intervals={name: {} for name in several},
+        scored=counts,
+        data={"train": "1", **dict.fromkeys(several, "")},
+    )
+    assert "solubility<br>roc_auc of fold ↑, n = 1,234" in lines(found)[0]
+    assert "solubility<br>roc_auc ↑, n = 1,234" in lines(record())[0]
+
+
 def test_weights_of_one_name_never_mix() -> None:
     """A checkpoint overwritten in place: its seeds are not averaged with the old ones'."""
     new = {"backbone": {"digest": "new"}, "created": "2026-02-01T00:00:00.000000Z"}

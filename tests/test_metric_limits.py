@@ -21,7 +21,7 @@ from tests.test_metrics import ALL, BINARY, REAL, TOLERANCE, f1
 
 
 def test_one_class_and_constants_are_nan_in_their_resample_only() -> None:
-    labels, predictions = [0, 0, 1, 1], [0.1, 0.1, 0.1, 0.9]
+    classes, predictions = [0, 0, 1, 1], [0.1, 0.1, 0.1, 0.9]
     weights = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 1, 1], [1, 1, 1, 0]])
     expected = {
         "roc_auc": [False, True, True, False],
@@ -35,6 +35,8 @@ def test_one_class_and_constants_are_nan_in_their_resample_only() -> None:
         "balanced_accuracy": [False, False, False, False],
     }
     for name, undefined in expected.items():
+        real = ALL[name] in vars(regression).values()
+        labels = [float(label) for label in classes] if real else classes
         scores = ALL[name](predictions, labels, weights)
         assert np.isnan(scores).tolist() == undefined, name
 
@@ -142,6 +144,8 @@ def test_memory_with_many_residues(name: str) -> None:
     wide = name in ("f1_macro", "q3_per_protein")
     predictions = list(rng.random((n, length, 8) if wide else (n, length), dtype=np.float32))
     labels = list(rng.integers(0, 8 if wide else 2, (n, length)))
+    if name == "spearman":
+        labels = [label.astype(float) for label in labels]
     weights = rng.multinomial(n, np.full(n, 1 / n), size=resamples)
     # one array of a number per resample and residue would be 160 MB
     assert peak_mb(lambda: ALL[name](predictions, labels, weights)) < 20
@@ -159,10 +163,20 @@ def test_blocks_of_resamples_are_joined() -> None:
         assert regression.spearman(x, y, weights)[row] == pytest.approx(expected, TOLERANCE)
 
 
-@pytest.mark.parametrize("labels", [[0.0, 0.5, 1.0], [0, 1, 2]])
-def test_ranking_needs_labels_0_and_1(labels: list[float]) -> None:
+def test_ranking_needs_labels_0_and_1() -> None:
     with pytest.raises(ValueError, match="needs labels 0 and 1"):
-        ranking.roc_auc([0.1, 0.2, 0.3], labels)
+        ranking.roc_auc([0.1, 0.2, 0.3], [0, 1, 2])
+
+
+@pytest.mark.parametrize("labels", [[0.0, 1.0, np.nan], [-2.0, 0.5, 3.0]])
+def test_classes_and_real_numbers_are_not_taken_for_each_other(labels: list[float]) -> None:
+    """Real ones would be cut to whole ones, and an unknown class would be the number -1."""
+    for name in ("accuracy", "mcc", "f1_macro", "balanced_accuracy", "roc_auc", "pr_auc"):
+        with pytest.raises(ValueError, match="labels are real numbers; this metric is for classes"):
+            ALL[name]([0.1, 0.2, 0.3], labels)
+    for name in ("spearman", "pearson", "r2", "rmse"):
+        with pytest.raises(ValueError, match="labels are classes; this metric is for real numbers"):
+            ALL[name]([0.1, 0.2, 0.3], [0, 1, -1])
 
 
 def test_what_cannot_be_scored_is_refused() -> None:
@@ -188,7 +202,7 @@ def test_infinite_predictions_can_be_ranked() -> None:
 
 def test_minus_one_is_a_real_number() -> None:
     assert regression.rmse([0.0, 0.0], [-1.0, np.nan]) == 1
-    assert regression.rmse([0, 0], [-1, -1]) == 1
+    assert regression.rmse([0, 0], [-1.0, -1.0]) == 1
 
 
 def test_dssp_orders() -> None:

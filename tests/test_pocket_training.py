@@ -1,20 +1,34 @@
 """The pocket language models' training: it learns, and goes on after a kill as if unharmed."""
 
 import csv
+import json
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 
-from benchmark.core import CausalLogProbs, ContactHead, MaskedLogProbs, Sampling
+from benchmark.core import CausalLogProbs, ContactHead, MaskedLogProbs, Sampling, UserError
 from benchmark.pocket.recipe import ID, Recipe, build, cost
-from benchmark.pocket.train import IGNORED, RESIDUE_IDS, batches, encode
+from benchmark.pocket.train import (
+    IGNORED,
+    RESIDUE_IDS,
+    Batch,
+    batches,
+    encode,
+    learning_rate,
+    make_batch,
+    mean_loss,
+    optimiser_of,
+    train,
+)
 from tests.conftest import make_backbone, random_chain
 
 ABILITIES = (MaskedLogProbs, CausalLogProbs, Sampling, ContactHead)
@@ -64,6 +78,7 @@ def test_training_learns_and_survives_a_kill(objective: str, corpus: Path, tmp_p
     assert all(np.array_equal(weights[name], again[name]) for name in weights | again)
     assert (whole / "log.csv").read_text() == (killed / "log.csv").read_text()
     assert not (killed / "state.pt").exists()
+    assert not any("inv_freq" in name for name in weights), "computed, and exact only in float32"
 
     backbone = make_backbone("huggingface", whole)
     able = {kind for kind in ABILITIES if isinstance(backbone, kind)}
@@ -71,15 +86,104 @@ def test_training_learns_and_survives_a_kill(objective: str, corpus: Path, tmp_p
     assert backbone.facts()["packing"]
 
 
-def test_a_state_of_other_settings_is_refused(corpus: Path, tmp_path: Path) -> None:
-    with subprocess.Popen(command(corpus, tmp_path, "masked", 60_000), stdout=-3) as process:
-        wait_for(tmp_path / "state.pt", process)
-        process.kill()
-    told = subprocess.run(
-        command(corpus, tmp_path, "masked", 70_000), check=False, capture_output=True, text=True
+def settings(objective: str) -> Recipe:
+    """Two layers, two steps."""
+    return replace(recipe(objective), layers=2, dim=32, heads=2, tokens=600)
+
+
+def run(made: Recipe, out: Path, corpus: list[str], held_out: list[str], bf16: bool = False) -> Any:
+    out.mkdir(exist_ok=True)
+    train(
+        made, corpus, held_out, out,
+        device=torch.device("cpu"), bf16=bf16, save_minutes=0, log_steps=1,
+    )  # fmt: skip
+    return json.loads((out / "recipe.json").read_text())
+
+
+def test_a_state_of_other_settings_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of another recipe, corpus, precision, or other chains to watch."""
+    made, (a, b) = settings("masked"), (["ACDEFGHIKL" * 9] * 4, ["LKIHGFEDCA" * 9] * 4)
+    with monkeypatch.context() as stopped:
+        stopped.setattr(Path, "unlink", lambda *_, **__: None)
+        whole = run(made, tmp_path, a, a)
+    assert (tmp_path / "state.pt").exists(), "that of step 1"
+    assert whole["precision"] == "float32" and whole["corpus"] == whole["held_out"]
+    others = [(replace(made, lr=1e-2), a, a, False), (made, b, a, False), (made, a, b, False)]
+    for words in (*others, (made, a, a, True)):
+        with pytest.raises(UserError, match="other settings or sequences; give another --out"):
+            run(words[0], tmp_path, *words[1:])
+    assert run(made, tmp_path, a, a) == whole
+
+
+def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
+    made, chains = settings("causal"), ["ACDEFGHIKL" * 9]
+    with pytest.raises(UserError, match="--corpus holds no sequence; give a file with one a line"):
+        run(made, tmp_path, [], chains)
+    with pytest.raises(UserError, match="--held-out holds no sequence"):
+        run(made, tmp_path, chains, [])
+    with pytest.raises(UserError, match="--dim=32 cannot be shared by --heads=3"):
+        run(replace(made, heads=3), tmp_path, chains, chains)
+    with pytest.raises(UserError, match="--crop=400 and its two ends do not fit"):
+        run(replace(made, crop=400), tmp_path, chains, chains)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("objective", ["masked", "causal"])
+def test_chains_of_a_batch_do_not_see_each_other(objective: str) -> None:
+    """The loss of a batch is the mean over what is asked of each chain alone."""
+    rng = np.random.default_rng(0)
+    made = settings(objective)
+    module = build(made)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_(0, 0.3)
+    if objective == "masked":  # it would scale all by what is hidden in the whole row
+        module.esm.embeddings.token_dropout = False
+
+    def loss(batch: Batch) -> float:
+        return mean_loss(module, batch, torch.device("cpu"), False).item()
+
+    chains = encode([random_chain(rng, n) for n in (30, 39, 12, 25)])
+    batch = make_batch(chains, made, rng)
+    losses, counts, start = [], [], 0
+    for length in batch.lengths[:-1]:
+        part = slice(start, start + length)
+        alone = Batch(batch.ids[part], batch.targets[part], [length])
+        losses.append(loss(alone))
+        counts.append(int((alone.targets != IGNORED).sum()))
+        start += length
+    together = loss(batch)
+
+    assert min(counts) > 0
+    assert together == pytest.approx(np.average(losses, weights=counts), rel=1e-5)
+
+
+def test_the_recipe_is_carried_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warmup and cosine, decay of matrices alone, clipped gradients, initial weights."""
+    made = replace(settings("causal"), lr=2e-3, warmup=0.1, weight_decay=0.01, clip=0.7)
+    rates = [learning_rate(made, step, 100) for step in range(100)]
+    assert rates[:10] == pytest.approx([2e-4 * (step + 1) for step in range(10)])
+    assert rates[10] == 2e-3 and rates[99] == pytest.approx(2e-4, rel=0.01)
+    assert rates[55] == pytest.approx((2e-3 + 2e-4) / 2, rel=1e-6), "half of the way down"
+
+    module = build(made)
+    decayed, kept = optimiser_of(module, made).param_groups
+    assert {p.ndim for p in decayed["params"]} == {2} and decayed["weight_decay"] == 0.01
+    assert {p.ndim for p in kept["params"]} == {1} and kept["weight_decay"] == 0
+    assert len(decayed["params"]) + len(kept["params"]) == len(list(module.parameters()))
+    deviation = module.model.layers[0].mlp.up_proj.weight.std().item()
+    assert deviation == pytest.approx(np.sqrt(2 / (5 * 32)), rel=0.05)
+
+    norms, clip = list[float](), torch.nn.utils.clip_grad_norm_
+    monkeypatch.setattr(
+        torch.nn.utils,
+        "clip_grad_norm_",
+        lambda parameters, norm: (norms.append(norm), clip(parameters, norm))[1],
     )
-    assert told.returncode == 1
-    assert "other settings; give another --out" in told.stderr
+    run(made, tmp_path, ["ACDEFGHIKL" * 9], ["ACDEFGHIKL" * 9])
+    assert norms == [0.7] * 2
 
 
 def recipe(objective: str) -> Recipe:

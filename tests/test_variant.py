@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 
 from benchmark.backbones.floors import Kmer
 from benchmark.core import UserError
-from benchmark.data import read_tables
+from benchmark.data import digest_splits, read_tables
 from benchmark.evaluate import evaluate
 from benchmark.metrics import find
 from tasks.variant import Variant, VariantEffect, assign, window
@@ -80,7 +80,8 @@ def test_folds_by_scheme(tmp_path: Path, folds: str) -> None:
         places.append({i for found in differ for i in found})
     if folds == "random":
         assert splits.notes["changes"]["ONE"] == {"rows": rows}
-        assert max(map(len, splits.tests.values())) - min(map(len, splits.tests.values())) <= 1
+        sizes = [len({e.chains for e in part}) for part in splits.tests.values()]
+        assert max(sizes) - min(sizes) <= 1
     else:
         assert splits.notes["changes"]["ONE"] == {"rows": rows, "without_a_fold": 10}
         assert sorted(i for found in places for i in found) == list(range(40))
@@ -105,6 +106,46 @@ def test_positions_are_dealt_out_as_proteingym_deals_them() -> None:
     assert contiguous == (list("0011234") + list("4321100"), True)
     few = [Variant("A", (place,), 0.0, None) for place in (4, 6, 7)]
     assert assign(few, "modulo")[0] == ["0", "1", "2"]
+
+
+def test_what_was_measured_twice_is_in_one_fold(tmp_path: Path) -> None:
+    rows = assay()
+    write(tmp_path / "ONE.csv", rows + rows[::2])
+    splits = task(tmp_path, folds="random").load()
+
+    for name, test in splits.tests.items():
+        train, valid = splits.learn[name]
+        assert not {e.chains for e in test} & {e.chains for e in (*train, *valid)}
+    assert splits.notes["also_in_train"] == {}
+    folds = [(*row, i % 3) for i, row in enumerate(rows[:15] + rows[:3] + rows[1:4])]
+    write(tmp_path / "ONE.csv", folds, (*HEADER, "fold_random_5"))
+    told = task(tmp_path, folds="random").load().notes["also_in_train"]
+    assert told == {"ONE 0": 1, "ONE 1": 2, "ONE 2": 2}, "as the table's own folds have it"
+
+
+def test_another_wild_type_or_weighting_is_another_run(tmp_path: Path) -> None:
+    """Two sites, each variant mutated at both: rows that do not show what they came from."""
+    variants = ["AC" + "D" * 8, "CA" + "D" * 8, "CC" + "D" * 8]
+    digests = []
+    for old in ("WW", "YW"):
+        rows = [(f"{old[0]}1{v[0]}:{old[1]}2{v[1]}", v, i) for i, v in enumerate(variants)]
+        write(tmp_path / "ONE.csv", rows)
+        digests.append(digest_splits(task(tmp_path).load()))
+    assert digests[0] != digests[1]
+
+    folder = tmp_path / "assays"
+    folder.mkdir()
+    for name in "ABC":
+        write(folder / f"{name}.csv", assay()[:12])
+    about = {"DMS_id": list("ABC"), "UniProt_ID": list("PPQ"), "target_seq": [WILD] * 3}
+    found = []
+    for kinds in (["Activity"] * 3, ["Activity", "Binding", "Binding"]):
+        pd.DataFrame({**about, "coarse_selection_type": kinds}).to_csv(
+            tmp_path / "reference.csv", index=False
+        )
+        made = task(folder, reference=str(tmp_path / "reference.csv"))
+        found.append(digest_splits(made.load()))
+    assert found[0] != found[1] and "proteingym, its weights" in found[0]
 
 
 def test_the_tables_own_folds_are_taken(tmp_path: Path) -> None:

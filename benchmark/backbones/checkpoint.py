@@ -56,6 +56,11 @@ def fetch(
     own = path.removeprefix("package:")
     folder = POCKET / own if own != path else Path(path).expanduser()
     if folder.is_dir():
+        if (folder / "adapter_config.json").exists():
+            raise UserError(
+                f"model.path={path} holds an adapter; merge it into its model (peft's "
+                "merge_and_unload), save that, and give its folder"
+            )
         return folder, None
     if path.count("/") != 1 or path.startswith((".", "/", "~")):
         raise UserError(f"model.path={path} is no folder here, and no hub id of the form org/name")

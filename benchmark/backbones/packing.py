@@ -38,12 +38,20 @@ def attend(
     attention_mask: Any,
     scaling: float | None = None,
     is_causal: bool | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: Any = None,
     **_: Any,
 ) -> tuple["torch.Tensor", None]:
-    """Attention within each chain of a row; query, key, value are (1, heads, T, d)."""
+    """Attention within each chain of a row; query, key, value are (1, heads, T, d).
+
+    Refuses what it would have to leave out: windows, capped logits, sinks.
+    """
     import torch
     from torch.nn.functional import scaled_dot_product_attention
 
+    if any(part is not None for part in (sliding_window, softcap, s_aux)):
+        raise ValueError("no packing: attention in windows, with capped logits or with sinks")
     pack = PACK.get()
     if torch.is_autocast_enabled(query.device.type):  # else rotary positions leave float32
         number = torch.get_autocast_dtype(query.device.type)

@@ -32,8 +32,12 @@ class Answers(NamedTuple):
         return Answers(self.prediction[index], self.label[index], self.example[index], self.weights)
 
     def known(self, *, real: bool = False) -> "Answers":
-        """Drop unknown answers: NaN, and -1 unless labels are `real`."""
-        answers = self.take(~np.isnan(self.label) if real else self.label >= 0)
+        """Drop unknown answers: NaN where labels are `real`, else -1; refuse the other kind."""
+        counted = self.label.dtype.kind in "iub"
+        if counted is real and len(self.label):
+            kind, wants = ("classes", "real numbers") if real else ("real numbers", "classes")
+            raise ValueError(f"labels are {kind}; this metric is for {wants}")
+        answers = self.take(~np.isnan(self.label) if real else self.label != -1)
         broken = np.isnan(answers.prediction)
         if broken.any():
             example = answers.example[broken.reshape(len(broken), -1).any(1)][0]

@@ -80,6 +80,10 @@ def precision_at(divisor: int, range_name: str) -> Metric:
     index = list(RANGES).index(range_name)
 
     def score(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
+        if any(np.asarray(kept).dtype != KEPT for kept in predictions):
+            raise ValueError(
+                "a prediction is no table of ranked pairs; this metric is for contacts"
+            )
         proteins = [
             precision(np.asarray(kept), np.asarray(label), divisor, index)
             for kept, label in zip(predictions, labels, strict=True)

@@ -27,6 +27,9 @@ class Surprise(NamedTuple):
 def surprise(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Surprise:
     """Sum what was asked; refuse what is no log-probability."""
     answers = known_finite(predictions, labels, weights)
+    if (answers.label != 0).any():
+        wrong = answers.label[answers.label != 0][0]
+        raise ValueError(f"label {wrong:g}; this metric is for kind=log_prob, where asked means 0")
     above = answers.prediction > ROUNDING
     if above.any():
         raise ValueError(f"prediction of example {answers.example[above][0]} is above log 1")

@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark.backbones.checkpoint import digest_folder
 from benchmark.core import UserError
 from benchmark.files import replacing
+from benchmark.leaderboard import column_of
 from benchmark.results import Record, load_all
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -41,8 +43,15 @@ def card(folder: Path, records: Sequence[Record]) -> str:
     objective = recipe["objective"]
     name = f"pocket_{folder.name}"
     measured = perplexities(objective, records)
-    if name not in measured:
-        raise UserError(f"there is no Record of task={TASKS[objective]} model={name}; run it first")
+    for needed in (name, *FLOORS[objective]):
+        if needed not in measured:
+            raise UserError(
+                f"there is no Record of task={TASKS[objective]} model={needed}; run it first"
+            )
+    same_question(measured)
+    own = digest_folder(folder)
+    if measured[name].backbone["digest"] != own:
+        raise UserError(f"the Record of model={name} is of other weights than {own}; run it again")
     return "\n".join(
         [
             "---",
@@ -59,12 +68,14 @@ def card(folder: Path, records: Sequence[Record]) -> str:
             *settings(recipe),
             "",
             "The proteins are Swiss-Prot's of January 2014 (UniProt Consortium, CC BY 4.0), "
-            "without relatives of what the embedded tasks test and of the held-out ones; "
-            "`../../README.md` tells how. `python -m benchmark.pocket.train` is the recipe.",
+            "without the held-out ones, and without what is 50 % identical or more to a valid or "
+            "test protein of the embedded tasks; `../../README.md` tells how, and what that misses."
+            " `python -m benchmark.pocket.train` is the recipe.",
             "",
             "## Loss",
             "",
-            f"In nats, on batches of {recipe['batch_tokens']:,} tokens and on held-out proteins"
+            f"In nats, on batches of {recipe['batch_tokens']:,} tokens, and on 60 of the held-out "
+            "proteins below, the first 15 of each band"
             + (" (a tenth of what is asked is seen)." if objective == "masked" else "."),
             "",
             *losses(list(csv.DictReader(read(folder, "log.csv").splitlines()))),
@@ -89,12 +100,14 @@ def settings(recipe: dict[str, Any]) -> list[str]:
     rows = {
         "architecture": f"{ARCHITECTURES[recipe['objective']]}: {recipe['layers']} layers of width "
         f"{recipe['dim']}, {recipe['heads']} heads; ESM-2's vocabulary",
-        "parameters N (matrices)": f"{cost['parameters']:,}",
+        "parameters N": f"{cost['parameters']:,}, in matrices; the decoder, which is the "
+        "embedding, counts too",
         "tokens D": f"{cost['tokens']:,}, at most {recipe['crop']} residues of a chain",
         "optimiser": f"AdamW, {round(recipe['tokens'] / recipe['batch_tokens']):,} steps of "
         f"{recipe['batch_tokens']:,} tokens; rate {recipe['lr']:g} at its peak after "
         f"{recipe['warmup']:.0%} of the steps, then a cosine to a tenth; weight decay "
-        f"{recipe['weight_decay']:g}, gradients clipped at {recipe['clip']:g}",
+        f"{recipe['weight_decay']:g}, gradients clipped at {recipe['clip']:g}; "
+        f"{recipe['precision']}",
         "training FLOPs, 6 N D": f"{cost['flops_6nd']:.2e}",
         "training FLOPs, attention counted": f"{cost['flops_exact']:.2e}",
     }
@@ -123,6 +136,16 @@ def perplexities(objective: str, records: Sequence[Record]) -> dict[str, Record]
         and record.limit is None
         and record.model.startswith((*FLOORS[objective], "pocket_"))
     }
+
+
+def same_question(measured: dict[str, Record]) -> None:
+    """Refuse Records that cannot share a table: of other data, or asked in another way."""
+    columns = {(column_of(record).question, record.version) for record in measured.values()}
+    if len(columns) > 1:
+        raise UserError(
+            f"the newest Records of {', '.join(measured)} are of different data or settings of "
+            "their task; run them again with the same"
+        )
 
 
 def bands(name: str, measured: dict[str, Record]) -> list[str]:

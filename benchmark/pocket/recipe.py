@@ -19,7 +19,7 @@ ID = {token: index for index, token in enumerate(VOCABULARY)}
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What decides the weights, besides the corpus."""
+    """What decides the weights, besides corpus and precision."""
 
     objective: Literal["masked", "causal"]
     layers: int
@@ -115,9 +115,10 @@ def plan(lengths: NDArray[np.int64], recipe: Recipe) -> Iterator[NDArray[np.int6
 
 
 def cost(corpus: Sequence[Sized], recipe: Recipe) -> dict[str, float]:
-    """Tokens read in a whole training, and its FLOPs by both conventions of `benchmark.cost`.
+    """Tokens read in a whole training, and its FLOPs: 6 N D, and as Serrano et al. 2024 count them.
 
-    Here N is what the second one counts: matrices, with embedding and head, without biases, norms.
+    N is theirs in both: matrices, with embedding and head, without biases and norms; a decoder
+    counts although it is the embedding.
     """
     lengths = read_lengths(corpus, recipe)
     steps = islice(plan(lengths, recipe), recipe.steps)

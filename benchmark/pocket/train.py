@@ -5,10 +5,11 @@
 
 Masked as ESM-2 was trained (Lin et al. 2023: 15 % of the residues, of which 80 % hidden, 10 %
 replaced, 10 % left), causal by a Llama; both read `<cls>`, residues, `<eos>` of ESM-2's vocabulary.
-Chains are cropped at random and packed end to end, none seeing another. AdamW, warmup, cosine;
-bfloat16 on GPUs, or if asked for. What is drawn depends on the seed and the step alone, so a killed
-training, started again with the same words, ends with the same weights on a CPU. `log.csv` has the
-losses by tokens.
+Chains are cropped at random and packed end to end, none seeing another (masked, all of a batch are
+scaled by the share of it that is hidden: ESM-2's token dropout). AdamW, warmup, cosine; bfloat16 on
+GPUs, or if asked for. What is drawn depends on the seed and the step alone, so a killed training,
+started again with the same words, ends with the same weights on a CPU. `log.csv` has the losses by
+tokens, and recipe.json what made the weights.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from numpy.typing import NDArray
 from benchmark.backbones.packing import packed
 from benchmark.backbones.random import ESM_TOKENS
 from benchmark.core import UserError
+from benchmark.data import digest
 from benchmark.files import replacing
 from benchmark.pocket.recipe import ID, VOCABULARY, Recipe, build, cost, plan, read_lengths
 
@@ -87,6 +89,29 @@ def make_batch(chains: list[NDArray[np.int8]], recipe: Recipe, rng: np.random.Ge
     return Batch(ids, targets, lengths)
 
 
+def optimiser_of(module: Any, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW; norms and biases are not decayed."""
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in module.parameters() if p.ndim >= 2]},
+        {"params": [p for p in module.parameters() if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        groups, lr=recipe.lr, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
+    )
+
+
+def inputs(corpus: list[str], held_out: list[str], bf16: bool) -> dict[str, str]:
+    """What else decides the weights and the log, for recipe.json: precision, digests of chains."""
+    for chains, name in ((corpus, "corpus"), (held_out, "held-out")):
+        if not chains:
+            raise UserError(f"--{name} holds no sequence; give a file with one a line")
+    return {
+        "precision": "bfloat16" if bf16 else "float32",
+        "corpus": digest(*corpus),
+        "held_out": digest(*held_out),
+    }
+
+
 def mean_loss(module: Any, batch: Batch, device: torch.device, bf16: bool) -> torch.Tensor:
     """Mean natural-log loss of what is asked."""
     ids = torch.from_numpy(batch.ids)[None].to(device)
@@ -122,23 +147,22 @@ def train(
     """Train to the end, from where an earlier call was stopped, and write the checkpoint."""
     if recipe.crop + 2 > recipe.batch_tokens:
         raise UserError(f"--crop={recipe.crop} and its two ends do not fit in --batch-tokens")
-    steps = recipe.steps
+    if recipe.dim % (2 * recipe.heads):
+        raise UserError(
+            f"--dim={recipe.dim} cannot be shared by --heads={recipe.heads} in even parts"
+        )
+    steps, told = recipe.steps, {**asdict(recipe), **inputs(corpus, held_out, bf16)}
     module = build(recipe).to(device).train()
-    # norms and biases are not decayed
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in module.parameters() if p.ndim >= 2]},
-        {"params": [p for p in module.parameters() if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW(
-        groups, lr=recipe.lr, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
-    )
+    optimiser = optimiser_of(module, recipe)
     watched = make_batch(encode(held_out), recipe, np.random.default_rng([recipe.seed, 2]))
     log: list[dict[str, float]] = []
     step, tokens, state = 0, 0, out / "state.pt"
     if state.exists():
         saved = torch.load(state, map_location=device, weights_only=True)
-        if saved["recipe"] != asdict(recipe):
-            raise UserError(f"{out} holds a training of other settings; give another --out")
+        if saved["recipe"] != told:
+            raise UserError(
+                f"{out} holds a training of other settings or sequences; give another --out"
+            )
         module.load_state_dict(saved["module"])
         optimiser.load_state_dict(saved["optimiser"])
         step, tokens, log = saved["step"], saved["tokens"], saved["log"]
@@ -172,9 +196,9 @@ def train(
             )
             total, count = 0.0, 0
             if time.monotonic() - last_saved > 60 * save_minutes and step < steps:
-                save(state, module, optimiser, recipe, step, tokens, log)
+                save(state, module, optimiser, told, step, tokens, log)
                 last_saved = time.monotonic()
-    export(module, recipe, cost(ready, recipe), log, out)
+    export(module, {**told, "cost": cost(ready, recipe)}, log, out)
     state.unlink(missing_ok=True)
 
 
@@ -182,14 +206,14 @@ def save(
     file: Path,
     module: Any,
     optimiser: torch.optim.Optimizer,
-    recipe: Recipe,
+    told: dict[str, Any],
     step: int,
     tokens: int,
     log: list[dict[str, float]],
 ) -> None:
     """Write all that a training goes on from; a kill meanwhile leaves the older state."""
     state = {
-        "recipe": asdict(recipe),
+        "recipe": told,
         "module": module.state_dict(),
         "optimiser": optimiser.state_dict(),
         "step": step,
@@ -200,17 +224,16 @@ def save(
         torch.save(state, fresh)
 
 
-def export(
-    module: Any, recipe: Recipe, spent: dict[str, float], log: list[dict[str, float]], out: Path
-) -> None:
+def export(module: Any, told: dict[str, Any], log: list[dict[str, float]], out: Path) -> None:
     """Write the checkpoint as transformers reads it, in float16, with its recipe and log.
 
-    Without ESM-2's head for contacts, which nothing has trained.
+    Without ESM-2's head for contacts, which nothing has trained, and without the frequencies of
+    rotary positions, which are computed: rounded, they would turn by other angles.
     """
-    weights = {k: v for k, v in module.half().state_dict().items() if "contact_head" not in k}
+    state = module.half().state_dict()
+    weights = {k: v for k, v in state.items() if "contact_head" not in k and "inv_freq" not in k}
     module.save_pretrained(out, state_dict=weights)
     (out / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n")
-    told = {**asdict(recipe), "cost": spent}
     (out / "recipe.json").write_text(json.dumps(told, indent=1) + "\n")
     with (out / "log.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(log[0]), lineterminator="\n")
