@@ -203,24 +203,29 @@ def carry_out(cfg: Any, config: dict[str, Any], kept: "Store | None") -> None:
             **parts,
         )
     records, ends = [], list[str]()
-    for seed in seeds:
-        if ends:
-            print(ends[-1], flush=True)  # the one before; the last is told after the tables
-        run = prepared.with_seed(seed)
-        path = folder / run.path
-        if path.exists():
-            records.append(results.load(path))
-            learned = path.with_suffix("")
-            both = f"{path} and {learned.name}/" if learned.exists() else path
-            ends.append(f"done before, nothing was run; delete {both} to run it again")
-            continue
-        outcome = run.evaluate()
-        seconds |= {**outcome.seconds, "total": time.perf_counter() - started}
-        if not rank():
-            records.append(run.record(outcome, seconds))
-            results.save(records[-1], run.predictions(outcome), folder)
-            ends.append(f"{path}, {seconds['total']:.1f} s")
-        started, seconds = time.perf_counter(), {}  # what is loaded is loaded once
+    try:
+        for seed in seeds:
+            if ends:
+                print(ends[-1], flush=True)  # the one before; the last is told after the tables
+            run = prepared.with_seed(seed)
+            path = folder / run.path
+            if path.exists():
+                records.append(results.load(path))
+                learned = path.with_suffix("")
+                both = f"{path} and {learned.name}/" if learned.exists() else path
+                ends.append(f"done before, nothing was run; delete {both} to run it again")
+                continue
+            outcome = run.evaluate()
+            seconds |= {**outcome.seconds, "total": time.perf_counter() - started}
+            if not rank():
+                records.append(run.record(outcome, seconds))
+                results.save(records[-1], run.predictions(outcome), folder)
+                ends.append(f"{path}, {seconds['total']:.1f} s")
+            started, seconds = time.perf_counter(), {}  # what is loaded is loaded once
+    except KeyboardInterrupt:
+        if records and not rank():
+            leaderboard.write(folder)  # the seeds before are there
+        raise
     if rank():
         return
     try:

@@ -341,8 +341,30 @@ def test_interrupted_leaves_nothing(tmp_path: Path, kind: signal.Signals) -> Non
         _, errors = process.communicate(timeout=60)
 
     assert process.returncode == 130, errors
-    assert errors.strip().splitlines()[-1].startswith("error: interrupted; no Record")
+    assert errors.strip().splitlines()[-1].startswith("error: interrupted; what was finished")
     assert [path.name for path in tmp_path.rglob("*")] == ["results"]
+
+
+def test_interrupted_between_seeds_leaves_tables_of_what_is_done(
+    tmp_path: Path, toy_conf: Path
+) -> None:
+    seeds = ",".join(map(str, range(1000)))
+    words = ["--config-dir", str(toy_conf), "task=toy", "model=kmer", f"seeds={seeds}"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmark", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        while process.poll() is None and not list(tmp_path.rglob("seed1.json")):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    count = len(list(tmp_path.rglob("seed*.json")))
+    assert f"], {count} seeds |" in (tmp_path / "results" / "README.md").read_text()
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, toy_conf: Path) -> None:
