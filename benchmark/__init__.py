@@ -18,6 +18,6 @@ Imports point one way (`tests/test_architecture.py` holds it):
     strata    -> evaluate, results
     run       -> evaluate, data, metrics, results, store, strata, seeds, ranks, code
     audit     -> strata, data, metrics, mmseqs
-    pocket    -> backbones, cost, mmseqs, results; scripts that nothing imports
+    pocket    -> backbones, cost, data, leaderboard, mmseqs; scripts that nothing imports
     cli, verbs -> run, audit, store, check, leaderboard, catalogue, compose
 """

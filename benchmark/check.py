@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmark.backbones.transformer import ROUNDING, Transformer, distance
+from benchmark.backbones.device import ROUNDING, distance
+from benchmark.backbones.transformer import Transformer
 from benchmark.core import (
     MASK,
     RESIDUES,

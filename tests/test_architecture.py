@@ -46,7 +46,10 @@ ALLOWED = {
         *("core", "audit", "breakdown", "catalogue", "compose", "leaderboard", "metrics"),
         *("check", "quoted", "results", "store"),
     },
-    "pocket": {"backbones", "core", "cost", "files", "mmseqs", "pocket", "results"},
+    "pocket": {
+        *("backbones", "core", "cost", "data", "files", "leaderboard", "mmseqs", "pocket"),
+        "results",
+    },
     "mmseqs": {"core"},
     "strata": {"core", "evaluate", "files", "results"},
     "audit": {

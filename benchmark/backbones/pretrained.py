@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.checkpoint import WEIGHTS, digest_folder, fetch
-from benchmark.backbones.transformer import Objective, Pooling, Transformer, resolve
+from benchmark.backbones.device import resolve
+from benchmark.backbones.transformer import Objective, Pooling, Transformer
 from benchmark.core import UserError
 from benchmark.data import digest
 

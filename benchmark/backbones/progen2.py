@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.backbones.alphabet import Alphabet
+from benchmark.backbones.device import inference
 from benchmark.backbones.pretrained import Opened, Pretrained, load
-from benchmark.backbones.transformer import inference
 from benchmark.core import UserError
 
 if TYPE_CHECKING:

@@ -3,7 +3,8 @@
 from hashlib import sha256
 
 from benchmark.backbones.alphabet import Alphabet
-from benchmark.backbones.transformer import Pooling, Transformer, resolve
+from benchmark.backbones.device import resolve
+from benchmark.backbones.transformer import Pooling, Transformer
 
 ESM_TOKENS = "LAGVSERTIDPKQNFYMHWCXBUZO"
 """Residues in the order of ESM-2's vocabulary, whose first four tokens are special."""

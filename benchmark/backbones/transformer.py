@@ -1,17 +1,19 @@
 """What every backbone on a `transformers` module shares: ids, padding, layers, pooling, heads."""
 
 import inspect
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.backbones.alphabet import Alphabet
-from benchmark.backbones.meter import Batch, Meter, watching
+from benchmark.backbones.device import ROUNDING, distance, inference
+from benchmark.backbones.meter import Batch, Meter
 from benchmark.backbones.packing import packed
+from benchmark.backbones.sampling import sample
 from benchmark.core import MASK, RESIDUES, Backbone, UserError
 from benchmark.data import CHAIN_BREAK
 
@@ -21,41 +23,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Pooling = Literal["mean", "start", "last"]
 Objective = Literal["masked", "causal"]
-ROUNDING = {"float32": 1e-4, "bfloat16": 5e-2}
-"""Largest relative distance of two vectors that counts as rounding."""
-
-
-def distance(a: Sequence[Floats], b: Sequence[Floats]) -> float:
-    """Largest distance of two vectors (along the last axis), relative to the first's length."""
-    worst = 0.0
-    for one, other in zip(a, b, strict=True):
-        if one.shape != other.shape:
-            return float("inf")
-        length = np.linalg.norm(one.astype(np.float64), axis=-1)
-        apart = np.linalg.norm(one.astype(np.float64) - other, axis=-1)
-        worst = max(worst, float(np.max(apart / np.maximum(length, 1e-30))))
-    return worst
-
-
-def resolve(device: str, dtype: str) -> tuple["torch.device", "torch.dtype"]:
-    """The device and number type; `auto`: a GPU if there is one, bfloat16 if that GPU has it."""
-    import torch
-
-    allowed = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    if dtype not in ("auto", *allowed):
-        raise UserError(f"dtype={dtype} is not known; allowed are auto, {', '.join(allowed)}")
-    try:
-        own = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"  # one for each process of a node
-        place = torch.device(
-            (own if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        )
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError):
-        raise UserError(
-            f"device={device} is not there; use device=cpu, or device=cuda on a machine with a GPU"
-        ) from None
-    bf16 = place.type == "cuda" and torch.cuda.is_bf16_supported()
-    return place, allowed[("bfloat16" if bf16 else "float32") if dtype == "auto" else dtype]
 
 
 class Transformer(Backbone):
@@ -121,7 +88,7 @@ class Transformer(Backbone):
             if objective == "causal" and alphabet.prefix:
                 self.causal_log_probs = self._causal_log_probs
                 self.log_likelihoods = self._log_likelihoods
-                self.sample = self._sample
+                self.sample = partial(sample, self)
         if contact_head:
             self.contacts = self._contacts
         self.first_position = first_position(position_table(module))
@@ -252,7 +219,6 @@ class Transformer(Backbone):
         return [row[:, part, part].numpy() for row, part in zip(table, parts, strict=True)]
 
     def _residue_log_probs(self, chains: Sequence[str], shift: int) -> list[Floats]:
-
         columns = [self.alphabet.ids[residue] for residue in RESIDUES]
         with inference():
             table = self.logits(chains)[..., columns].float().log_softmax(-1).cpu().numpy()
@@ -273,65 +239,11 @@ class Transformer(Backbone):
         return np.array(means)
 
     def _contacts(self, chains: Sequence[str]) -> list[Floats]:
-
         ids, mask = self.ids(chains)
         module: Any = self.module
         with inference(), eager(module), self.counting(module, None, chains):
             table = module.predict_contacts(ids, mask).float().cpu().numpy()
         return [row[: len(chain), : len(chain)] for row, chain in zip(table, chains, strict=True)]
-
-    def _sample(
-        self,
-        prompts: Sequence[str],
-        *,
-        max_length: int,
-        temperature: float,
-        top_p: float,
-        seed: int,
-    ) -> list[str]:
-        import torch
-
-        letters = {self.alphabet.ids[residue]: residue for residue in RESIDUES}
-        ends = self.alphabet.ends
-        allowed = [*letters, *ends]
-
-        def legal(ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
-            forbidden = torch.full_like(scores, -torch.inf)
-            forbidden[:, allowed] = 0
-            return scores + forbidden
-
-        drawn: dict[int, str] = {}
-        devices = [self.device] if self.device.type == "cuda" else []
-        with inference(), torch.random.fork_rng(devices):
-            torch.manual_seed(seed)
-            for length in sorted({len(prompt) for prompt in prompts}):  # no padding within a batch
-                rows = [row for row, prompt in enumerate(prompts) if len(prompt) == length]
-                start = [
-                    [*self.alphabet.prefix, *(self.alphabet.ids[c] for c in prompts[row])]
-                    for row in rows
-                ]
-                ids = torch.tensor(start, device=self.device)
-                with watching(self.language_model, self.layers) as seen:
-                    found = self.language_model.generate(
-                        input_ids=ids,
-                        attention_mask=torch.ones_like(ids),
-                        do_sample=True,
-                        temperature=temperature,
-                        top_p=top_p,
-                        top_k=0,
-                        max_new_tokens=max_length - length,
-                        eos_token_id=list(ends) or None,
-                        pad_token_id=self.alphabet.pad,
-                        logits_processor=[legal],
-                    )
-                batch = Batch.generated(len(rows), ids.shape[1], found.shape[1] - ids.shape[1])
-                seen.tokens = batch.computed
-                self.meter.add(batch, seen)
-                for row, tokens in zip(rows, found.tolist(), strict=True):
-                    tail = tokens[len(start[0]) :]
-                    stop = next((at for at, token in enumerate(tail) if token in ends), len(tail))
-                    drawn[row] = prompts[row] + "".join(letters[token] for token in tail[:stop])
-        return [drawn[row] for row in range(len(prompts))]
 
     def spent(self) -> Mapping[str, int]:
         """What `benchmark.backbones.meter` counts."""
@@ -346,30 +258,6 @@ class Transformer(Backbone):
             "packing": self.packing,
             "device": self.device.type,
         }
-
-
-@contextmanager
-def inference() -> Iterator[None]:
-    """No gradients; where torch finds no memory, on a GPU or not, Python's own MemoryError."""
-    import torch
-
-    with memory_errors(), torch.inference_mode():
-        yield
-
-
-@contextmanager
-def memory_errors() -> Iterator[None]:
-    """Python's own MemoryError where torch finds no memory, on a GPU or not."""
-    import torch
-
-    try:
-        yield
-    except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            torch.cuda.empty_cache()
-        elif "allocate memory" not in str(error):
-            raise
-        raise MemoryError(str(error)) from None
 
 
 def attention_width(config: Any) -> int:

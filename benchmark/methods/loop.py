@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.backbones.transformer import Transformer, inference, memory_errors
+from benchmark.backbones.device import inference, memory_errors
+from benchmark.backbones.transformer import Transformer
 from benchmark.batching import batches, lower_budget
 from benchmark.core import Array, Backbone, Chains, Example, UserError
 from benchmark.features import read_by, side_by_side

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmark.backbones.transformer import inference
+from benchmark.backbones.device import inference
 from benchmark.core import (
     Backbone,
     Chains,

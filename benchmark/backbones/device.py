@@ -1,0 +1,75 @@
+"""Where a module runs, in what precision, and how far two of its answers may be apart."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.core import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+Floats = NDArray[np.float32]
+ROUNDING = {"float32": 1e-4, "bfloat16": 5e-2}
+"""Largest relative distance of two vectors that counts as rounding."""
+
+
+def distance(a: Sequence[Floats], b: Sequence[Floats]) -> float:
+    """Largest distance of two vectors (along the last axis), relative to the first's length."""
+    worst = 0.0
+    for one, other in zip(a, b, strict=True):
+        if one.shape != other.shape:
+            return float("inf")
+        length = np.linalg.norm(one.astype(np.float64), axis=-1)
+        apart = np.linalg.norm(one.astype(np.float64) - other, axis=-1)
+        worst = max(worst, float(np.max(apart / np.maximum(length, 1e-30))))
+    return worst
+
+
+def resolve(device: str, dtype: str) -> tuple["torch.device", "torch.dtype"]:
+    """The device and number type; `auto`: a GPU if there is one, bfloat16 if that GPU has it."""
+    import torch
+
+    allowed = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    if dtype not in ("auto", *allowed):
+        raise UserError(f"dtype={dtype} is not known; allowed are auto, {', '.join(allowed)}")
+    try:
+        own = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"  # one for each process of a node
+        place = torch.device(
+            (own if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        )
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError):
+        raise UserError(
+            f"device={device} is not there; use device=cpu, or device=cuda on a machine with a GPU"
+        ) from None
+    bf16 = place.type == "cuda" and torch.cuda.is_bf16_supported()
+    return place, allowed[("bfloat16" if bf16 else "float32") if dtype == "auto" else dtype]
+
+
+@contextmanager
+def inference() -> Iterator[None]:
+    """No gradients; where torch finds no memory, on a GPU or not, Python's own MemoryError."""
+    import torch
+
+    with memory_errors(), torch.inference_mode():
+        yield
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Python's own MemoryError where torch finds no memory, on a GPU or not."""
+    import torch
+
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            torch.cuda.empty_cache()
+        elif "allocate memory" not in str(error):
+            raise
+        raise MemoryError(str(error)) from None
