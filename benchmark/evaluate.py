@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -139,7 +140,7 @@ def evaluate(
 def rehearse(task: Task, splits: Splits, metrics: Sequence[Metric]) -> None:
     """Refuse a metric that cannot score such answers, before hours are spent on them."""
     for examples in splits.tests.values():
-        few = [e for e in examples[:9] if np.any(known_answers(e.label))]
+        few = list(islice((e for e in examples if np.any(known_answers(e.label))), 2))
         score(metrics, [task.keep(np.zeros(shape(e, task.readout))) for e in few], few, 0)
 
 
