@@ -52,7 +52,7 @@ def check_names(argv: Sequence[str]) -> None:
                     f"{group} {name!r} is in --config-dir and in the package, which would win; "
                     "give yours a name of its own"
                 )
-            if name and "(" not in value and name not in known:
+            if "(" not in value and name not in known:
                 raise unknown(group, name, known)
             if group == "suite" and not word.startswith("+"):
                 raise UserError(f"a suite is added to the run: write +suite={value}")

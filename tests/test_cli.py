@@ -271,6 +271,7 @@ def test_several_runs_go_on_after_a_failure(tmp_path: Path, toy_conf: Path) -> N
     ("words", "told"),
     [
         (["task=pocket_contct"], "task 'pocket_contct' is not known; did you mean pocket_contact"),
+        (["task="], "task '' is not known; there are "),
         (["model=one_hot"], "model 'one_hot' is not known; did you mean onehot"),
         (["method=liner"], "method 'liner' is not known; did you mean linear"),
         (["+suite=poket"], "suite 'poket' is not known; did you mean pocket"),
