@@ -45,7 +45,11 @@ def code_digest(*objects: object) -> str:
 
 def imported(source: bytes, package: str) -> Iterator[str]:
     """What a file of a package imports: modules, and names that may be modules."""
-    for node in ast.walk(ast.parse(source)):
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # of another Python; who really imports it, is told
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

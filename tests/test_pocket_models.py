@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,7 @@ def test_checkpoints_are_small() -> None:
     for name in NAMES:
         weights = load_file(CHECKPOINTS / name / "model.safetensors")
         assert {array.dtype for array in weights.values()} == {np.dtype(np.float16)}
+        assert not any("inv_freq" in key or "contact_head" in key for key in weights)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -88,8 +91,20 @@ def test_cards_are_made_of_the_records(name: str, records: list[Record]) -> None
     measured = perplexities(objective, records)
     floor = measured[FLOORS[objective][0]].scores["mean"]["perplexity"]
     assert measured[f"pocket_{name}"].scores["mean"]["perplexity"] < floor
-    with pytest.raises(UserError, match=f"model=pocket_{name}; run it first"):
-        card(CHECKPOINTS / name, [r for r in records if r.model != f"pocket_{name}"])
+    for needed in (f"pocket_{name}", *FLOORS[objective]):
+        with pytest.raises(UserError, match=f"model={needed}; run it first"):
+            card(CHECKPOINTS / name, [r for r in records if r.model != needed])
+
+
+def test_cards_are_of_one_question_and_these_weights(records: list[Record], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(CHECKPOINTS / "mlm_s", tmp_path / "mlm_s"))
+    of_floor = [r for r in records if r.model == "neighbours"][-1]
+    asked = {**of_floor.config, "task": {**of_floor.config["task"], "positions": 8}}
+    with pytest.raises(UserError, match="are of different data or settings of their task"):
+        card(folder, [*records, replace(of_floor, config=asked)])
+    (folder / "model.safetensors").write_bytes(b"other weights")
+    with pytest.raises(UserError, match="the Record of model=pocket_mlm_s is of other weights"):
+        card(folder, records)
 
 
 @pytest.mark.parametrize("model", ["onehot", *(f"pocket_{name}" for name in NAMES)])
