@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.backbones.checkpoint import digest_folder
 from benchmark.core import UserError
 from benchmark.files import replacing
 from benchmark.leaderboard import column_of
@@ -49,9 +48,11 @@ def card(folder: Path, records: Sequence[Record]) -> str:
                 f"there is no Record of task={TASKS[objective]} model={needed}; run it first"
             )
     same_question(measured)
-    own = digest_folder(folder)
-    if measured[name].backbone["digest"] != own:
-        raise UserError(f"the Record of model={name} is of other weights than {own}; run it again")
+    newest = {r.task: r.backbone["digest"] for r in records if r.model == name and r.limit is None}
+    if len(set(newest.values())) > 1:
+        raise UserError(
+            f"the Records of model={name} are of different weights; run {', '.join(newest)} again"
+        )
     return "\n".join(
         [
             "---",
