@@ -56,7 +56,6 @@ class Table:
     allow: share of a split's rows that may be "truncated", hold "unknown_letters", or have
         "unknown_labels"; more of them, and the run fails.
     sizes: examples per split as published.
-    ranked_by: of several test sets the one that ranks; None: `test`, or the first by name.
     mirror: folder that stands for the hub.
     """
 
@@ -69,7 +68,6 @@ class Table:
     allow: Mapping[str, float]
     sizes: Mapping[str, int]
     mirror: str | None
-    ranked_by: str | None = None
 
     def read(self, parse: Callable[[Any, Chains], Array], readout: Readout) -> Splits:
         """Read every split; `parse` makes a label of a cell, its ValueError says what is wrong.
@@ -120,8 +118,6 @@ class Table:
                 notes["valid"] = f"{VALID_SHARE:.0%} of the train groups; the source has no valid"
                 if not self.columns.get("group"):
                     notes["valid"] += ", and no groups: relatives may be on both sides"
-            if self.ranked_by in splits and len(splits) > 1:
-                splits = {self.ranked_by: splits.pop(self.ranked_by), **splits}
             made = Splits(train, valid, splits, notes)
         notes["sizes"] |= {name: len(examples) for name, examples in made.tests.items()}
         return made._replace(notes=notes | overlap(made))

@@ -33,6 +33,8 @@ FORMATS = {
     ".fa": "fasta",
 }
 VALID_NAMES = ("valid", "validation", "val", "dev")
+FIRST = ("test", "fold", "superfamily", "family")
+"""Test sets that come first, and so rank: of SCOP's levels the hardest; others follow by name."""
 
 
 def read_tables(
@@ -68,7 +70,8 @@ def read_tables(
         if known in splits:
             raise UserError(f"{source} has two splits that mean {known}; leave one")
         splits[known] = table
-    tests = sorted(set(splits) - {"train", "valid"}, key=lambda name: (name != "test", name))
+    tests = sorted(set(splits) - {"train", "valid"})
+    tests = [*(name for name in FIRST if name in tests), *(n for n in tests if n not in FIRST)]
     if "train" not in splits or not tests:
         raise UserError(
             f"{source} has the splits {', '.join(tables)}; it needs at least train and test"

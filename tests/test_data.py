@@ -15,7 +15,6 @@ from benchmark.data import carve, digest_examples, read_chains
 from tasks.contact import Contact
 from tasks.protein import Protein
 from tasks.residue import Residue, SecondaryStructure
-from tests.conftest import make_task
 
 COMMON: dict[str, Any] = {
     "area": "function",
@@ -177,17 +176,14 @@ def test_a_test_set_with_a_name_alone(tmp_path: Path) -> None:
     assert splits.notes["also_in_train"] == {"family": 1}
 
 
-def test_the_test_set_that_ranks_can_be_named(tmp_path: Path) -> None:
-    sets = ("family", "fold", "superfamily")
+def test_the_hardest_test_set_ranks(tmp_path: Path) -> None:
+    sets = ("family", "fold", "superfamily", "another")
     rows = [*GOOD[:3], *(("ACDE" + "W" * i, 1, f"test.{name}") for i, name in enumerate(sets))]
     source = write_csv(tmp_path / "a.csv", rows)
 
-    assert list(protein(source).load().tests) == list(sets)
-    assert list(protein(source, ranked_by="fold").load().tests) == ["fold", "family", "superfamily"]
-    assert list(protein(write_csv(tmp_path / "b.csv", GOOD), ranked_by="fold").load().tests) == [
-        "test"
-    ]
-    assert make_task("fold").ranked_by == "fold"  # type: ignore[attr-defined]
+    assert list(protein(source).load().tests) == ["fold", "superfamily", "family", "another"]
+    rows.append(("ACDF", 1, "test"))
+    assert next(iter(protein(write_csv(tmp_path / "b.csv", rows)).load().tests)) == "test"
 
 
 @pytest.mark.parametrize(
