@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmark.backbones.floors import Kmer
 from benchmark.core import (
     Array,
     Backbone,
@@ -242,14 +243,16 @@ def test_a_mean_over_sets_of_one_unit_has_no_interval() -> None:
 
 
 def test_a_metric_of_other_answers_is_refused_before_anything_is_learned() -> None:
+    class Unasked(Oracle):
+        def fit(self, *parts: Any) -> Predictor:
+            raise AssertionError
+
     def fitted(kind: str, size: int, name: str) -> None:
         task = make_task("pocket_metal", f"task.kind={kind}", f"task.size={size}")
         label = np.asarray(0.5) if kind == "real" else np.asarray(1)
         test = [e._replace(label=label) for e in examples(3)]
         splits = Splits(test, test, {"test": test}, {})
-        method = Oracle()
-        method.fit = None  # type: ignore[assignment, method-assign]
-        evaluate(task, splits, None, method, [find(name)], 0)  # type: ignore[arg-type]
+        evaluate(task, splits, Kmer(1), Unasked(), [find(name)], 0)
 
     for name in ("accuracy", "mcc", "roc_auc", "f1_macro"):
         with pytest.raises(UserError, match=f"{name} does not fit the task: labels are real"):

@@ -152,12 +152,10 @@ def test_groups_are_set_apart_by_all_that_decides(esm_folder: Path, tmp_path: Pa
     assert made(other) == 9, "other content under the same name"
 
 
-@pytest.mark.parametrize("name", yaml_names("method"))
+@pytest.mark.parametrize("name", sorted({*yaml_names("method")} - {"lora", "finetune"}))
 def test_a_method_that_says_so_leaves_the_backbone_as_it_is(name: str, esm_folder: Path) -> None:
     method = instantiate(composed(f"method={name}").method, _convert_="all")
-    assert isinstance(method, Method)
-    if not method.frozen:
-        pytest.skip("it has no store")
+    assert isinstance(method, Method) and method.frozen, "other methods are named above"
     backbone = make_backbone("huggingface", esm_folder)
     assert isinstance(backbone, Transformer)
     before = {key: value.clone() for key, value in backbone.module.state_dict().items()}
@@ -259,21 +257,3 @@ def test_a_method_that_may_train_the_backbone_has_no_store(
 
     assert done.returncode == 0, done.stderr
     assert not stores.groups(tmp_path / "store")
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (["store=/proc/none"], "cannot write to store=/proc/none"),
-        (["store="], "store= is not allowed; give a folder"),
-        (["store=true"], "store=True is not allowed"),
-        (["store_gb=-1"], "store_gb=-1 is not allowed"),
-        (["store_gb=lots"], "store_gb=lots is not allowed"),
-    ],
-)
-def test_a_mistake_is_one_sentence(tmp_path: Path, words: list[str], told: str) -> None:
-    done = benchmark(*words, cwd=tmp_path)
-
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert told in line
