@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmark.backbones.device import ROUNDING, distance
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import (
     MASK,
@@ -25,6 +24,7 @@ from benchmark.core import (
     ResidueEmbeddings,
     Sampling,
 )
+from benchmark.rounding import ROUNDING, distance
 
 CHAINS, LONGEST = 12, 160
 """Number of real chains that are tried, and residues that are taken of each."""

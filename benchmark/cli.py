@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from yaml import YAMLError
@@ -23,6 +24,7 @@ from benchmark.ranks import rank
 from benchmark.verbs import VERBS, run_verb, spelled_out
 
 if TYPE_CHECKING:
+    from benchmark.results import Record
     from benchmark.store import Store
 
 NAME = r"(?!\.+$)[\w.+=@-]+"
@@ -209,12 +211,12 @@ def carry_out(cfg: Any, config: dict[str, Any], kept: "Store | None") -> None:
                 print(ends[-1], flush=True)  # the one before; the last is told after the tables
             run = prepared.with_seed(seed)
             path = folder / run.path
-            if path.exists():
+            if path.exists() and not config["rerun"]:
                 records.append(results.load(path))
-                learned = path.with_suffix("")
-                both = f"{path} and {learned.name}/" if learned.exists() else path
-                ends.append(f"done before, nothing was run; delete {both} to run it again")
+                ends.append(skipped(path, records[-1]))
                 continue
+            if config["rerun"] and not rank():
+                rmtree(path.with_suffix(""), ignore_errors=True)  # else what was learned is loaded
             outcome = run.evaluate()
             seconds |= {**outcome.seconds, "total": time.perf_counter() - started}
             if not rank():
@@ -232,6 +234,15 @@ def carry_out(cfg: Any, config: dict[str, Any], kept: "Store | None") -> None:
         leaderboard.tell(folder, records[-1])
     finally:  # the Records are there, even where a table cannot be written
         print(f"{summary(records)}\n{ends[-1]}")
+
+
+def skipped(path: Path, record: "Record") -> str:
+    """What to say where the Record of a run exists."""
+    from benchmark.code import own_digest
+
+    other = record.environment.get("code") != own_digest()
+    note = ", made by other code of the same declared versions" if other else ""
+    return f"skipped: result exists ({path}{note}); rerun=true runs it again"
 
 
 def check_settings(config: dict[str, Any]) -> None:
@@ -257,6 +268,8 @@ def check_settings(config: dict[str, Any]) -> None:
         raise UserError(
             f"name={config['name']} is not allowed; give letters, digits and any of . _ + = @ -"
         )
+    if not isinstance(config["rerun"], bool):
+        raise UserError(f"rerun={config['rerun']} is not allowed; give true or false")
     room = config["store_gb"]
     if not isinstance(room, int | float) or isinstance(room, bool) or room < 0:
         raise UserError(f"store_gb={room} is not allowed; give a number of gigabytes, 0 or more")

@@ -1,4 +1,4 @@
-"""Which code a result depends on, told by its content."""
+"""Which code a result depends on: ours by declared versions, a user's by version or content."""
 
 import ast
 import hashlib
@@ -9,19 +9,52 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
+from benchmark.core import Metric
+
 OURS = {"benchmark", "tasks", "conf"}
-"""Installed or not, their modules are followed; their packages decide no score."""
+"""Packages of this program: their classes declare versions, and their files are not followed."""
+
+
+def declared_version(thing: type | Metric) -> int | str:
+    """The version that a class or metric declares; of undeclared code of a user's its digest.
+
+    A class of ours has its `VERSION`. A user's class has its own `VERSION`, or the digest of its
+    module, and the version of the class of ours that it is built on.
+    """
+    if isinstance(thing, Metric):
+        return code_digest(thing.fn) if thing.version is None else thing.version
+    ours = next((kind for kind in thing.__mro__ if is_ours(kind.__module__)), None)
+    base: int = vars(ours).get("VERSION", getattr(ours, "VERSION", 0))
+    if ours is thing:
+        return base
+    own = vars(thing).get("VERSION")
+    return f"{code_digest(thing) if own is None else own} on {base}"
+
+
+def is_ours(module: str) -> bool:
+    """Whether a module is of this program."""
+    return module.partition(".")[0] in OURS
+
+
+@cache
+def own_digest() -> str:
+    """Digest of every module of this program, for the Record: it is in no key."""
+    root = Path(__file__).parents[1]
+    state = hashlib.sha256()
+    for file in sorted(file for name in OURS for file in (root / name).rglob("*.py")):
+        state.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
+    return state.hexdigest()[:16]
 
 
 def code_digest(*objects: object) -> str:
     """Digest of the modules that define these classes and functions, and of what those import.
 
-    Followed are modules of this program, of the packages that the objects are from, and all others
-    that are not installed, wherever in a file they are imported, and whether or not they are loaded
-    by now.
+    Followed are modules of the packages that the objects are from, and all others that are neither
+    installed nor of this program, wherever in a file they are imported, and whether or not they are
+    loaded by now.
     """
     names = {str(getattr(thing, "__module__", "")) for thing in objects}
-    packages = {*OURS, *(name.partition(".")[0] for name in names)}
+    packages = {name.partition(".")[0] for name in names} - OURS
     seen: set[str] = set()
     contents: dict[str, bytes] = {}
     while names - seen:
@@ -32,11 +65,9 @@ def code_digest(*objects: object) -> str:
             package = name if file.name == "__init__.py" else name.rpartition(".")[0]
             found = imported(contents[name], package)
             tops = {other: other.partition(".")[0] for other in found}
-            packages |= {top for top in set(tops.values()) - packages if is_local(top)}
+            packages |= {top for top in set(tops.values()) - packages - OURS if is_local(top)}
             names |= {other for other, top in tops.items() if top in packages}
-            names |= {
-                p for other, top in tops.items() if top in packages - OURS for p in above(other)
-            }
+            names |= {p for other, top in tops.items() if top in packages for p in above(other)}
     state = hashlib.sha256()
     for name, content in sorted(contents.items()):
         state.update(name.encode() + content)

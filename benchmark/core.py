@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import shake_256
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,6 +157,8 @@ class Metric:
     name: str
     fn: Scorer
     higher_is_better: bool
+    version: int | None = None
+    """Raised by hand when a change moves scores; None: the digest of its module stands for it."""
 
     def __call__(
         self, predictions: Sequence[Value], labels: Sequence[Value], weights: Array | None = None
@@ -167,15 +169,17 @@ class Metric:
         return self.fn(predictions, labels, weights)
 
 
-def metric(*, higher_is_better: bool) -> Callable[[Scorer], Metric]:
+def metric(*, higher_is_better: bool, version: int | None = None) -> Callable[[Scorer], Metric]:
     """Make a metric of a function; the function's name is the metric's."""
-    return lambda fn: Metric(getattr(fn, "__name__", ""), fn, higher_is_better)
+    return lambda fn: Metric(getattr(fn, "__name__", ""), fn, higher_is_better, version)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task(ABC):
     """A question with known answers: labelled proteins, and how predictions of them are scored."""
 
+    VERSION: ClassVar[int] = 0
+    """Of the kind of task; raised by hand when a change of its code moves scores."""
     area: Area
     version: int
     """Raised whenever data or scoring change; tables never mix versions."""
@@ -223,6 +227,12 @@ class Shelf(Protocol):
     embedded: int
     """Vectors that were not there before."""
 
+    def verify(
+        self, embed: Callable[[Sequence[str]], Sequence[NDArray[np.float32]]], dtype: str
+    ) -> None:
+        """Try whether `embed` gives what is stored, after a change of code or libraries."""
+        ...
+
     def __contains__(self, chain: str) -> bool: ...
 
     def get(self, chain: str) -> NDArray[np.float32] | None:
@@ -243,6 +253,8 @@ class Backbone(ABC):
     it uses came from the checkpoint.
     """
 
+    VERSION: ClassVar[int] = 0
+    """Of the family; raised by hand when a change of its code moves what it gives."""
     dtype: str = "float32"
     batch_tokens: int = 4096
     """Residues in one batch, padding counted; lowered when memory does not suffice."""
@@ -370,6 +382,8 @@ class Predictor(NamedTuple):
 class Method(ABC):
     """A way for a backbone to learn a task: a linear probe, LoRA, zero-shot scoring, sampling."""
 
+    VERSION: ClassVar[int] = 0
+    """Raised by hand when a change of its code moves predictions."""
     frozen: bool = False
     """Whether `fit` leaves the backbone as its checkpoint made it; only then is there a store."""
     log_probs: bool = False

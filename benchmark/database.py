@@ -18,6 +18,8 @@ from uuid import uuid4
 
 import lmdb
 
+from benchmark.files import replacing
+
 MAP_SIZE = 1 << 40
 """Bytes of address space for an environment: larger than a node's disk, and nothing but a number.
 
@@ -106,6 +108,11 @@ class Database:
             discard(self.folder)
         tell(f"{self.folder} cannot be read ({error}); the run goes on without")
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, as after damage."""
+        return self._env is None
+
     def close(self) -> None:
         """Let go of the files."""
         if self._env is not None:
@@ -150,6 +157,20 @@ def make(folder: Path, about: Mapping[str, Any]) -> None:
             new.rename(folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """What is written of a database; nothing where it is not there."""
+    with suppress(OSError, ValueError):
+        about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        return about
+    return {}
+
+
+def write_about(folder: Path, about: Mapping[str, Any]) -> None:
+    """Write it anew, if the database is still there."""
+    with suppress(OSError), replacing(folder / ABOUT) as file:
+        file.write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 
 def discard(folder: Path) -> None:

@@ -12,6 +12,8 @@ from benchmark.ranks import divided
 Floats = NDArray[np.float32]
 
 
+EMBEDDING_VERSION = 1
+"""Raised by hand when batching, pooling or alignment change what is embedded."""
 EXCHANGED = 1024
 """Chains whose vectors are exchanged at a time, where several processes divide the work."""
 
@@ -41,6 +43,8 @@ def kept_or_made(
     those that it holds are read when their turn comes, so few vectors are in memory at a time.
     """
     shelf = backbone.store[level] if backbone.store else None
+    if shelf:
+        shelf.verify(lambda part: list(map_batches(how, part, backbone)), backbone.dtype)
 
     def make(missing: list[str]) -> list[Floats]:
         rows = map_batches(how, missing, backbone)

@@ -18,7 +18,6 @@ from benchmark.files import replacing
 from benchmark.quoted import Quoted, quoted_rows, read_quoted
 from benchmark.results import (
     APART,
-    SOURCES,
     TITLE,
     Record,
     load_all,
@@ -77,16 +76,30 @@ Cells = dict[tuple[Row, Column], Cell]
 
 
 def column_of(record: Record) -> Column:
-    """The column that a Record belongs to."""
-    asked = {k: v for k, v in record.config["task"].items() if k not in SOURCES}
+    """The column that a Record belongs to; further metrics of a task make no other column."""
+    versions = record.identity["versions"]
+    asked = {
+        **record.identity["task"],
+        "metrics": record.primary,
+        "metric version": versions["metrics"][record.primary],
+        "evaluation version": versions["evaluation"],
+    }
     question = json.dumps([record.data, asked], sort_keys=True)
     embedded = str(record.notes.get("source", "")).startswith("package:")
     return Column(record.area, embedded, record.task, record.version, question)
 
 
 def row_of(record: Record) -> Row:
-    """The row that a Record belongs to."""
-    return Row(record.model, record.method, json.dumps(record.settings, sort_keys=True))
+    """The row that a Record belongs to; declared versions of model and method are settings."""
+    versions = record.identity["versions"]
+    declared = {
+        f"{part} version": versions[part]
+        for part in ("model", "method", "embedding")
+        if isinstance(versions[part], int)
+    }
+    return Row(
+        record.model, record.method, json.dumps({**record.settings, **declared}, sort_keys=True)
+    )
 
 
 def tabulate(records: Iterable[Record]) -> Cells:

@@ -24,20 +24,36 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.catalogue import flat
 from benchmark.core import UserError
 from benchmark.files import replacing
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = 1
+FORMAT = 2
 TITLE = "# Leaderboard"
 """First line of the tables' README.md."""
+GROUPS = ("task", "model", "method")
 PACKAGES = ("torch", "transformers", "scikit-learn", "numpy", "scipy", "peft", "datasets")
 SOURCE = ("benchmark", "tasks", "conf", "pyproject.toml", "constraints.txt")
 """What decides a score: changes elsewhere leave a commit clean."""
-SOURCES = ("source", "revision", "mirror", "columns", "allow", "sizes")
+SOURCES = ("source", "revision", "mirror", "columns", "allow", "sizes", "reference")
 """Task settings that say where the data is: digests of its content say what it is."""
+PLACES = (
+    "path",
+    "revision",
+    "device",
+    "device_map",
+    "dtype",
+    "batch_tokens",
+    "trust_remote_code",
+    "facts",
+    "counts",
+)
+"""Model settings that say where, how fast or what is known: they set no rows of a table apart."""
+PACE = ("save_minutes", "gradient_checkpointing")
+"""Method settings that cost time, disk or memory, and decide no score."""
 
 APART = "without overlap"
 """The stratum of the test examples that are not in train or valid, too."""
@@ -55,7 +71,7 @@ class Record:
     seed: int
     limit: int | None
     key: str
-    """Digest of the settings, the weights and the data."""
+    """Digest of `identity`."""
     primary: str
     higher_is_better: Mapping[str, bool]
     scores: Mapping[str, Mapping[str, float]]
@@ -74,6 +90,9 @@ class Record:
     config: Mapping[str, Any]
     settings: Mapping[str, Any]
     """Model and method settings that set table rows apart."""
+    identity: Mapping[str, Any]
+    """What makes it another run: settings of task, model and method, dtype, limit, digests of the
+    data and of weights and tokenizer, declared versions."""
     choices: Mapping[str, Any]
     backbone: Mapping[str, Any]
     seconds: Mapping[str, float]
@@ -155,6 +174,32 @@ def column(values: Sequence[Any]) -> "pa.Array":
     return pa.ListArray.from_arrays(pa.array(ends), inner)
 
 
+def deciding(group: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a task, model or method that decide a score: no places, speeds, facts."""
+    hidden = {"task": SOURCES, "model": PLACES, "method": PACE}[group]
+    kept = {name: value for name, value in settings.items() if name not in hidden}
+    return kept | ({"reference": bool(settings["reference"])} if "reference" in settings else {})
+
+
+def migrate(values: dict[str, Any]) -> dict[str, Any]:
+    """A Record of an older format in the form of today's.
+
+    Format 1 had no versions, and its code is that of version 1 of everything.
+    """
+    if values["format"] == 1:
+        versions = {part: 1 for part in ("task", "model", "method", "evaluation", "embedding")}
+        values["identity"] = {
+            **{group: deciding(group, values["config"][group]) for group in GROUPS},
+            "dtype": values["backbone"].get("dtype", "float32"),
+            "limit": values["limit"],
+            "data": values["data"],
+            "weights": values["backbone"].get("digest"),
+            "versions": {**versions, "metrics": dict.fromkeys(values["higher_is_better"], 1)},
+        }
+        values["format"] = 2
+    return values
+
+
 def make_key(parts: Any) -> str:
     """Eight hex digits that tell settings, weights and data apart."""
     text = json.dumps(parts, sort_keys=True)
@@ -165,11 +210,11 @@ def load(path: Path) -> Record:
     """Read one Record."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        if values["format"] != FORMAT:
+        if values["format"] not in range(1, FORMAT + 1):
             raise UserError(
-                f"{path} has the format {values['format']}; this program reads {FORMAT}"
+                f"{path} has the format {values['format']}; this program reads 1 to {FORMAT}"
             )
-        return Record(**values)
+        return Record(**migrate(values))
     except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError):
         raise UserError(f"{path} is not a Record of this program; move it out of results") from None
 
@@ -183,6 +228,37 @@ def load_all(results: Path) -> list[Record]:
         except UserError as error:
             print(f"left out of the tables: {error}", file=sys.stderr)
     return sorted(records, key=lambda record: record.created)
+
+
+def find(word: str, results: Path) -> Record:
+    """The Record that a file, a folder with a single one, or a key names."""
+    path = Path(word).expanduser()
+    found = [path] if path.is_file() else sorted(path.rglob("seed*.json"))
+    if not found and re.fullmatch(r"[0-9a-f]{8}", word):
+        found = sorted(results.glob(f"*/*/*/{word}/seed*.json"))
+    if len(found) != 1:
+        told = f"several ({', '.join(map(str, found[:3]))}, ...)" if found else "none"
+        raise UserError(
+            f"{word} names {told} of the Records in {results}; give a file, a folder that holds "
+            "one, or a key of eight letters that has one seed"
+        )
+    return load(found[0])
+
+
+def differences(a: Record, b: Record) -> dict[str, dict[str, tuple[str, str]]]:
+    """What differs between two Records: the parts of their keys, then what is in no key."""
+    both = {
+        "part of the key": [flat("", record.identity) for record in (a, b)],
+        "not part of it": [flat("", {"seed": r.seed, **r.environment}) for r in (a, b)],
+    }
+    return {
+        title: {
+            name.lstrip("."): (str(one.get(name, "–")), str(other.get(name, "–")))
+            for name in sorted({*one, *other})
+            if one.get(name) != other.get(name)
+        }
+        for title, (one, other) in both.items()
+    }
 
 
 def check_writable(results: Path) -> None:

@@ -9,31 +9,19 @@ from typing import Any
 
 from benchmark import metrics, results
 from benchmark.catalogue import flat
-from benchmark.code import code_digest
+from benchmark.code import declared_version, own_digest
 from benchmark.core import Backbone, Method, Metric, Splits, Task, UserError
 from benchmark.data import CHAIN_BREAK, digest_splits
-from benchmark.evaluate import Outcome, clock, evaluate, limited
+from benchmark.embed import EMBEDDING_VERSION
+from benchmark.evaluate import EVALUATION_VERSION, Outcome, clock, evaluate, limited
 from benchmark.ranks import exchange, world
-from benchmark.results import APART, SOURCES, Record
+from benchmark.results import APART, Record
 from benchmark.seeds import estimate
-from benchmark.store import Store
+from benchmark.store import CHECKED_WITH, Store
 from benchmark.strata import Audit, read_audit, stratify
 
-PLACES = (
-    "path",
-    "revision",
-    "device",
-    "device_map",
-    "dtype",
-    "batch_tokens",
-    "trust_remote_code",
-    "facts",
-)
-"""Model settings that say where, how fast or what is known: they set no rows of a table apart."""
-PACE = ("save_minutes", "gradient_checkpointing")
-"""Method settings that cost time, disk or memory, and decide no score."""
 LIBRARIES = ("torch", "transformers", "esm")
-"""Packages whose version may decide an embedding's bits."""
+"""Packages whose version may move an embedding: after a change stored ones are compared."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +35,8 @@ class Run:
     backbone: Backbone
     method: Method
     scorers: tuple[Metric, ...]
-    settings: Mapping[str, Any]
-    data: Mapping[str, str]
+    identity: Mapping[str, Any]
+    """The parts of the key, by name."""
     audit: Audit | None
     """What the results folder knows of this data."""
 
@@ -72,30 +60,34 @@ class Run:
         data = digest_splits(splits)
         backbone = make_backbone()
         require(backbone, Backbone, "model")
-        model = {k: v for k, v in config["model"].items() if k not in PLACES}
-        learner = {k: v for k, v in config["method"].items() if k not in PACE}
-        settings = {
-            name: value
-            for group, values in (("model", model), ("method", learner))
-            for name, value in flat(group, values).items()
+        versions = {
+            "task": declared_version(type(task)),
+            "model": declared_version(type(backbone)),
+            "method": declared_version(type(method)),
+            "metrics": {scorer.name: declared_version(scorer) for scorer in scorers},
+            "evaluation": EVALUATION_VERSION,
+            "embedding": EMBEDDING_VERSION,
         }
-        asked = {k: v for k, v in config["task"].items() if k not in SOURCES}
-        kinds = type(task), type(backbone), type(method), evaluate
-        code = code_digest(*kinds, *(scorer.fn for scorer in scorers))
+        identity = {
+            "task": results.deciding("task", config["task"]),
+            "model": results.deciding("model", config["model"]),
+            "method": results.deciding("method", config["method"]),
+            "dtype": backbone.dtype,
+            "limit": config["limit"],
+            "data": data,
+            "weights": backbone.digest,
+            "versions": versions,
+        }
         names = {
             "task": choices["task"],
             "model": config["name"] or name,
             "method": choices["method"],
-            "key": results.make_key(
-                [asked, settings, backbone.dtype, config["limit"], data, backbone.digest, code]
-            ),
+            "key": results.make_key(identity),
         }
         if store and method.frozen and backbone.stored:
-            keep_vectors(backbone, store, model, names["model"])
-        shown = {k: v for k, v in settings.items() if not k.endswith("._target_")}
-        shown["dtype"] = backbone.dtype
+            keep_vectors(backbone, store, identity["model"], names["model"])
         audit = read_audit(Path(config["results"]), data)
-        return cls(config, names, task, splits, backbone, method, scorers, shown, data, audit)
+        return cls(config, names, task, splits, backbone, method, scorers, identity, audit)
 
     def with_seed(self, seed: int) -> "Run":
         """The same run by another seed; data and backbone are shared."""
@@ -132,6 +124,7 @@ class Run:
     def record(self, outcome: Outcome, seconds: Mapping[str, float]) -> Record:
         """What the run leaves to be known."""
         tests, splits, backbone = outcome.tests, self.splits, self.backbone
+        settings = flat("model", self.identity["model"]) | flat("method", self.identity["method"])
         facts = {
             "digest": backbone.digest,
             "dtype": backbone.dtype,
@@ -160,13 +153,15 @@ class Run:
             strata=outcome.strata,
             cost=outcome.cost,
             notes={**splits.notes} | ({"audit": self.audit.facts} if self.audit else {}),
-            data=self.data,
+            data=self.identity["data"],
             config=self.config,
-            settings=self.settings,
+            settings={k: v for k, v in settings.items() if not k.endswith("._target_")}
+            | {"dtype": backbone.dtype},
+            identity=self.identity,
             choices=dict(outcome.choices),
             backbone=facts,
             seconds={phase: round(value, 3) for phase, value in seconds.items()},
-            environment=results.environment(),
+            environment={**results.environment(), "code": own_digest()},
             created=results.now(),
         )
 
@@ -203,15 +198,20 @@ def total_cost(spent: Mapping[str, int], choices: Mapping[str, Any]) -> dict[str
 def keep_vectors(backbone: Backbone, store: Store, model: Mapping[str, Any], name: str) -> None:
     """Give the backbone its place in the store, by all that decides its vectors but the sequence.
 
-    model: its settings without `PLACES`.
+    model: its settings that decide a score.
     """
     decides = {
         "digest": backbone.digest,
         "dtype": backbone.dtype,
-        "code": code_digest(type(backbone)),
-        "libraries": {name: results.package_version(name) for name in LIBRARIES},
+        "versions": [declared_version(type(backbone)), EMBEDDING_VERSION],
     }
-    about = {**model, "model": name, "dtype": backbone.dtype}
+    libraries = {name: results.package_version(name) for name in LIBRARIES}
+    about = {
+        **model,
+        "model": name,
+        "dtype": backbone.dtype,
+        CHECKED_WITH: {**libraries, "code": own_digest()},
+    }
     rows = {key: value for key, value in model.items() if key != "pooling"}
     backbone.store = {
         "protein": store.shelf("protein", {**decides, "settings": model}, about),

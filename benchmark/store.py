@@ -27,11 +27,25 @@ from numpy.typing import NDArray
 
 from benchmark.catalogue import unknown
 from benchmark.core import Level, UserError
-from benchmark.database import ABOUT, DATA, Database, discard, open_database, tell
+from benchmark.database import (
+    ABOUT,
+    DATA,
+    Database,
+    discard,
+    open_database,
+    read_about,
+    tell,
+    write_about,
+)
+from benchmark.rounding import ROUNDING, distance
 
 Floats = NDArray[np.float32]
 
-FORMAT = 1
+CHECKED_WITH = "checked with"
+"""In a group's description: the code and libraries that gave its vectors when it was last tried."""
+CANARIES = "canaries"
+"""In a group's description: two of its chains, which are embedded again after a change of those."""
+FORMAT = 2
 """Raised when entries are written in another way: then older groups are not found again."""
 CHUNK = 64_000_000
 """Bytes of one transaction, which lie in memory until it ends."""
@@ -46,16 +60,43 @@ NETWORK = (
 
 
 class Shelf:
-    """The vectors of one backbone and level, float32; they come back bit for bit."""
+    """The vectors of one backbone and level, float32; they come back bit for bit.
 
-    def __init__(self, open_it: Callable[[], Database | None]) -> None:
-        self._open = open_it
+    about: JSON of what a user wants to know of them, and the code and libraries that run now.
+    """
+
+    def __init__(
+        self, folder: Path, about: Mapping[str, Any], open_it: Callable[[], Database | None]
+    ) -> None:
+        self._folder, self._about, self._open = folder, about, open_it
         self.found = self.embedded = 0
 
     @cached_property
     def database(self) -> Database | None:
         """Opened when it is first asked for, so that a run touches only what it uses."""
         return self._open()
+
+    def verify(self, embed: Callable[[Sequence[str]], Sequence[Floats]], dtype: str) -> None:
+        """Where code or libraries have changed since, embed two stored chains again and compare.
+
+        A difference beyond rounding starts the group anew.
+        """
+        about = read_about(self._folder)
+        now, chains = self._about[CHECKED_WITH], about.get(CANARIES, [])
+        if about.get(CHECKED_WITH) == now or not chains or self.database is None:
+            return
+        stored = [self.database.get(key_of(chain)) for chain in chains]
+        before = [decode(value) for value in stored if value is not None]
+        if len(before) == len(chains) and distance(embed(chains), before) <= ROUNDING[dtype]:
+            write_about(self._folder, {**about, CHECKED_WITH: now})
+            return
+        tell(
+            f"{self._folder.name} holds other vectors than today's code and libraries give; "
+            "it is started anew"
+        )
+        self.database.close()
+        discard(self._folder)
+        self.database = self._open()
 
     def __contains__(self, chain: str) -> bool:
         return self.database is not None and key_of(chain) in self.database
@@ -75,6 +116,9 @@ class Shelf:
         for items in self._transactions(kept):
             before = self.database.add(items) if self.database else {}
             kept |= {key: decode(value) for key, value in before.items()}
+        about = read_about(self._folder)
+        if chains and self.database and CANARIES not in about:
+            write_about(self._folder, {**about, CANARIES: sorted(chains, key=len)[:2]})
         return [kept[key_of(chain)] for chain in chains]
 
     def _transactions(self, vectors: Mapping[bytes, Floats]) -> Iterator[dict[bytes, bytes]]:
@@ -102,10 +146,7 @@ class Group(NamedTuple):
 
     def about(self) -> dict[str, Any]:
         """Its model and settings."""
-        with suppress(OSError, ValueError):
-            about: dict[str, Any] = json.loads((self.folder / ABOUT).read_text(encoding="utf-8"))
-            return about
-        return {}
+        return read_about(self.folder)
 
     def entries(self) -> int | None:
         """Its number of vectors, or None if it is damaged."""
@@ -139,10 +180,11 @@ class Store:
         """
         text = json.dumps([FORMAT, level, decides], sort_keys=True)
         name = f"{level}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        return Shelf(lambda: self._database(name, about))
+        return Shelf(self.folder / name, about, lambda: self._database(name, about))
 
     def _database(self, name: str, about: Mapping[str, Any]) -> Database | None:
-        if name not in self._databases:  # lmdb opens a file but once in a process
+        known = self._databases.get(name)
+        if name not in self._databases or (known and known.closed):  # lmdb opens a file but once
             room = partial(self._make_room, name)
             self._databases[name] = open_database(self.folder / name, about, room)
         return self._databases[name]

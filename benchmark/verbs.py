@@ -178,36 +178,61 @@ def show_store(request: Request) -> None:
     print(f"{folder}: {sum(group.size for group in groups) / 1e9:.3f} GB")
 
 
+def show_why(request: Request) -> None:
+    """Which settings, data, weights and versions set two results apart, and what else differs."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from benchmark.results import differences, find
+
+    results = Path(str(request.options.get("results", "results"))).expanduser()
+    if set(request.options) - {"results"} != {"a", "b"}:
+        raise UserError("why compares two results; give two keys, folders or files of Records")
+    records = [find(str(request.options[name]), results) for name in ("a", "b")]
+    console = Console(highlight=False)
+    for title, parts in differences(*records).items():
+        table = Table(box=None, pad_edge=False)
+        for head in (title, *(str(record.path) for record in records)):
+            table.add_column(head, overflow="fold")
+        for name, values in parts.items():
+            table.add_row(name, *values)
+        if parts:
+            console.print(table)
+    same = records[0].key == records[1].key
+    print("the same run: equal keys" if same else "different runs: the keys differ")
+
+
 class Verb(NamedTuple):
     """What a verb does with a request, and the settings that it takes.
 
-    A setting takes those below it as well: `model` takes `model.path=`. A word without "=" is the
-    value of `bare`. The exit status is what `do` returns, 0 for None.
+    A setting takes those below it as well: `model` takes `model.path=`. Words without "=" are the
+    values of `bare`, in turn. The exit status is what `do` returns, 0 for None.
     """
 
     do: Callable[[Request], int | None]
     takes: Sequence[str]
-    bare: str | None = None
+    bare: Sequence[str] = ()
 
 
 VERBS = {
     "list": Verb(show_list, ("config_dir",)),
     "leaderboard": Verb(show_leaderboard, ("results", "by")),
-    "audit": Verb(show_audit, ("task", "mirror", "results", "config_dir"), bare="task"),
+    "audit": Verb(show_audit, ("task", "mirror", "results", "config_dir"), bare=("task",)),
     "check": Verb(show_check, ("model", "device", "dtype", "batch_tokens", "config_dir")),
     "store": Verb(show_store, ("store", "clear")),
+    "why": Verb(show_why, ("a", "b", "results"), bare=("a", "b")),
 }
 
 
 def spelled_out(name: str, words: Sequence[str]) -> list[str]:
     """A verb's words as key=value; --config-dir DIR is the same as config_dir=DIR."""
     found, rest = list[str](), iter(words)
-    bare = VERBS[name].bare
+    bare = iter(VERBS[name].bare)
     for word in rest:
         if word in ("--config-dir", "-cd"):
             word = f"config_dir={next(rest, '')}"
-        elif bare and re.fullmatch(r"\w+", word):
-            word = f"{bare}={word}"
+        elif re.fullmatch(r"[\w./~-]+", word) and (place := next(bare, None)):
+            word = f"{place}={word}"
         found.append(word.removeprefix("--").replace("config-dir=", "config_dir=", 1))
     return found
 

@@ -12,4 +12,5 @@ class Antibody(Protein):
     Antibodies that were not measured in it have an empty cell: they are neither learned nor scored.
     """
 
+    VERSION = 1
     assay: str

@@ -20,6 +20,7 @@ class Contact(TableTask):
     The label's cell is a list of pairs [i, j], 0-based, in any order; the diagonal is ignored.
     """
 
+    VERSION = 1
     min_separation: int
 
     def __post_init__(self) -> None:

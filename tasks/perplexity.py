@@ -20,6 +20,7 @@ class Perplexity(TableTask):
         perplexity is above that of all its residues: compare it at the same number only.
     """
 
+    VERSION = 1
     context: Literal["left", "both"]
     positions: int | None
 

@@ -14,6 +14,7 @@ class Protein(TableTask):
     The label's cell is a number, or text that is one; for labels a list of `size` entries 0 or 1.
     """
 
+    VERSION = 1
     kind: Literal["real", "class", "labels"]
     size: int
 

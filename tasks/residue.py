@@ -18,6 +18,7 @@ class Residue(TableTask):
     letter of class 0, of class 1, and so on.
     """
 
+    VERSION = 1
     kind: Literal["real", "class"]
     size: int
     states: str | None
@@ -44,6 +45,8 @@ class Residue(TableTask):
 @dataclass(frozen=True, kw_only=True)
 class SecondaryStructure(Residue):
     """DSSP states, eight or three; `states` is their order in the source, classes are in ours."""
+
+    VERSION = 1
 
     @property
     def readout(self) -> Readout:

@@ -62,6 +62,7 @@ class VariantEffect(Task):
     max_length: of a longer protein the window around the mutated residues.
     """
 
+    VERSION = 1
     source: str
     reference: str | None
     folds: Literal["random", "contiguous", "modulo"] | None

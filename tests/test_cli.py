@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -56,9 +57,9 @@ def test_a_run_leaves_a_record_predictions_and_tables(tmp_path: Path, toy_conf: 
 
     again = benchmark(*words, cwd=tmp_path)
     assert again.returncode == 0
-    assert "done before, nothing was run" in again.stdout
+    assert "skipped: result exists" in again.stdout
     other = benchmark(*words, "seed=1", "method.max_iter=250", cwd=tmp_path)
-    assert "done before" not in other.stdout
+    assert "skipped: result exists" not in other.stdout
     assert len(list((tmp_path / "results").glob("toy/kmer/linear/*/*.json"))) == 2
 
 
@@ -92,7 +93,7 @@ def test_several_seeds_are_runs_of_their_own_and_one_row(
     assert any(line.startswith(total) for line in done.stdout.splitlines())
     assert "], 3 seeds |" in (several / "results" / "README.md").read_text()
     more = benchmark(*words, "seeds=[2,5]", cwd=several)
-    assert more.stdout.count("done before") == 1 and ", 2 seeds (95 %" in more.stdout
+    assert more.stdout.count("skipped: result exists") == 1 and ", 2 seeds (95 %" in more.stdout
     assert "], 4 seeds |" in (several / "results" / "README.md").read_text()
     swept = benchmark("-m", *words[:3], "model=kmer,blosum62", "seeds=0,1", cwd=alone)
     assert swept.returncode == 0, swept.stderr
@@ -185,7 +186,9 @@ def test_contact_with_a_local_proteinglm(tmp_path: Path) -> None:
     assert record["backbone"]["published"]["parameters"] == 10682514944
     assert not any("facts" in name for name in record["settings"])
     again = benchmark(*words, "model.facts={}", cwd=tmp_path)
-    assert "done before" in again.stdout, "what is known of a model does not set runs apart"
+    assert "skipped: result exists" in again.stdout, (
+        "what is known of a model does not set runs apart"
+    )
 
 
 def test_two_checkpoints_of_one_name_are_told(
@@ -200,10 +203,56 @@ def test_two_checkpoints_of_one_name_are_told(
     assert benchmark(*words, f"model.path={other}", cwd=tmp_path).returncode == 0
     again = benchmark(*words, f"model.path={esm_folder}", cwd=tmp_path)
 
-    assert "done before" in again.stdout
+    assert "skipped: result exists" in again.stdout
     assert (
         "the tables show newer weights of the name last; name=WORD sets them apart" in again.stdout
     )
+
+
+EDITED = {
+    "task.metrics=[mine3.shift]": (
+        "import numpy as np\nfrom benchmark.core import metric\n@metric(higher_is_better=True)\n"
+        "def shift(predictions, labels, weights):\n    return np.full(len(weights), 1.0)\n"
+    ),
+    "method._target_=mine3.Mine": (
+        "from benchmark.methods.linear import Linear\nclass Mine(Linear):\n    pass\n"
+    ),
+    "model._target_=mine3.Mine": (
+        "from benchmark.backbones.floors import Kmer\nclass Mine(Kmer):\n    pass\n"
+    ),
+    "task._target_=mine3.Mine": (
+        "from tasks.protein import Protein\nclass Mine(Protein):\n    pass\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("word", EDITED)
+def test_a_users_edited_code_is_another_run(tmp_path: Path, toy_conf: Path, word: str) -> None:
+    words = ("--config-dir", str(toy_conf), "task=toy", "model=kmer", word)
+    text = EDITED[word]
+    for content in (text, text + "# edited\n", text):
+        (tmp_path / "mine3.py").write_text(content)
+        done = benchmark(*words, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert "skipped: result exists" in done.stdout, "the same code as at first"
+    first, second = (str(path) for path in tmp_path.glob("results/toy/kmer/linear/*/seed0.json"))
+    told = benchmark("why", first, second, cwd=tmp_path).stdout
+    assert re.search(r"^versions\.\w+", told, re.M) and "different runs" in told
+
+
+def test_code_of_ours_is_in_no_key(tmp_path: Path, toy_conf: Path) -> None:
+    """A copy of the program with an edited comment skips the run; rerun=true runs it."""
+    for name in ("benchmark", "tasks", "conf"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("pocket"))
+    words = ("--config-dir", str(toy_conf), "task=toy", "model=kmer")
+    assert benchmark(*words, cwd=tmp_path).returncode == 0
+    for name in ("core", "data", "evaluate", "methods/linear"):
+        file = tmp_path / "benchmark" / f"{name}.py"
+        file.write_text(file.read_text() + "# a comment\n")
+    again = benchmark(*words, cwd=tmp_path)
+    assert "skipped: result exists" in again.stdout and "other code of the same" in again.stdout
+    assert "skipped" not in benchmark(*words, "rerun=true", cwd=tmp_path).stdout
+    assert len(list(tmp_path.glob("results/toy/kmer/linear/*"))) == 1
 
 
 def test_changed_code_is_run_again(tmp_path: Path, toy_conf: Path) -> None:
@@ -218,13 +267,12 @@ def test_changed_code_is_run_again(tmp_path: Path, toy_conf: Path) -> None:
     words = ("--config-dir", str(toy_conf), "task=toy", "model=kmer")
     words += ("task.metrics=[mine2.shift.shift]",)
     assert "shift 1.000" in benchmark(*words, cwd=tmp_path).stdout
-    assert "done before" in benchmark(*words, cwd=tmp_path).stdout
+    assert "skipped: result exists" in benchmark(*words, cwd=tmp_path).stdout
     (tmp_path / "mine2" / "helper.py").write_text("OFFSET = 2.0\n")
 
     assert "shift 2.000" in benchmark(*words, cwd=tmp_path).stdout
     (tmp_path / "mine2" / "helper.py").write_text("OFFSET = 1.0\n")
-    back = benchmark(*words, cwd=tmp_path).stdout
-    assert "done before" in back and "the tables show a newer run, of other code: " in back
+    assert "skipped: result exists" in benchmark(*words, cwd=tmp_path).stdout
     (tmp_path / "mine2" / "helper.py").write_text("OFFSET = float('nan')\n")
     undefined = benchmark(*words, "results=other", cwd=tmp_path)
     assert undefined.returncode == 0 and "shift undefined" in undefined.stdout, undefined.stderr

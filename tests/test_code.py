@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra.utils import get_class
 
 from benchmark import code
-from benchmark.code import code_digest
+from benchmark.code import code_digest, declared_version
+from tests.conftest import composed, yaml_names
 
 FILES = {
     "model.py": "import json\nimport loose3\nfrom mine3 import top\nfrom .near import one\n"
@@ -43,12 +45,27 @@ def test_code_is_followed_into_functions(
     assert (code_digest(kind) == before) == (changed == "other.py")
 
 
-def test_a_backbones_own_network_is_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmark.backbones.proteinglm import ProteinGLM
+def test_versions_are_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours by number; a user's by its own number or by content, beside ours that it is built on."""
+    from benchmark.methods.linear import Linear
+    from benchmark.metrics import known
 
-    read: list[str] = []
-    find = code.source_file
-    monkeypatch.setattr(code, "source_file", lambda name: (read.append(name), find(name))[1])
-    code_digest(ProteinGLM)
+    source = "from benchmark.methods.linear import Linear\nclass Mine(Linear):\n    pass\n"
+    (tmp_path / "mine5.py").write_text(source)
+    (tmp_path / "mine6.py").write_text(source.replace("pass", "VERSION = 7"))
+    monkeypatch.syspath_prepend(tmp_path)
+    mine, declared = (importlib.import_module(name).Mine for name in ("mine5", "mine6"))
 
-    assert "benchmark.backbones.proteinglm_module" in read
+    assert declared_version(Linear) == Linear.VERSION >= 1
+    assert declared_version(mine) == f"{code_digest(mine)} on {Linear.VERSION}"
+    assert declared_version(declared) == f"7 on {Linear.VERSION}"
+    assert all(declared_version(metric) >= 1 for metric in known().values())
+    monkeypatch.setattr(Linear, "VERSION", Linear.VERSION + 1)
+    assert declared_version(declared) == f"7 on {Linear.VERSION}", "a raised version of ours"
+
+
+def test_every_class_of_ours_declares_a_version() -> None:
+    for group in ("model", "method", "task"):
+        for name in yaml_names(group):
+            kind = get_class(composed(f"{group}={name}")[group]._target_)
+            assert type(vars(kind).get("VERSION")) is int, kind

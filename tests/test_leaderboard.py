@@ -13,7 +13,7 @@ from benchmark.breakdown import by_method
 from benchmark.core import UserError
 from benchmark.files import replacing
 from benchmark.leaderboard import markdown, rows_of_csv, tabulate, write
-from benchmark.results import Record, load, load_all, make_key, save
+from benchmark.results import Record, load, load_all, make_key, migrate, save
 from benchmark.seeds import estimate, student
 
 
@@ -45,7 +45,9 @@ def record(task: str = "solubility", model: str = "a", score: float = 0.5, **mor
         "environment": {},
         "created": "2026-01-01T00:00:00.000000Z",
     }
-    return Record(**{**values, **more})
+    values |= {"format": 1, **more}
+    config = {"model": {}, "method": {}, **values["config"]}
+    return Record(**migrate({**values, "config": config}))
 
 
 def lines(*records: Record) -> list[str]:
@@ -239,7 +241,7 @@ def test_foreign_and_later_records_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a Record of this program"):
         load(path)
     save(replace(record(), format=99), {"id": ["a"]}, tmp_path)
-    with pytest.raises(UserError, match="has the format 99; this program reads 1"):
+    with pytest.raises(UserError, match="has the format 99; this program reads 1 to 2"):
         load(path)
 
 

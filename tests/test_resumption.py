@@ -16,6 +16,7 @@ import torch
 
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import UserError
+from benchmark.methods import keeping
 from benchmark.methods.loop import Loop
 from tests.conftest import ROOT
 from tests.learning import LEVELS, REAL, StopError, answer, examples, method
@@ -130,3 +131,15 @@ def test_a_damaged_state_is_one_sentence(esm: Transformer, tmp_path: Path) -> No
     train = examples("protein real", 16)
     with pytest.raises(UserError, match="is damaged; delete it, and the training begins anew"):
         method("mlp").fit(esm, REAL, train, train, 0, tmp_path)
+
+
+def test_a_state_of_another_format_is_not_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(keeping, "FORMAT", 99)
+    keeping.save_state(tmp_path, {"epoch": 1})
+    assert keeping.load_state(tmp_path) == {"format": 99, "epoch": 1}
+    monkeypatch.undo()
+
+    assert keeping.load_state(tmp_path) is None
+    assert "has the format 99, not 1; the training begins anew" in capsys.readouterr().err

@@ -152,6 +152,35 @@ def test_groups_are_set_apart_by_all_that_decides(esm_folder: Path, tmp_path: Pa
     assert made(other) == 9, "other content under the same name"
 
 
+def test_a_group_is_tried_after_a_change_of_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where other code gives the same vectors the group stays; else it starts anew."""
+
+    def counts(code: str, factor: float) -> tuple[int, list[list[str]]]:
+        monkeypatch.setattr("benchmark.run.own_digest", lambda: code)
+        backbone = Counted()
+        plain = backbone.embed_residues
+        with opened(str(tmp_path), ROOMY) as store:
+            at_work(backbone, store)
+            found = embed(lambda c: [factor * v for v in plain(c)], backbone, "residue", CHAINS)
+            assert backbone.store is not None
+            for chain, vectors in zip(CHAINS, found, strict=True):
+                np.testing.assert_array_equal(vectors[:, 1], factor * len(chain))
+        return sum(s.embedded for s in backbone.store.values()), backbone.batches
+
+    assert counts("a", 1.0)[0] == len(set(CHAINS))
+    assert counts("a", 2.0 / 2)[1] == [], "unchanged code embeds nothing"
+    again, batches = counts("b", 1.0)
+    assert (
+        again == 0
+        and sorted(len(c) for batch in batches for c in batch) == sorted(map(len, set(CHAINS)))[:2]
+    )
+    assert counts("b", 1.0)[1] == [] and "started anew" not in capsys.readouterr().err
+    assert counts("c", 2.0)[0] == len(set(CHAINS))
+    assert "started anew" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", sorted({*yaml_names("method")} - {"lora", "finetune"}))
 def test_a_method_that_says_so_leaves_the_backbone_as_it_is(name: str, esm_folder: Path) -> None:
     method = instantiate(composed(f"method={name}").method, _convert_="all")

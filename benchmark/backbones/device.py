@@ -1,7 +1,7 @@
 """Where a module runs, in what precision, and how far two of its answers may be apart."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,20 +14,6 @@ if TYPE_CHECKING:
     import torch
 
 Floats = NDArray[np.float32]
-ROUNDING = {"float32": 1e-4, "bfloat16": 5e-2}
-"""Largest relative distance of two vectors that counts as rounding."""
-
-
-def distance(a: Sequence[Floats], b: Sequence[Floats]) -> float:
-    """Largest distance of two vectors (along the last axis), relative to the first's length."""
-    worst = 0.0
-    for one, other in zip(a, b, strict=True):
-        if one.shape != other.shape:
-            return float("inf")
-        length = np.linalg.norm(one.astype(np.float64), axis=-1)
-        apart = np.linalg.norm(one.astype(np.float64) - other, axis=-1)
-        worst = max(worst, float(np.max(apart / np.maximum(length, 1e-30))))
-    return worst
 
 
 def resolve(device: str, dtype: str) -> tuple["torch.device", "torch.dtype"]:

@@ -23,6 +23,7 @@ HEAD_WIDTH = 64
 class Esm3(Pretrained):
     """A checkpoint of the release's format, a folder with `data/weights/`."""
 
+    VERSION = 1
     weights = ("data/weights/esm3_sm_open_v1.pth",)
 
     def open(self, folder: Path, path: str, device_map: Any, dtype: torch.dtype) -> Opened:

@@ -36,6 +36,7 @@ class Window(Backbone):
     over its residues.
     """
 
+    VERSION = 1
     encoding: Literal["onehot", "blosum62"]
     width: int
     stored = False
@@ -73,6 +74,7 @@ class Window(Backbone):
 class Kmer(Backbone):
     """A protein as the shares of its k-mers up to length `k`, and the logarithm of its length."""
 
+    VERSION = 1
     k: int
     stored = False
 

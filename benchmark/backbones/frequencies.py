@@ -140,6 +140,7 @@ class Frequencies(Backbone):
 class Bigram(Frequencies):
     """A residue by the one before it: the floor of causal models."""
 
+    VERSION = 1
     causal_log_probs = Frequencies._log_probs
     log_likelihoods = Frequencies._log_likelihoods
 
@@ -151,6 +152,7 @@ class Bigram(Frequencies):
 class Neighbours(Frequencies):
     """A residue by the two beside it: the floor of masked models."""
 
+    VERSION = 1
     masked_log_probs = Frequencies._log_probs
 
     def expected(self, triples: Counts, unigram: Doubles) -> Doubles:
@@ -161,6 +163,7 @@ class Neighbours(Frequencies):
 class Unigram(Frequencies):
     """A residue by how often it occurs: the floor of all language models."""
 
+    VERSION = 1
     causal_log_probs = masked_log_probs = Frequencies._log_probs
     log_likelihoods = Frequencies._log_likelihoods
 

@@ -24,6 +24,8 @@ class HuggingFace(Pretrained):
     read_as_x: letters that its authors replace by X, though the tokenizer may have a token.
     """
 
+    VERSION = 1
+
     def __init__(self, *, trust_remote_code: bool, read_as_x: str, **settings: Any) -> None:
         self.trust_remote_code = trust_remote_code
         self.read_as_x = read_as_x

@@ -31,6 +31,8 @@ BLOCKS, CODEGEN_BLOCKS = 8, 4
 class ProGen2(Pretrained):
     """A released checkpoint, or one of its architecture."""
 
+    VERSION = 1
+
     def open(self, folder: Path, path: str, device_map: Any, dtype: "torch.dtype") -> Opened:
         """Load it unchanged, then order the rows of each fused projection as CodeGen does."""
         from transformers import CodeGenForCausalLM

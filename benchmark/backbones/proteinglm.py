@@ -25,6 +25,8 @@ TOKEN_MASK, GENERATION_MASK, END_OF_DOCUMENT, START_OF_PIECE, END_OF_PIECE, END 
 class ProteinGLM(Pretrained):
     """A released checkpoint, or one of its architecture; `config.json` says masked or causal."""
 
+    VERSION = 1
+
     def open(self, folder: Path, path: str, device_map: Any, dtype: "torch.dtype") -> Opened:
         """Load it under its original parameter names; weights without a place are refused."""
         from benchmark.backbones.proteinglm_module import (

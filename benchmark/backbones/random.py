@@ -13,6 +13,8 @@ ESM_TOKENS = "LAGVSERTIDPKQNFYMHWCXBUZO"
 class Random(Transformer):
     """An ESM-2 architecture with the weights of its initialisation, drawn from `init_seed`."""
 
+    VERSION = 1
+
     def __init__(
         self,
         *,

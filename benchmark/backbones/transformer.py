@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.backbones.alphabet import Alphabet
-from benchmark.backbones.device import ROUNDING, distance, inference
+from benchmark.backbones.device import inference
 from benchmark.backbones.meter import Batch, Meter
 from benchmark.backbones.packing import packed
 from benchmark.backbones.sampling import sample
 from benchmark.core import MASK, RESIDUES, Backbone, UserError
 from benchmark.data import CHAIN_BREAK
+from benchmark.rounding import ROUNDING, distance
 
 if TYPE_CHECKING:
     import torch

@@ -52,6 +52,7 @@ class Attention(Method):
         class 0 are sampled, and weighted to stand for all.
     """
 
+    VERSION = 1
     chains: int
     inverse_penalty: float
     max_values: int

@@ -28,6 +28,7 @@ WINDOW = 64
 class OwnContacts(Method):
     """The probabilities of the backbone's contact head, one chain at a time."""
 
+    VERSION = 1
     frozen = True
 
     def fit(

@@ -37,6 +37,7 @@ class Lora(Training):
         endings of the names of layers, of which those count that the model has.
     """
 
+    VERSION = 1
     r: int
     lora_alpha: float
     lora_dropout: float
@@ -74,6 +75,7 @@ class Lora(Training):
 class Finetune(Training):
     """All weights that the vectors depend on."""
 
+    VERSION = 1
     gradient_checkpointing: bool
 
     def body(self, backbone: Backbone, readout: Readout) -> Body:

@@ -7,6 +7,7 @@ weights of the backbone if there are any. Each file is replaced as a whole, and 
 import csv
 import json
 import pickle
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ from torch import Tensor
 from benchmark.core import UserError
 from benchmark.files import replacing
 
+FORMAT = 1
+"""Raised when a state is written in another way: then older ones are not gone on from."""
 STATE, FIT, HEAD = "state.pt", "fit.json", "head.safetensors"
 
 
@@ -35,16 +38,22 @@ def save_state(folder: Path, state: Mapping[str, Any]) -> None:
     """Keep a state of tensors, numbers, and lists and dictionaries of them."""
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / STATE) as file:
-        torch.save(dict(state), file)
+        torch.save({"format": FORMAT, **state}, file)
 
 
-def load_state(folder: Path) -> dict[str, Any]:
-    """Read the state, onto the CPU."""
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """Read the state, onto the CPU; None if it is of another format."""
     path = folder / STATE
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError):
         raise UserError(f"{path} is damaged; delete it, and the training begins anew") from None
+    if state.get("format") != FORMAT:
+        print(
+            f"{path} has the format {state.get('format')}, not {FORMAT}; the training begins anew",
+            file=sys.stderr,
+        )
+        return None
     return state
 
 

@@ -60,6 +60,7 @@ class Linear(Method):
         each; those in class 1 are all used.
     """
 
+    VERSION = 1
     penalties: Sequence[float]
     max_iter: int
     tolerance: float

@@ -288,6 +288,8 @@ class Loop:
             return
         assert self.folder
         state = keeping.load_state(self.folder)
+        if state is None:
+            return
         self.epoch, self.step, self.count = state["epoch"], state["step"], state["count"]
         self.loss.copy_(state["loss"])
         self.curve = [Epoch(*row) for row in state["curve"]]

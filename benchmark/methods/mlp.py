@@ -28,6 +28,7 @@ from benchmark.methods.training import Training
 class Mlp(Training):
     """The head alone is trained. Vectors are made once and spooled to disk."""
 
+    VERSION = 1
     frozen = True
 
     def body(self, backbone: Backbone, readout: Readout) -> Body:

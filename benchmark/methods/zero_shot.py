@@ -61,6 +61,7 @@ class ZeroShot(Method):
     score: of variants, a name of `SCORES`, or auto: the first of them that the backbone can give.
     """
 
+    VERSION = 1
     score: str
     frozen = True
     log_probs = True

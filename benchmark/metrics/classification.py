@@ -61,7 +61,7 @@ def f1_per_class(counts: Counts) -> Array:
     return ratio(2 * counts.right, counts.predicted + counts.labelled)
 
 
-@metric(higher_is_better=True)
+@metric(higher_is_better=True, version=1)
 def accuracy(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
     """Share of answers that are right.
 
@@ -73,7 +73,7 @@ def accuracy(predictions: Sequence[Value], labels: Sequence[Value], weights: Arr
     return ratio(weights @ right, weights @ answers.per_example(np.ones(len(answers.label))))
 
 
-@metric(higher_is_better=True)
+@metric(higher_is_better=True, version=1)
 def balanced_accuracy(
     predictions: Sequence[Value], labels: Sequence[Value], weights: Array
 ) -> Array:
@@ -86,7 +86,7 @@ def balanced_accuracy(
     return mean_of_defined(ratio(counts.right, counts.labelled))
 
 
-@metric(higher_is_better=True)
+@metric(higher_is_better=True, version=1)
 def f1_macro(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
     """Mean F1 over the classes that are labelled or predicted in a resample.
 
@@ -96,7 +96,7 @@ def f1_macro(predictions: Sequence[Value], labels: Sequence[Value], weights: Arr
     return mean_of_defined(f1_per_class(count(predictions, labels, weights)))
 
 
-@metric(higher_is_better=True)
+@metric(higher_is_better=True, version=1)
 def f1_weighted(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
     """Mean F1 over the classes of a resample, each weighted by its number of labels.
 
@@ -108,7 +108,7 @@ def f1_weighted(predictions: Sequence[Value], labels: Sequence[Value], weights: 
     return ratio((f1 * counts.labelled).sum(-1), counts.labelled.sum(-1))
 
 
-@metric(higher_is_better=True)
+@metric(higher_is_better=True, version=1)
 def mcc(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
     """Matthews correlation, of two classes or more; NaN if all labels or predictions are one class.
 

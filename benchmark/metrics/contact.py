@@ -91,7 +91,7 @@ def precision_at(divisor: int, range_name: str) -> Metric:
         return mean_over_examples(np.array(proteins, dtype=np.float64), weights)
 
     name = "p_at_l" + (f"{divisor}" if divisor > 1 else "")
-    return Metric(name if range_name == "all" else f"{name}_{range_name}", score, True)
+    return Metric(name if range_name == "all" else f"{name}_{range_name}", score, True, 1)
 
 
 p_at_l5, p_at_l2, p_at_l = (precision_at(n, "all") for n in (5, 2, 1))

@@ -38,7 +38,7 @@ def surprise(predictions: Sequence[Value], labels: Sequence[Value], weights: Arr
     )
 
 
-@metric(higher_is_better=False)
+@metric(higher_is_better=False, version=1)
 def perplexity(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
     """Exponential of the mean negative log-probability over the residues of all proteins.
 
@@ -50,7 +50,7 @@ def perplexity(predictions: Sequence[Value], labels: Sequence[Value], weights: A
     return np.exp(ratio(weights @ total, weights @ asked))
 
 
-@metric(higher_is_better=False)
+@metric(higher_is_better=False, version=1)
 def perplexity_per_protein(
     predictions: Sequence[Value], labels: Sequence[Value], weights: Array
 ) -> Array:

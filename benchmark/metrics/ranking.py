@@ -76,7 +76,7 @@ def over_labels(
     return mean_of_defined(np.stack([area(answers.take(k)) for k in columns.T], axis=-1))
 
 
-@metric(higher_is_better=True)
+@metric(higher_is_better=True, version=1)
 def roc_auc(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
     """Chance that a positive is ranked above a negative, a tie counting half.
 
@@ -86,7 +86,7 @@ def roc_auc(predictions: Sequence[Value], labels: Sequence[Value], weights: Arra
     return roc_area(flatten(predictions, labels, weights))
 
 
-@metric(higher_is_better=True)
+@metric(higher_is_better=True, version=1)
 def roc_auc_macro(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
     """`roc_auc` of each of K labels, averaged over the labels that have both sides.
 
@@ -96,7 +96,7 @@ def roc_auc_macro(predictions: Sequence[Value], labels: Sequence[Value], weights
     return over_labels(roc_area, predictions, labels, weights)
 
 
-@metric(higher_is_better=True)
+@metric(higher_is_better=True, version=1)
 def pr_auc(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
     """Average precision: the area under the precision-recall curve, as steps.
 
@@ -106,7 +106,7 @@ def pr_auc(predictions: Sequence[Value], labels: Sequence[Value], weights: Array
     return pr_area(flatten(predictions, labels, weights))
 
 
-@metric(higher_is_better=True)
+@metric(higher_is_better=True, version=1)
 def pr_auc_macro(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
     """`pr_auc` of each of K labels, averaged over the labels that have both sides.
 

@@ -69,7 +69,7 @@ def centred(weights: Array, values: Array) -> Array:
     return np.where((lowest < highest)[:, None], values - mean[:, None], 0.0)
 
 
-@metric(higher_is_better=True)
+@metric(higher_is_better=True, version=1)
 def spearman(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
     """Spearman's rank correlation, equal values sharing their average rank.
 
@@ -83,7 +83,7 @@ def spearman(predictions: Sequence[Value], labels: Sequence[Value], weights: Arr
     return answers.score(lambda w: correlate(w, rank_predictions(w), rank_labels(w)))
 
 
-@metric(higher_is_better=True)
+@metric(higher_is_better=True, version=1)
 def pearson(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
     """Pearson's correlation.
 
@@ -96,7 +96,7 @@ def pearson(predictions: Sequence[Value], labels: Sequence[Value], weights: Arra
     )
 
 
-@metric(higher_is_better=True)
+@metric(higher_is_better=True, version=1)
 def r2(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
     """Share of the labels' variance that is explained; below 0 if the mean were a better guess.
 
@@ -113,7 +113,7 @@ def r2(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) ->
     return answers.score(score)
 
 
-@metric(higher_is_better=False)
+@metric(higher_is_better=False, version=1)
 def rmse(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
     """Root of the mean squared error, in the unit of the labels.
 

@@ -55,7 +55,7 @@ def per_protein(answers: Answers) -> tuple[Array, Array]:
     )
 
 
-@metric(higher_is_better=True)
+@metric(higher_is_better=True, version=1)
 def q8(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
     """Share of residues whose state, of eight, is right.
 
@@ -67,7 +67,7 @@ def q8(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) ->
     return ratio(weights @ right, weights @ known)
 
 
-@metric(higher_is_better=True)
+@metric(higher_is_better=True, version=1)
 def q8_per_protein(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
     """Mean over proteins of the share of residues whose state, of eight, is right.
 
@@ -80,7 +80,7 @@ def q8_per_protein(predictions: Sequence[Value], labels: Sequence[Value], weight
     return mean_over_examples(ratio(right, known), weights)
 
 
-@metric(higher_is_better=True)
+@metric(higher_is_better=True, version=1)
 def q3(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
     """Share of residues whose state, of three, is right; classes may be DSSP8's or DSSP3's.
 
@@ -94,7 +94,7 @@ def q3(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) ->
     return ratio(weights @ right, weights @ known)
 
 
-@metric(higher_is_better=True)
+@metric(higher_is_better=True, version=1)
 def q3_per_protein(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
     """Mean over proteins of the share of residues whose state, of three, is right.
 

@@ -1,0 +1,22 @@
+"""How far two answers of one backbone may be apart and still be the same."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+ROUNDING = {"float32": 1e-4, "bfloat16": 5e-2}
+"""Largest relative distance of two vectors that counts as rounding."""
+
+
+def distance(a: Sequence[Floats], b: Sequence[Floats]) -> float:
+    """Largest distance of two vectors (along the last axis), relative to the first's length."""
+    worst = 0.0
+    for one, other in zip(a, b, strict=True):
+        if one.shape != other.shape:
+            return float("inf")
+        length = np.linalg.norm(one.astype(np.float64), axis=-1)
+        apart = np.linalg.norm(one.astype(np.float64) - other, axis=-1)
+        worst = max(worst, float(np.max(apart / np.maximum(length, 1e-30))))
+    return worst
