@@ -26,6 +26,7 @@ from benchmark import cli
 from tests.checkpoints import FAMILIES, make, save_progen2, save_proteinglm
 
 Numbers = dict[str, int | float]
+Versions = dict[str, int | float]
 Predictions = dict[str, np.ndarray]
 """Row, named by its seed, test set and id -> what was predicted of it, float32."""
 
@@ -152,6 +153,12 @@ def record_numbers(file: Path) -> Numbers:
     return dict(flat(told, f"seed{record['seed']}"))
 
 
+def record_versions(file: Path) -> Versions:
+    """The versions that were declared for a run: of task, model, method, each metric, and so on."""
+    record = json.loads(file.read_text(encoding="utf-8"))
+    return dict(flat(record["identity"]["versions"], "versions"))
+
+
 def prediction_numbers(file: Path) -> Predictions:
     """What was predicted of each test row; of contacts the ranked pairs, range after range."""
     found = {}
@@ -162,8 +169,8 @@ def prediction_numbers(file: Path) -> Predictions:
     return found
 
 
-def run_case(name: str, folder: Path) -> tuple[Numbers, Predictions]:
-    """Run a case in a folder that was prepared; give the numbers of all of its seeds."""
+def run_case(name: str, folder: Path) -> tuple[Versions, Numbers, Predictions]:
+    """Run a case in a folder that was prepared; give its versions and the numbers of all seeds."""
     task, model, method, *rest = name.split()
     results = folder / "results" / name.replace(" ", "-")
     given = [f"--config-dir={folder / 'conf'}", f"task={task}", f"results={results}"]
@@ -173,8 +180,9 @@ def run_case(name: str, folder: Path) -> tuple[Numbers, Predictions]:
     command([*words, *CASES[name].format(folder=folder).split()])
     if "audit" in rest:
         command(["audit", *given])
-    numbers, predictions = Numbers(), Predictions()
+    versions, numbers, predictions = Versions(), Numbers(), Predictions()
     for file in sorted(results.rglob("seed*.json")):
+        versions |= record_versions(file)
         numbers |= record_numbers(file)
         predictions |= prediction_numbers(file.with_suffix(".parquet"))
-    return numbers, predictions
+    return versions, numbers, predictions

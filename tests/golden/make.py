@@ -1,6 +1,7 @@
 """`python -m tests.golden.make [CASE ...]`: write the golden results again, all or those named."""
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -9,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from tests.golden.cases import CASES, Numbers, Predictions, run_case
+from tests.golden.cases import CASES, Numbers, Predictions, Versions, run_case
 from tests.golden.tables import prepare
 
 HERE = Path(__file__).parent
 NUMBERS, PREDICTIONS = HERE / "golden.json", HERE / "predictions.npz"
+TOLERANCE = 1e-6 if os.environ.get("GOLDEN_STRICT") == "1" else 1e-4
+"""Of scores and predictions: machines differ by rounding, one machine does not."""
 Golden = dict[str, dict[str, Any]]
 
 
@@ -55,22 +58,59 @@ def save(golden: Golden, predictions: dict[str, Predictions]) -> None:
     np.savez_compressed(PREDICTIONS, **arrays)
 
 
-def entry(numbers: Numbers) -> dict[str, Any]:
-    """A case as it is stored; `versions` are the declared versions that it was made at."""
-    return {"versions": {}, "numbers": dict(sorted(numbers.items()))}
+def number_differences(old: Numbers, new: Numbers) -> list[str]:
+    told = [f"{name}: old {old[name]!r}, new: none" for name in old if name not in new]
+    told += [f"{name}: old: none, new {new[name]!r}" for name in new if name not in old]
+    for name in old.keys() & new.keys():
+        before, after = old[name], new[name]
+        allowed = 0 if isinstance(before, int) else TOLERANCE * (1 + abs(before))
+        if not abs(after - before) <= allowed:
+            told.append(f"{name}: old {before!r}, new {after!r}")
+    return sorted(told)
+
+
+def prediction_differences(old: Predictions, new: Predictions) -> list[str]:
+    told = [f"row {row}: was there, is no more" for row in old if row not in new]
+    told += [f"row {row}: is new" for row in new if row not in old]
+    for row in old.keys() & new.keys():
+        before, after = old[row], new[row]
+        if before.shape != after.shape:
+            told.append(f"row {row}: old {before.size} numbers, new {after.size}")
+            continue
+        near = np.isclose(after, before, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+        if not near.all():
+            at = int(np.argmin(near))
+            told.append(
+                f"row {row}: {np.sum(~near)} of {near.size} numbers; number {at}: "
+                f"old {before[at]!s}, new {after[at]!s}"
+            )
+    return sorted(told)
+
+
+def replace(
+    stored: dict[str, Any] | None, versions: Versions, numbers: Numbers, name: str
+) -> dict[str, Any]:
+    """The row of a case; results that have moved are refused if no declared version has changed."""
+    same = stored is not None and stored["versions"] == versions
+    if stored and same and (moved := number_differences(stored["numbers"], numbers)):
+        sys.exit(
+            f"{name}: results have moved without a raised version ({moved[0]}); raise the VERSION "
+            "of what has changed, then make the row again"
+        )
+    return {"versions": versions, "numbers": dict(sorted(numbers.items()))}
 
 
 def main(names: list[str]) -> None:
     """Run the cases, and write what came of them."""
     if unknown := set(names) - set(CASES):
         sys.exit(f"no case {min(unknown)!r}; there are: {', '.join(CASES)}")
-    golden, predictions = load() if names else ({}, {})
+    golden, predictions = load()
     with tempfile.TemporaryDirectory() as place:
         prepare(Path(place))
         for name in names or CASES:
             start = time.perf_counter()
-            numbers, predictions[name] = run_case(name, Path(place))
-            golden[name] = entry(numbers)
+            versions, numbers, predictions[name] = run_case(name, Path(place))
+            golden[name] = replace(golden.get(name), versions, numbers, name)
             print(f"{name}: {time.perf_counter() - start:.2f} s", flush=True)
     save(golden, predictions)
 

@@ -1,54 +1,22 @@
 """Every case still gives its golden results: scores and predictions nearly, counts exactly.
 
-With GOLDEN_STRICT=1 they agree to 1e-6, as they do on one machine; otherwise to 1e-4. Where a
-change is meant, `python -m tests.golden.make CASE ...` writes the results of the cases again.
+A result that moves fails until a declared version is raised, and a raised version fails until
+`python -m tests.golden.make CASE ...` has written the results of its cases again.
 """
 
-import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from benchmark import metrics
 from tests.conftest import yaml_names
-from tests.golden.cases import CASES, Numbers, Predictions, run_case
-from tests.golden.make import load
+from tests.golden.cases import CASES, run_case
+from tests.golden.make import load, number_differences, prediction_differences, replace
 from tests.golden.tables import prepare
 
-TOLERANCE = 1e-6 if os.environ.get("GOLDEN_STRICT") == "1" else 1e-4
 GOLDEN, PREDICTIONS = load()
 SHOWN = 20
 """Differences of a case that are told one by one."""
-
-
-def number_differences(old: Numbers, new: Numbers) -> list[str]:
-    told = [f"{name}: old {old[name]!r}, new: none" for name in old if name not in new]
-    told += [f"{name}: old: none, new {new[name]!r}" for name in new if name not in old]
-    for name in old.keys() & new.keys():
-        before, after = old[name], new[name]
-        allowed = 0 if isinstance(before, int) else TOLERANCE * (1 + abs(before))
-        if not abs(after - before) <= allowed:
-            told.append(f"{name}: old {before!r}, new {after!r}")
-    return sorted(told)
-
-
-def prediction_differences(old: Predictions, new: Predictions) -> list[str]:
-    told = [f"row {row}: was there, is no more" for row in old if row not in new]
-    told += [f"row {row}: is new" for row in new if row not in old]
-    for row in old.keys() & new.keys():
-        before, after = old[row], new[row]
-        if before.shape != after.shape:
-            told.append(f"row {row}: old {before.size} numbers, new {after.size}")
-            continue
-        near = np.isclose(after, before, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
-        if not near.all():
-            at = int(np.argmin(near))
-            told.append(
-                f"row {row}: {np.sum(~near)} of {near.size} numbers; number {at}: "
-                f"old {before[at]!s}, new {after[at]!s}"
-            )
-    return sorted(told)
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +29,10 @@ def golden_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", CASES)
 def test_case_gives_its_golden_results(name: str, golden_folder: Path) -> None:
     assert name in GOLDEN, f"{name} has no golden results; python -m tests.golden.make {name!r}"
-    numbers, predictions = run_case(name, golden_folder)
+    versions, numbers, predictions = run_case(name, golden_folder)
+    assert versions == GOLDEN[name]["versions"], (
+        f"a declared version has changed; python -m tests.golden.make {name!r} and commit the row"
+    )
     found = number_differences(GOLDEN[name]["numbers"], numbers)
     found += prediction_differences(PREDICTIONS[name], predictions)
     if found:
@@ -81,3 +52,16 @@ def test_every_metric_and_method_has_a_case() -> None:
     assert scored == set(metrics.known())
     assert {name.split()[2] for name in CASES} == set(yaml_names("method"))
     assert set(GOLDEN) == set(CASES)
+
+
+def test_a_row_of_the_same_versions_is_never_replaced() -> None:
+    """Otherwise a moved result could be committed without a raised version."""
+    name = next(iter(CASES))
+    stored, numbers = GOLDEN[name], dict(GOLDEN[name]["numbers"])
+    moved = next(key for key in numbers if "/scores/" in key)
+    replace(stored, stored["versions"], numbers, name)
+    numbers[moved] += 0.01
+    with pytest.raises(SystemExit, match="without a raised version"):
+        replace(stored, stored["versions"], numbers, name)
+
+    assert replace(stored, {**stored["versions"], "versions/method": 2}, numbers, name)
