@@ -2,22 +2,19 @@
 
 Units, everywhere: Å; residues counted from 0; natural logarithm; NaN (or -1 for classes) = unknown.
 
-Imports point one way (`tests/test_architecture.py` holds it):
+The packages, from the top; each imports of those below it alone (`pyproject.toml`, import-linter):
 
-    conf .. (names, by _target_) ..> tasks, benchmark.backbones, benchmark.methods
-    tasks     -> core, data, sources, metrics
-    methods   -> core, features, backbones, batching, progress, ranks
-    features  -> embed -> core, batching, ranks
-    backbones -> core, data
-    metrics   -> core
-    data -> sources, units -> core
-    evaluate  -> core
-    leaderboard -> seeds, results -> core
-    store     -> database, core
-    check     -> backbones, core
-    strata    -> evaluate, results
-    run       -> evaluate, data, metrics, results, store, strata, seeds, ranks, code
-    audit     -> strata, data, metrics, mmseqs
-    pocket    -> backbones, cost, data, leaderboard, mmseqs; scripts that nothing imports
-    cli, verbs -> run, audit, store, check, leaderboard, catalogue, compose
+    cli         the command line: a run or a verb
+    testing     does a backbone keep its promises?    pocket.make  what made `pocket`
+    report      tables of Records
+    run         one run, from its parts to its Record
+    methods     how a task is learned
+    backbones   protein language models
+    stats       intervals, strata, seeds              embedding    vectors, kept on disk
+    results     Records on disk                       metrics      scores
+    data        tables to examples, digests, relatives
+    core        the nouns of all others
+    pocket      small real data and models            distributed, progress, files
+
+`tasks` imports core, data and metrics; conf names tasks, backbones and methods by `_target_`.
 """

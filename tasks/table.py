@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.core import Array, Chains, Readout, Splits, Task
-from benchmark.data import Table
+from benchmark.data.tables import Table
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from benchmark.core import RESIDUES, Example, Readout, Splits, Task, UserError
-from benchmark.data import Changes, also_in_train, cross_validate, digest, read_chains
-from benchmark.sources import read_files
+from benchmark.data.digests import digest
+from benchmark.data.sources import read_files
+from benchmark.data.splits import also_in_train, cross_validate
+from benchmark.data.tables import Changes, read_chains
 from tasks.table import read_answers
 
 if TYPE_CHECKING:

@@ -59,7 +59,7 @@ def models_with_embeddings() -> list[str]:
     return [
         name
         for name in yaml_names("model")
-        if ".frequencies." not in (ROOT / "conf" / "model" / f"{name}.yaml").read_text()
+        if ".ngram." not in (ROOT / "conf" / "model" / f"{name}.yaml").read_text()
     ]
 
 
@@ -80,7 +80,7 @@ def make_backbone(name: str, checkpoint: Path, *overrides: str) -> Backbone:
         checkpoint = save_progen2(checkpoint.parent)
     if family == "Esm3":
         checkpoint = save_esm3(checkpoint.parent)
-    if ".frequencies." in cfg.model._target_:
+    if ".ngram." in cfg.model._target_:
         cfg.model.counts = f"file:{save_counts(checkpoint.parent)}"
     if family in ("HuggingFace", "ProteinGLM", "ProGen2", "Esm3"):
         cfg.model.path = str(checkpoint)

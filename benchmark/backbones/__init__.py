@@ -1,1 +1,4 @@
-"""Backbones: one family a file. `conf/model/*.yaml` names the checkpoints."""
+"""Backbones: one family a file. `conf/model/*.yaml` names the checkpoints.
+
+Imports core, data and pocket.
+"""

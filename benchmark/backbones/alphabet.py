@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmark.core import MASK, RESIDUES, UserError
-from benchmark.data import AMBIGUOUS, CHAIN_BREAK
+from benchmark.data.tables import AMBIGUOUS, CHAIN_BREAK
 
 STARTS = ("<s>", "<cls>", "[CLS]")
 ENDS = ("</s>", "<eos>", "[SEP]")

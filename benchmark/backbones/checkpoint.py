@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmark.core import UserError
+from benchmark.pocket import FOLDER
 
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 """Formats of weights; the first that is there is loaded."""
@@ -24,7 +25,7 @@ OTHER = (
 )
 """What else decides outputs; a trainer's logs and states in the same folder do not."""
 INDEX = ("*.index.json",)
-POCKET = Path(__file__).parents[1] / "pocket" / "checkpoints"
+POCKET = FOLDER / "checkpoints"
 SETTLED = 5.0
 """Seconds for which a file must have been left alone before its digest is remembered: a change
 within one tick of the file system's clock would not show. The coarsest ticks are two seconds."""

@@ -11,7 +11,7 @@ from benchmark.backbones.checkpoint import WEIGHTS, digest_folder, fetch
 from benchmark.backbones.device import resolve
 from benchmark.backbones.transformer import Objective, Pooling, Transformer
 from benchmark.core import UserError
-from benchmark.data import digest
+from benchmark.data.digests import digest
 
 if TYPE_CHECKING:
     import torch

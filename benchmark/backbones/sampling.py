@@ -1,20 +1,29 @@
 """New chains from a causal language model, drawn residue by residue."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
+from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.device import inference
-from benchmark.backbones.meter import Batch, watching
+from benchmark.backbones.flops import Batch, Meter, watching
 from benchmark.core import RESIDUES
 
 if TYPE_CHECKING:
     import torch
 
-    from benchmark.backbones.transformer import Transformer
+
+class Causal(Protocol):
+    """A model that chains are drawn from."""
+
+    alphabet: Alphabet
+    device: "torch.device"
+    language_model: Any
+    layers: int
+    meter: Meter
 
 
 def sample(
-    model: "Transformer",
+    model: Causal,
     prompts: Sequence[str],
     *,
     max_length: int,

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.device import inference
-from benchmark.backbones.meter import Batch, Meter
+from benchmark.backbones.flops import Batch, Meter
 from benchmark.backbones.packing import packed
 from benchmark.backbones.sampling import sample
 from benchmark.core import MASK, RESIDUES, Backbone, UserError
-from benchmark.data import CHAIN_BREAK
-from benchmark.rounding import ROUNDING, distance
+from benchmark.data.tables import CHAIN_BREAK
+from benchmark.embedding.rounding import ROUNDING, distance
 
 if TYPE_CHECKING:
     import torch
@@ -247,7 +247,7 @@ class Transformer(Backbone):
         return [row[: len(chain), : len(chain)] for row, chain in zip(table, chains, strict=True)]
 
     def spent(self) -> Mapping[str, int]:
-        """What `benchmark.backbones.meter` counts."""
+        """What `benchmark.backbones.flops` counts."""
         return dict(self.meter.spent)
 
     def facts(self) -> Mapping[str, Any]:

@@ -1,1 +1,4 @@
-"""Methods: one way of learning a file. `conf/method/*.yaml` holds their settings."""
+"""Methods: one way of learning a file or folder. `conf/method/*.yaml` holds their settings.
+
+Imports embedding, backbones and core, and of a task no more than its `Readout`.
+"""

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.batching import map_batches
 from benchmark.core import (
     MASK,
     RESIDUES,
@@ -20,9 +19,10 @@ from benchmark.core import (
     UserError,
     Value,
 )
-from benchmark.features import check_lengths
+from benchmark.distributed import divided
+from benchmark.embedding.batching import map_batches
+from benchmark.embedding.features import check_lengths
 from benchmark.progress import track
-from benchmark.ranks import divided
 
 T = TypeVar("T")
 Asked = Callable[[str], NDArray[np.intp]]

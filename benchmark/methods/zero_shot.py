@@ -42,7 +42,7 @@ from benchmark.core import (
     UserError,
     Value,
 )
-from benchmark.features import check_lengths
+from benchmark.embedding.features import check_lengths
 from benchmark.methods.likelihood import (
     COLUMN,
     each_hidden,

@@ -7,8 +7,8 @@ A metric is `fn(predictions, labels, weights) -> (R,)` (`benchmark.core.Metric`)
 - keep their sign;
 - score a resample as if each example were there as often as its weight says.
 
-`find(name)` gives a metric; a file in this folder is all that it takes to add one. A dotted name,
-`mypackage.module.metric`, is one from elsewhere.
+`find(name)` gives a metric; a file in this folder is all that it takes to add one; it imports core
+alone. A dotted name, `mypackage.module.metric`, is one from elsewhere.
 """
 
 from importlib import import_module

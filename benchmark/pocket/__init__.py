@@ -1,5 +1,9 @@
-"""Small real data inside the package, and the scripts that make it of public packages.
+"""Small real data and models inside the package; `make` has the scripts that made them.
 
-`README.md` has a card for each Parquet file; `python -m benchmark.pocket.build --out DIR` remakes
-them.
+`README.md` has a card for each Parquet file; `python -m benchmark.pocket.make.build --out DIR`
+remakes them. This file imports nothing of ours.
 """
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parent

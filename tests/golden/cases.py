@@ -22,7 +22,7 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from threadpoolctl import threadpool_limits
 
-from benchmark import cli
+from benchmark.cli.main import main
 from tests.checkpoints import FAMILIES, make, save_progen2, save_proteinglm
 
 Numbers = dict[str, int | float]
@@ -122,7 +122,7 @@ def command(words: list[str]) -> None:
     try:
         output = redirect_stdout(told), redirect_stderr(told)
         with patch.dict(os.environ), threadpool_limits(1), output[0], output[1]:
-            cli.main()
+            main()
     except SystemExit as end:
         if end.code:
             raise RuntimeError(f"{' '.join(words)}\n{told.getvalue()}") from None

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.backbones.random import Random
-from benchmark.batching import batches
-from benchmark.features import protein_features, residue_features
-from benchmark.run import keep_vectors
-from benchmark.store import opened
+from benchmark.backbones.baselines.untrained import Random
+from benchmark.embedding.batching import batches
+from benchmark.embedding.features import protein_features, residue_features
+from benchmark.embedding.store import opened
+from benchmark.run.identity import keep_vectors
 from tests.conftest import make_task
 
 DEVICE = os.environ.get("PERFORMANCE_DEVICE", "cuda" if torch.cuda.is_available() else "cpu")

@@ -19,10 +19,10 @@ import torch
 from hydra.utils import instantiate
 from torch import nn
 
-from benchmark.backbones.random import Random
-from benchmark.batching import batches
+from benchmark.backbones.baselines.untrained import Random
 from benchmark.core import Example, Readout
-from benchmark.methods.finetune import linear_layers
+from benchmark.embedding.batching import batches
+from benchmark.methods.finetune.lora import linear_layers
 from tests.conftest import composed, make_task
 from tests.performance.test_embedding import DEVICE, DIM, DTYPE, HEADS, LAYERS, TOKENS
 

@@ -1,0 +1,49 @@
+"""What can be named on the command line: the yaml files of conf/ and of a --config-dir."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from benchmark.core import UserError, unknown
+
+GROUPS = ("task", "model", "method", "suite")
+
+
+def config_folders(argv: Sequence[str] = ()) -> list[Path]:
+    """This project's conf/, and folders given with --config-dir, -cd, or config_dir= of a verb."""
+    import conf
+
+    folders = [Path(conf.__file__).parent]
+    for index, word in enumerate(argv):
+        flag, _, value = word.partition("=")
+        if flag in ("--config-dir", "-cd", "config_dir"):
+            folders.append(Path(value or "".join(argv[index + 1 : index + 2])))
+    return folders
+
+
+def names(group: str, folders: Iterable[Path]) -> list[str]:
+    """The names in a group, sorted."""
+    return sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
+
+
+def check_names(argv: Sequence[str]) -> None:
+    """Refuse a mistyped task, model, method or suite, before anything heavy starts."""
+    folders = config_folders(argv)
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"--config-dir {folder} is not a folder")
+    for word in argv:
+        group, equals, value = word.lstrip("+").partition("=")
+        if group not in GROUPS or not equals:
+            continue
+        for name in value.split(","):
+            known = names(group, folders)
+            both = set(names(group, folders[:1])) & set(names(group, folders[1:]))
+            if name in both:
+                raise UserError(
+                    f"{group} {name!r} is in --config-dir and in the package, which would win; "
+                    "give yours a name of its own"
+                )
+            if "(" not in value and name not in known:
+                raise unknown(group, name, known)
+            if group == "suite" and not word.startswith("+"):
+                raise UserError(f"a suite is added to the run: write +suite={value}")

@@ -1,0 +1,36 @@
+"""What words of the command line compose to, for verbs: Hydra without a run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.cli.catalogue import GROUPS
+from benchmark.results.identity import flat
+
+
+def compose(words: Sequence[str], folders: Sequence[Path] = ()) -> Any:
+    """The configuration of a run with these words; `folders` are its --config-dir."""
+    import hydra
+    from hydra import initialize_config_module
+
+    own = ",".join(f"file://{folder.absolute()}" for folder in folders)
+    with initialize_config_module("conf", version_base="1.3"):
+        return hydra.compose("config", overrides=[*words, f"hydra.searchpath=[{own}]"])
+
+
+def build(node: Any) -> Any:
+    """Make the object that a node's `_target_` names."""
+    from hydra.utils import instantiate
+
+    return instantiate(node, _convert_="all")
+
+
+def settings_of(words: Sequence[str], folders: Sequence[Path] = ()) -> list[str]:
+    """Every setting that there is beside these words' choices, as words of the command line."""
+    from omegaconf import OmegaConf
+
+    composed: Any = OmegaConf.to_container(compose(words, folders))
+    nested = [
+        flat(key, value) if isinstance(value, dict) else {key: 0} for key, value in composed.items()
+    ]
+    return [*GROUPS, *(key for keys in nested for key in keys)]

@@ -1,0 +1,139 @@
+"""One composed run, from Hydra's configuration to the tables.
+
+Only this file, `benchmark.cli.errors` and `benchmark.cli.compose` know Hydra.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+from shutil import rmtree
+from typing import TYPE_CHECKING, Any
+
+from yaml import YAMLError
+
+from benchmark.cli.compose import build
+from benchmark.cli.errors import explain, fail
+from benchmark.cli.settings import check_settings, model_name
+from benchmark.core import UserError
+from benchmark.distributed import rank
+
+if TYPE_CHECKING:
+    from benchmark.embedding.store import Store
+    from benchmark.results.record import Record
+
+
+def run_hydra() -> None:
+    """Let Hydra compose the run or the runs, and turn its complaints into sentences."""
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole
+    decorate = hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
+    try:
+        decorate(job)()
+    except JobError:
+        sys.exit(1)
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        raise UserError(explain(error)) from None
+
+
+class JobError(Exception):
+    """One job of several has failed, and its sentence was printed; the others still run."""
+
+
+def job(cfg: Any) -> None:
+    """One of Hydra's jobs. A failure ends a single run, but not the other runs of a sweep."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+    from hydra.types import RunMode
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        run(cfg)
+    except (UserError, OSError, MemoryError, HydraException, OmegaConfBaseException) as error:
+        if HydraConfig.get().mode == RunMode.RUN:
+            fail(explain(error))
+        print(f"error: {explain(error)}", file=sys.stderr)
+        raise JobError from None
+
+
+def run(cfg: Any) -> None:
+    """One run, with the store open."""
+    from omegaconf import OmegaConf
+
+    from benchmark.backbones.checkpoint import remembered
+    from benchmark.embedding import store
+
+    config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    check_settings(config)
+    with store.opened(config["store"], config["store_gb"]) as kept:
+        remembered.set(kept.digests if kept else None)
+        carry_out(cfg, config, kept)
+
+
+def carry_out(cfg: Any, config: dict[str, Any], kept: "Store | None") -> None:
+    """Evaluate, save, show."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from benchmark.report import leaderboard
+    from benchmark.results import storage
+    from benchmark.run.evaluation import clock
+    from benchmark.run.execution import Run
+    from benchmark.run.summary import summary
+
+    started = time.perf_counter()
+    seconds: dict[str, float] = {}
+    folder = Path(config["results"])
+    storage.check_writable(folder)
+    seeds = config.pop("seeds") or [config["seed"]]
+    with clock(seconds, "load"):
+        parts = {name: build(cfg[name]) for name in ("task", "method")}
+        prepared = Run.prepare(
+            config=config,
+            choices=HydraConfig.get().runtime.choices,
+            name=model_name(HydraConfig.get(), config),
+            make_backbone=lambda: build(cfg.model),
+            store=kept,
+            **parts,
+        )
+    records, ends = [], list[str]()
+    try:
+        for seed in seeds:
+            if ends:
+                print(ends[-1], flush=True)  # the one before; the last is told after the tables
+            run = prepared.with_seed(seed)
+            path = folder / run.path
+            if path.exists() and not config["rerun"]:
+                records.append(storage.load(path))
+                ends.append(skipped(path, records[-1]))
+                continue
+            if config["rerun"] and not rank():
+                rmtree(path.with_suffix(""), ignore_errors=True)  # else what was learned is loaded
+            outcome = run.evaluate()
+            seconds |= {**outcome.seconds, "total": time.perf_counter() - started}
+            if not rank():
+                records.append(run.record(outcome, seconds))
+                storage.save(records[-1], run.predictions(outcome), folder)
+                ends.append(f"{path}, {seconds['total']:.1f} s")
+            started, seconds = time.perf_counter(), {}  # what is loaded is loaded once
+    except KeyboardInterrupt:
+        if records and not rank():
+            leaderboard.write(folder)  # the seeds before are there
+        raise
+    if rank():
+        return
+    try:
+        leaderboard.tell(folder, records[-1])
+    finally:  # the Records are there, even where a table cannot be written
+        print(f"{summary(records)}\n{ends[-1]}")
+
+
+def skipped(path: Path, record: "Record") -> str:
+    """What to say where the Record of a run exists."""
+    from benchmark.run.code_digest import own_digest
+
+    other = record.environment.get("code") != own_digest()
+    note = ", made by other code of the same declared versions" if other else ""
+    return f"skipped: result exists ({path}{note}); rerun=true runs it again"

@@ -1,0 +1,72 @@
+"""The words of the command line: a verb or a run, and how either ends."""
+
+import io
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+
+from yaml import YAMLError
+
+from benchmark.cli.catalogue import check_names
+from benchmark.cli.errors import explain, fail
+from benchmark.cli.job import run_hydra
+from benchmark.cli.verbs import VERBS, run_verb, spelled_out
+from benchmark.core import UserError, unknown
+from benchmark.distributed import rank
+
+
+def main() -> None:
+    """Run `sys.argv`; a mistake of the user's ends in one sentence and a non-zero exit."""
+    argv = sys.argv[1:]
+    if rank():
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without "·" loses it, not the run
+    # as Ctrl-C, so that a scheduler's kill leaves no scratch files either
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        if argv and argv[0] in VERBS:
+            sys.exit(do_verb(argv))
+        elif argv and "=" not in argv[0] and not argv[0].startswith("-"):
+            raise unknown("verb", argv[0], list(VERBS))
+        else:
+            check_names(argv)
+            sys.argv[1:] = with_seeds(argv)
+            run_hydra()
+    except UserError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail(
+            "interrupted; what was finished is kept, and a training that had saved its state goes "
+            "on from there when it is run again",
+            130,
+        )
+    except BrokenPipeError:
+        os._exit(1)  # the reader of our output has gone
+    except (OSError, YAMLError, MemoryError) as error:
+        fail(explain(error))
+
+
+def do_verb(argv: list[str]) -> int:
+    """Run a verb, and return its exit status; Hydra's complaints become sentences here, too."""
+    try:
+        words = spelled_out(argv[0], argv[1:])
+        check_names(words)
+        return run_verb(argv[0], words)
+    except UserError:
+        raise
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in ("hydra", "omegaconf"):
+            raise
+        raise UserError(explain(error)) from None
+
+
+def with_seeds(argv: Sequence[str]) -> list[str]:
+    """Write seeds=0,1,2 as a list: to Hydra it is a choice, which is for sweeps alone."""
+    given = {word.lstrip("+").partition("=")[0] for word in argv}
+    if {"seed", "seeds"} <= given:
+        raise UserError("seed= and seeds= are both given; give one of them")
+    return [re.sub(r"^seeds=(?!null$)([^\[({]*)$", r"seeds=[\1]", word) for word in argv]

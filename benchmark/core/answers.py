@@ -1,0 +1,124 @@
+"""What is asked and what is answered: residues, chains, labels, their form."""
+
+from dataclasses import dataclass
+from hashlib import shake_256
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.core.errors import UserError
+
+RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
+"""The 20 standard amino acids, in the order of every residue axis in this package."""
+
+MASK = "_"
+"""Stands for a hidden residue in a chain that a masked language model is asked about."""
+
+Array = NDArray[Any]
+Chains = tuple[str, ...]
+"""One question: the amino-acid sequence of each chain."""
+Value = Array | str
+"""A label or a prediction; `Readout` gives its shape."""
+Level = Literal["protein", "residue"]
+"""What an embedding is of."""
+Kind = Literal["real", "class", "labels", "log_prob"]
+
+
+class Example(NamedTuple):
+    """One question and its answer.
+
+    An unknown answer is NaN where answers are real and -1 where they are classes or labels: it is
+    never trained on and never scored.
+    """
+
+    chains: Chains
+    label: Value
+    id: str
+    """Digest of the chains and how often they occurred before: pairs the rows of two runs."""
+    group: str
+    """The unit that is resampled, and never split (a homology cluster, say)."""
+
+
+@dataclass(frozen=True)
+class Readout:
+    """The form of an answer.
+
+    | level | label | prediction |
+    |---|---|---|
+    | protein | () | () |
+    | variant | () of the first chain; the second is its wild type | () |
+    | residue | (L,) | (L,) |
+    | pair | (m, 2): the pairs i < j, 0-based, that are in class 1 | (L, L), symmetric |
+
+    By kind: "real" is one number; "class" is one of `size`, its prediction has a last axis of
+    `size` probabilities, or is the probability of class 1 alone where `size` is 2; "labels" is any
+    of `size`, label and prediction have a last axis of `size`. "log_prob" asks how likely each
+    residue is among `RESIDUES`, as natural logarithm: of a language model itself, for there is
+    nothing to learn from. Its label is 0 at `asked` residues and NaN elsewhere, where the
+    prediction is NaN, too.
+    """
+
+    level: Literal["protein", "variant", "residue", "pair"]
+    kind: Kind
+    size: int = 1
+    min_separation: int = 0
+    """Pairs are asked about only where j - i is at least this, in residues."""
+    chains: Literal["apart", "joined"] = "apart"
+    """Several chains: each is embedded alone, or all as one string with the backbone's linker."""
+    context: Literal["left", "both"] | None = None
+    """What of a chain a `log_prob` may see: the residues before, or all others."""
+    positions: int | None = None
+    """Residues of a chain that a `log_prob` is asked of, at most; None: all."""
+
+    def __post_init__(self) -> None:
+        kinds = set(get_args(Kind))
+        if self.kind not in kinds:
+            raise UserError(
+                f"kind={self.kind} is not known; allowed are {', '.join(sorted(kinds))}"
+            )
+        if self.chains not in ("apart", "joined"):
+            raise UserError(f"chains={self.chains} is not known; allowed are apart, joined")
+        least = {"class": 2}.get(self.kind, 1)
+        if (
+            type(self.size) is not int
+            or self.size < least
+            or (self.kind in ("real", "log_prob")) > (self.size == 1)
+        ):
+            raise UserError(
+                f"size={self.size} does not fit kind={self.kind}; a class has 2 or more, "
+                "labels 1 or more, a real answer is 1"
+            )
+        whole = self.level == "residue" and self.context in ("left", "both")
+        if (self.kind == "log_prob") != whole:
+            raise UserError(
+                f"kind={self.kind} with context={self.context} cannot be asked of a {self.level}; "
+                "a log_prob is a residue's, with context=left or both"
+            )
+        if self.positions is not None and (type(self.positions) is not int or self.positions < 1):
+            raise UserError(f"positions={self.positions} is not allowed; give 1 or more, or null")
+
+    @property
+    def width(self) -> int:
+        """Numbers per answer in a prediction: 1 means that there is no last axis."""
+        return 1 if self.kind == "class" and self.size == 2 else self.size
+
+    def asked(self, chain: str) -> NDArray[np.intp]:
+        """Which residues a `log_prob` is asked of, counted from 0, ascending.
+
+        Letters beyond the 20 never; of the others `positions` by a digest of the chain, so that
+        every model is asked the same, and a larger number asks the same ones and more.
+        """
+        known = np.array([at for at, letter in enumerate(chain) if letter in RESIDUES], np.intp)
+        if self.positions is None:
+            return known
+        lots = np.frombuffer(shake_256(chain.encode()).digest(8 * len(chain)), "<u8")
+        return np.sort(known[np.argsort(lots[known], kind="stable")[: self.positions]])
+
+
+def known_answers(label: Value) -> Array:
+    """Which answers of a label are known, in its shape."""
+    array = np.asarray(label)
+    if array.ndim == 2 and array.shape[1:] == (2,):  # residue pairs: what is absent is class 0
+        return np.ones(1, bool)
+    return np.asarray(~np.isnan(array) if array.dtype.kind == "f" else array != -1)

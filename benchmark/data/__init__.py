@@ -1,0 +1,1 @@
+"""From tables to examples, their digests and relatives; imports core."""

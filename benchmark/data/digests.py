@@ -1,0 +1,51 @@
+"""Digests of examples, splits and settings: what is the same has the same."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from benchmark.core import Example, Splits
+
+
+def make_key(parts: Any) -> str:
+    """Eight hex digits that tell settings, weights and data apart."""
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def digest(*parts: str | bytes) -> str:
+    """Short stable digest of a sequence of strings; 16 hex digits."""
+    state = blake2b(digest_size=8)
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        state.update(len(data).to_bytes(8, "little") + data)
+    return state.hexdigest()
+
+
+def digest_examples(examples: Iterable[Example]) -> str:
+    """Digest of a split's content: chains, labels and groups, in order."""
+    state = blake2b(digest_size=8)
+    for example in examples:
+        label = np.asarray(example.label)
+        state.update(f"{example.id} {example.group} {label.dtype} {label.shape}".encode())
+        state.update(label.tobytes())
+    return state.hexdigest()
+
+
+def digest_splits(splits: Splits) -> dict[str, str]:
+    """Digest of each split's content, test sets by their names; and of the weights of means.
+
+    Equal weights are told by the names of the test sets already.
+    """
+    parts = {"train": splits.train, "valid": splits.valid, **splits.tests}
+    for test, (train, valid) in splits.learn.items():
+        parts |= {f"{test}, its train": train, f"{test}, its valid": valid}
+    told = {name: digest_examples(examples) for name, examples in parts.items()}
+    for mean, weights in splits.means.items():
+        if len(set(weights.values())) > 1:
+            told[f"{mean}, its weights"] = digest(json.dumps(weights, sort_keys=True))
+    return told

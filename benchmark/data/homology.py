@@ -1,0 +1,196 @@
+"""How near test proteins are to what is learned from, by MMseqs2.
+
+Looked for is the nearest relative of each test protein among train and valid: what a method
+learned from, and what it chose by. A relative is a chain with 30 % identity or more over 80 % of
+the shorter one, found with an E-value of 0.001 or less; identity is that of the aligned columns.
+A row of several chains is as novel as its most novel chain, and a chain's relative may be any
+chain of any row.
+"""
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmark.core import Array, Example, Splits
+from benchmark.data import mmseqs
+from benchmark.data.digests import make_key
+from benchmark.files import replacing
+
+PARAMETERS = {
+    "version": 1,
+    "identity": 0.30,
+    "coverage": 0.80,
+    "evalue": 0.001,
+    "sensitivity": 7.5,
+    "hits": 1000,
+    "shortest": 30,
+}
+"""What an audit looks for; `version` is raised when its code changes what it finds.
+
+hits: chains that are aligned with each test chain, at most. shortest: in residues; of shorter
+chains only equal ones are relatives. With these settings 87 % of random relatives of 30 residues at
+60 % identity are found, and 47 % of 25 residues: too few to call the rest novel.
+"""
+EXACT, NONE, SHORT = "exact", "under 30 %", "too short"
+EDGES = {"90–100 %": 0.9, "70–90 %": 0.7, "50–70 %": 0.5, "30–50 %": 0.3}
+"""Band -> the lowest identity in it; the highest is below the band before."""
+BANDS = (EXACT, *EDGES, NONE, SHORT)
+"""From the nearest on: each chain is in train or valid; identity; no relative; a chain that is too
+short to tell, and is not in train or valid."""
+SURE = 0.5
+"""Share of equal residues, position by position, that no unrelated chains of 30 residues have."""
+BLOCK = 4096
+SPEED = 5e10
+"""Pairs of residues that MMseqs2 has done with in a second on a core, roughly."""
+
+
+class Audit(NamedTuple):
+    """The nearest relatives of a task's test examples."""
+
+    facts: Mapping[str, Any]
+    """Program and parameters."""
+    exact: Mapping[str, Array]
+    """Test set -> (n,), whether each chain of an example is in train or valid."""
+    identity: Mapping[str, Array]
+    """Test set -> (n,): identity of the nearest relative, 0 without one, NaN if too short."""
+
+    def bands(self, test: str) -> list[str]:
+        """The band of each example of a test set."""
+        return [
+            band(bool(exact), float(identity))
+            for exact, identity in zip(self.exact[test], self.identity[test], strict=True)
+        ]
+
+
+def band(exact: bool, identity: float) -> str:
+    """The band of one example."""
+    if exact:
+        return EXACT
+    if np.isnan(identity):
+        return SHORT
+    return next((name for name, lowest in EDGES.items() if identity >= lowest), NONE)
+
+
+def learned(splits: Splits, test: str) -> list[Example]:
+    """The examples that answers to a test set may owe something to."""
+    train, valid = splits.learn.get(test, (splits.train, splits.valid))
+    return [*train, *valid]
+
+
+def audit_path(results: Path, data: Mapping[str, str]) -> Path:
+    """Where the audit of data with these digests lies."""
+    return results / ".audit" / f"{make_key([data, PARAMETERS])}.parquet"
+
+
+def read_audit(results: Path, data: Mapping[str, str]) -> Audit | None:
+    """The audit of data with these digests, if there is one."""
+    path = audit_path(results, data)
+    if not path.exists():
+        return None
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    tests = np.asarray(table["test"].to_pylist())
+    exact = table["exact"].to_numpy()
+    identity = table["identity"].to_numpy()
+    return Audit(
+        json.loads(table.schema.metadata[b"audit"]),
+        {str(name): exact[tests == name] for name in dict.fromkeys(tests)},
+        {str(name): identity[tests == name] for name in dict.fromkeys(tests)},
+    )
+
+
+def write_audit(audit: Audit, splits: Splits, path: Path) -> None:
+    """One row for each test example, in order: test, id, exact, identity."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [(name, example.id) for name, test in splits.tests.items() for example in test]
+    tests, ids = zip(*rows, strict=True)
+    columns = {
+        "test": pa.array(tests),
+        "id": pa.array(ids),
+        "exact": pa.array(np.concatenate([audit.exact[name] for name in splits.tests])),
+        "identity": pa.array(np.concatenate([audit.identity[name] for name in splits.tests])),
+    }
+    table = pa.table(columns).replace_schema_metadata({"audit": json.dumps(audit.facts)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        pq.write_table(table, file, compression="zstd")
+
+
+def search(splits: Splits, facts: Mapping[str, Any]) -> Audit:
+    """Find the nearest relative of every test example."""
+    exact, identity = {}, {}
+    for name, examples in splits.tests.items():
+        known = sorted({chain for example in learned(splits, name) for chain in example.chains})
+        chains = sorted({chain for example in examples for chain in example.chains})
+        nearest = dict(zip(chains, nearest_relatives(chains, known), strict=True))
+        rows = [[nearest[chain] for chain in example.chains] for example in examples]
+        identity[name] = np.array([np.min(row) for row in rows])  # NaN where one of them is NaN
+        seen = set(known)
+        exact[name] = np.array([seen.issuperset(example.chains) for example in examples])
+    return Audit(facts, exact, identity)
+
+
+def nearest_relatives(chains: Sequence[str], known: Sequence[str]) -> Array:
+    """Identity of each chain with its nearest in `known`, (n,): 0 without one, NaN if too short."""
+    seen = set(known)
+    short = [len(chain) < PARAMETERS["shortest"] for chain in chains]
+    best = np.where([chain in seen for chain in chains], 1.0, np.where(short, np.nan, 0.0))
+    new = np.flatnonzero(best == 0).tolist()
+    near = equal_share([chains[row] for row in new], known)
+    best[new] = np.where(near >= SURE, near, 0)
+    # what is in the highest band already is not searched: a scan's variants would take hours
+    far = np.flatnonzero(best < max(EDGES.values()))
+    queries = [chains[row] for row in far.tolist()]
+    if queries:
+        work = sum(map(len, queries)) * sum(map(len, known)) / SPEED / mmseqs.cores() / 60
+        about = f", about {work:.0f} minutes" if work >= 1 else ""
+        print(f"searching {len(queries):,} chains among {len(known):,}{about}", file=sys.stderr)
+    options = (
+        f"-s {PARAMETERS['sensitivity']} -e {PARAMETERS['evalue']} "
+        f"--max-seqs {PARAMETERS['hits']} --min-seq-id {PARAMETERS['identity']}"
+    )
+    hits = mmseqs.search(queries, known, options)
+    related = hits.coverage >= PARAMETERS["coverage"]
+    np.maximum.at(best, far[hits.query[related]], hits.identity[related])
+    return best
+
+
+def equal_share(chains: Sequence[str], known: Sequence[str]) -> Array:
+    """Largest share of residues that equal those of a `known` chain of the same length, (n,)."""
+    best = np.zeros(len(chains))
+    others = defaultdict(list)
+    for chain in known:
+        others[len(chain)].append(chain)
+    lengths = np.array([len(chain) for chain in chains])
+    for length in sorted(set(lengths.tolist())):
+        rows = np.flatnonzero(lengths == length)
+        for mine in np.split(rows, range(BLOCK, len(rows), BLOCK)):
+            letters = as_letters([chains[row] for row in mine])
+            for start in range(0, len(others[length]), BLOCK):
+                block = as_letters(others[length][start : start + BLOCK])
+                best[mine] = np.maximum(best[mine], equal(letters, block).max(axis=1) / length)
+    return best
+
+
+def as_letters(chains: Sequence[str]) -> Array:
+    """Chains of one length as bytes, (n, L)."""
+    return np.frombuffer("".join(chains).encode(), np.uint8).reshape(len(chains), -1)
+
+
+def equal(a: Array, b: Array) -> Array:
+    """Count for each row of `a` and of `b` the positions with the same letter, (len(a), len(b))."""
+    count = np.zeros((len(a), len(b)), np.float32)
+    for letter in np.unique(a):
+        x, y = a == letter, b == letter
+        both = x.any(axis=0) & y.any(axis=0)
+        if both.any():
+            count += x[:, both].astype(np.float32) @ y[:, both].T.astype(np.float32)
+    return count

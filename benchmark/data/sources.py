@@ -1,0 +1,240 @@
+"""Where examples come from: the hub, a mirror of it, the package itself, or a file of the user's.
+
+`source:` in a task's yaml is one of
+
+- `hub:<org>/<name>`: read with the `datasets` library; with `mirror=DIR` (or BENCHMARK_MIRROR) the
+  same code reads DIR/<org>/<name>/{train,valid,test}.parquet or .csv, and test.<name>.* beside;
+- `package:<name>.parquet`: small real data inside this package (benchmark/pocket);
+- `file:PATH`: a folder laid out like a mirror, or one file of these formats with a column `split`.
+
+A FASTA file has a column `seq` and one for each KEY=VALUE of its headers; TARGET is `label`, SET is
+`split`, and VALIDATION=True makes that `valid`, as in the files of FLIP and biotrainer.
+"""
+
+import csv
+import gzip
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmark.core import Array, UserError
+from benchmark.pocket import FOLDER
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMATS = {
+    ".parquet": "parquet",
+    ".csv": "csv",
+    ".csv.gz": "csv",
+    ".fasta": "fasta",
+    ".fa": "fasta",
+}
+VALID_NAMES = ("valid", "validation", "val", "dev")
+FIRST = ("test", "fold", "superfamily", "family")
+"""Test sets that come first, and so rank: of SCOP's levels the hardest; others follow by name."""
+
+
+def read_tables(
+    source: str, mirror: str | None, revision: str | None, whole: bool
+) -> tuple[dict[str, "pa.Table"], dict[str, Any]]:
+    """Read a source's splits by name, train first, and notes on where they were read.
+
+    whole: there are no splits, but one table, by whatever name.
+    """
+    kind, _, name = source.partition(":")
+    notes: dict[str, Any] = {"source": source}
+    if kind == "hub" and not mirror:
+        tables = _from_hub(name, revision, notes)
+    elif kind == "hub" and mirror:
+        notes["mirror"] = True
+        tables = read_files(Path(mirror) / name, f"the mirror of {name}", whole)
+    elif kind == "package":
+        tables = read_files(FOLDER / name, f"the embedded {name}", whole)
+    elif kind == "file":
+        tables = read_files(Path(name).expanduser(), f"the source {name}", whole)
+    else:
+        raise UserError(f"source {source!r} is not known; it starts with hub:, package: or file:")
+    if whole and len(tables) > 1:
+        raise UserError(
+            f"{source} has the tables {', '.join(tables)}; a table of folds, or one of which all "
+            "is tested, has to be one"
+        )
+    if whole:
+        return tables, notes
+    splits: dict[str, pa.Table] = {}
+    for name, table in tables.items():
+        known = split_name(name, source)
+        if known in splits:
+            raise UserError(f"{source} has two splits that mean {known}; leave one")
+        splits[known] = table
+    tests = sorted(set(splits) - {"train", "valid"})
+    tests = [*(name for name in FIRST if name in tests), *(n for n in tests if n not in FIRST)]
+    if "train" not in splits or not tests:
+        raise UserError(
+            f"{source} has the splits {', '.join(tables)}; it needs at least train and test"
+        )
+    return {name: splits[name] for name in ("train", "valid", *tests) if name in splits}, notes
+
+
+def split_name(name: object, source: str) -> str:
+    """What we call a split of a source: train, valid, test, or X for a further test set test.X."""
+    if name in VALID_NAMES:
+        return "valid"
+    first, _, further = str(name).partition(".")
+    if name in ("train", "test") or (
+        first == "test" and further not in ("", "train", *VALID_NAMES)
+    ):
+        return further or first
+    raise UserError(
+        f"{source} has a split {name!r}; allowed are train, {' or '.join(VALID_NAMES)}, test, and "
+        "test.NAME for further test sets"
+    )
+
+
+def read_files(path: Path, what: str, whole: bool) -> dict[str, "pa.Table"]:
+    """Read a folder of files by their names, or one file by its column `split`, or `whole`."""
+    if path.is_dir():
+        files = [file for file in sorted(path.iterdir()) if suffix(file)]
+        names = [stem(file) for file in files]
+        if len(set(names)) < len(files):
+            raise UserError(f"{what} holds a table in two formats; leave one of them")
+        if files:
+            return {name: open_file(file, what) for name, file in zip(names, files, strict=True)}
+        raise UserError(f"{what} holds no table; put {' or '.join(FORMATS)} files there")
+    if not suffix(path) or not path.is_file():
+        raise UserError(
+            f"{what} is not there: {path.absolute()} is no folder and no "
+            f"{' or '.join(FORMATS)} file"
+        )
+    table = open_file(path, what)
+    if whole:
+        return {stem(path): table}
+    if "split" not in table.column_names:
+        raise UserError(f"{what} has no column 'split'; it tells train, valid and test rows apart")
+    return by_value(table, "split")
+
+
+def by_value(table: "pa.Table", column: str) -> dict[str, "pa.Table"]:
+    """The rows of each value of a column, in the order in which the values first occur."""
+    names = table[column].to_pylist()
+    return {
+        str(name): table.filter([other == name for other in names]) for name in dict.fromkeys(names)
+    }
+
+
+def suffix(file: Path) -> str:
+    """The end of a file's name that tells its format, longest first; empty for others."""
+    ends = sorted(FORMATS, key=len, reverse=True)
+    return next((end for end in ends if file.name.lower().endswith(end)), "")
+
+
+def stem(file: Path) -> str:
+    """A file's name without that end."""
+    return file.name[: len(file.name) - len(suffix(file))]
+
+
+def open_file(file: Path, what: str) -> "pa.Table":
+    """Open one file, CSV and Parquet through `datasets`, past its cache: a changed file is seen."""
+    import datasets
+    from datasets.exceptions import DatasetGenerationError
+
+    kind = FORMATS[suffix(file)]
+    if kind == "fasta":
+        return read_fasta(file, what)
+    datasets.disable_progress_bars()
+    options: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as cache:
+        try:
+            if kind == "csv":  # all as text: "NA" is a peptide, "0011" a label of four residues
+                opened = gzip.open if file.name.lower().endswith(".gz") else open
+                with opened(file, "rt", newline="", encoding="utf-8-sig") as stream:
+                    header = next(csv.reader(stream), [])
+                text = datasets.Features({name: datasets.Value("string") for name in header})
+                options = {"features": text, "keep_default_na": False, "na_values": [""]}
+            loaded = datasets.load_dataset(
+                kind,
+                **options,
+                data_files=str(file),
+                cache_dir=cache,
+                keep_in_memory=True,
+                split="train",
+            )
+        except (DatasetGenerationError, ValueError, OSError) as error:
+            cause = error.__cause__ or error
+            if isinstance(cause, OSError) and cause.errno:
+                raise cause from None  # the disk's fault, not the file's
+            raise UserError(f"{what}: {file.name} is broken or not {kind}") from None
+        return loaded.data.table
+
+
+def read_fasta(file: Path, what: str) -> "pa.Table":
+    """Read sequences, and the KEY=VALUE pairs of their headers as columns of text."""
+    import pyarrow as pa
+    from biotite.sequence.io.fasta import FastaFile
+
+    rows = []
+    try:
+        for header, sequence in FastaFile.read_iter(str(file)):
+            pairs = [word.split("=", 1) for word in header.split() if "=" in word]
+            values = {key: value or None for key, value in pairs}
+            if values.get("VALIDATION") == "True":
+                values["SET"] = "valid"
+            names = {"TARGET": "label", "SET": "split"}
+            rows.append({"seq": sequence} | {names.get(k, k): v for k, v in values.items()})
+    except ValueError:
+        raise UserError(f"{what}: {file.name} is broken or not fasta") from None
+    columns = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: [row.get(name) for row in rows] for name in columns})
+
+
+def _from_hub(name: str, revision: str | None, notes: dict[str, Any]) -> dict[str, "pa.Table"]:
+    """Read a data set from the hub; with HF_HUB_OFFLINE=1 from an earlier download."""
+    import datasets
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    datasets.enable_progress_bars()
+    try:
+        with suppress(OfflineModeIsEnabled):
+            # asked first: it fails at once without a network, and it resolves the revision
+            revision = HfApi().dataset_info(name, revision=revision, timeout=20).sha
+        loaded = datasets.load_dataset(name, revision=revision)
+    except Exception as error:  # the network stack below raises many unrelated types
+        raise UserError(
+            f"cannot get {name} from the hub ({type(error).__name__}); connect to the network (and "
+            "log in with `hf auth login` if its page asks for it), set HF_HUB_OFFLINE=1 to use an "
+            f"earlier download, or give mirror=DIR with DIR/{name}/train.parquet and test.parquet "
+            "(valid.parquet if there is one)"
+        ) from None
+    notes["revision"] = revision or "of an earlier download"
+    return {split: loaded[split].data.table for split in loaded}
+
+
+def cells(column: "pa.ChunkedArray") -> list[Any]:
+    """A column's values; lists come as NumPy arrays, lists of pairs as (m, 2)."""
+    import pyarrow as pa
+
+    def is_list(kind: pa.DataType) -> bool:
+        return bool(
+            pa.types.is_list(kind)
+            or pa.types.is_large_list(kind)
+            or pa.types.is_fixed_size_list(kind)
+        )
+
+    if not is_list(column.type):
+        return list(column.to_pylist())
+    if not is_list(column.type.value_type):
+        return [cell.values.to_numpy(False) if cell.is_valid else None for cell in column]
+    return [as_matrix(cell.values) if cell.is_valid else None for cell in column]
+
+
+def as_matrix(rows: "pa.ListArray") -> Array:
+    """A list of lists of one length as (rows, length); of several lengths as objects."""
+    lengths = rows.value_lengths().to_numpy(False)
+    if len(lengths) and (lengths == lengths[0]).all():
+        return np.asarray(rows.flatten().to_numpy(False)).reshape(len(lengths), -1)
+    return np.array([None, *rows.to_pylist()], dtype=object)[1:]

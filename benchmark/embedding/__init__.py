@@ -1,0 +1,1 @@
+"""Vectors of chains, made in batches and kept on disk; imports core."""

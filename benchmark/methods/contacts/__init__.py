@@ -1,0 +1,1 @@
+"""Contacts by what a checkpoint itself tells of them; imports embedding and core."""

@@ -1,0 +1,1 @@
+"""Training by gradient, of adapters or all weights; imports embedding and backbones."""

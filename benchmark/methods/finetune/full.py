@@ -1,0 +1,80 @@
+"""Fine-tuning of all weights."""
+
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
+
+from torch import nn
+
+from benchmark.backbones.transformer import Transformer
+from benchmark.core import RESIDUES, Backbone, Readout
+from benchmark.methods.finetune import checkpoints
+from benchmark.methods.finetune.trainable import Tuned, trainable
+from benchmark.methods.finetune.trainer import Body
+from benchmark.methods.finetune.training import Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finetune(Training):
+    """All weights that the vectors depend on."""
+
+    VERSION = 1
+    gradient_checkpointing: bool
+
+    def body(self, backbone: Backbone, readout: Readout) -> Body:
+        """The backbone, its weights to be replaced."""
+        module = trainable(backbone, "finetune")
+        return Weights(module, readout, self.gradient_checkpointing)
+
+
+class Weights(Tuned):
+    """Trained copies of the module's weights, which take the place of the weights."""
+
+    def __init__(self, backbone: Transformer, readout: Readout, checkpointing: bool) -> None:
+        super().__init__(backbone, readout, checkpointing)
+        module = backbone.module
+        self.total = sum(p.numel() for p in module.parameters())
+        self.parameters = dict(compress(module.named_parameters(), reached(backbone)))
+        self.own = {name: p.data for name, p in self.parameters.items()}
+        self.copies = {name: data.float().clone() for name, data in self.own.items()}
+        self.facts = {}
+
+    def attach(self) -> None:
+        """Put the copies in."""
+        for name, parameter in self.parameters.items():
+            parameter.data = self.copies[name]
+            parameter.requires_grad_(True)
+
+    def detach(self) -> None:
+        """Put the weights back."""
+        for name, parameter in self.parameters.items():
+            parameter.grad = None
+            parameter.data = self.own[name]
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The module's parameters, which hold the copies while attached."""
+        return self.parameters
+
+    def train(self, mode: bool) -> None:
+        """The backbone's own dropout stays off."""
+
+    def save(self, folder: Path) -> None:
+        """All trained weights, by their names in the module."""
+        checkpoints.save_tensors(folder / "weights.safetensors", self.copies)
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote."""
+        for name, value in checkpoints.load_tensors(folder / "weights.safetensors").items():
+            self.copies[name].copy_(value)
+
+
+def reached(backbone: Transformer) -> list[bool]:
+    """Which of the module's parameters the vectors depend on: no pooler, no head."""
+    before = [(p, p.requires_grad) for p in backbone.module.parameters()]
+    backbone.module.requires_grad_(True)
+    backbone.pool([RESIDUES]).sum().backward()  # type: ignore[no-untyped-call]
+    found = [parameter.grad is not None for parameter, _ in before]
+    for parameter, asked in before:
+        parameter.grad = None
+        parameter.requires_grad_(asked)
+    return found

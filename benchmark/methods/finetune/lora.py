@@ -1,0 +1,171 @@
+"""Low-rank adapters (LoRA: Hu et al. 2022), by peft."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from benchmark.backbones.transformer import Transformer
+from benchmark.core import Backbone, Readout, UserError
+from benchmark.methods.finetune import checkpoints
+from benchmark.methods.finetune.trainable import Tuned, trainable
+from benchmark.methods.finetune.trainer import Body
+from benchmark.methods.finetune.training import Training, in_range
+
+PREFIX = "base_model.model."
+"""What stands before the names of weights in peft's files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lora(Training):
+    """Adapters of rank `r` beside linear layers; the switches are peft's own.
+
+    target_modules: all-linear, the linear layers of all blocks below the layer that is read; or
+        endings of the names of layers, of which those count that the model has.
+    """
+
+    VERSION = 1
+    r: int
+    lora_alpha: float
+    lora_dropout: float
+    target_modules: str | Sequence[str]
+    use_rslora: bool
+    use_dora: bool
+    gradient_checkpointing: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if type(self.r) is not int or self.r < 1:
+            raise UserError(f"method.r={self.r} is not a whole number from 1 on")
+        in_range("lora_alpha", self.lora_alpha, above=0)
+        in_range("lora_dropout", self.lora_dropout, least=0, below=1)
+
+    def body(self, backbone: Backbone, readout: Readout) -> Body:
+        """The backbone with adapters."""
+        module = trainable(backbone, "lora")
+        targets = linear_layers(module, self.target_modules)
+        from peft import LoraConfig
+
+        config = LoraConfig(
+            r=self.r,
+            lora_alpha=self.lora_alpha,  # type: ignore[arg-type]
+            lora_dropout=self.lora_dropout,
+            target_modules=list(targets),
+            use_rslora=self.use_rslora,
+            use_dora=self.use_dora,
+            fan_in_fan_out=not any(isinstance(part, nn.Linear) for part in targets.values()),
+        )
+        return Adapter(module, readout, self.gradient_checkpointing, config)
+
+
+def linear_layers(backbone: Transformer, asked: str | Sequence[str]) -> dict[str, nn.Module]:
+    """The layers to adapt, by name."""
+    from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer
+
+    found: dict[str, nn.Module] = {
+        f"{block}.{name}": part
+        for block, layer in backbone.blocks().items()
+        for name, part in layer.named_modules()
+        if isinstance(part, nn.Linear | Conv1D)
+    }
+    if asked == "all-linear":
+        if not found:
+            raise UserError(
+                "method=lora finds no linear layer below the layer that is read; "
+                "leave model.layer out, or use another model"
+            )
+        return found
+    endings = [asked] if isinstance(asked, str) else asked
+    chosen = {
+        name: part
+        for name, part in found.items()
+        if any(f".{name}".endswith(f".{ending}") for ending in endings)
+    }
+    if not chosen:
+        names = sorted({name.rpartition(".")[2] for name in found})
+        raise UserError(
+            f"method.target_modules={asked} names no layer of the model; "
+            f"it has {', '.join(names)}, or give all-linear"
+        )
+    return chosen
+
+
+class Adapter(Tuned):
+    """LoRA's layers, which take the place of those that they adapt."""
+
+    def __init__(
+        self, backbone: Transformer, readout: Readout, checkpointing: bool, config: Any
+    ) -> None:
+        super().__init__(backbone, readout, checkpointing)
+        from peft import inject_adapter_in_model
+        from peft.tuners.lora import LoraLayer
+
+        self.module = backbone.module
+        before = {p: p.requires_grad for p in self.module.parameters()}
+        base = sum(p.numel() for p in before)
+        inject_adapter_in_model(config, self.module)
+        self.config = self.module.peft_config
+        self.layers: dict[str, Any] = {
+            name: part for name, part in self.module.named_modules() if isinstance(part, LoraLayer)
+        }
+        for parameter in self.trained().values():
+            parameter.data = parameter.data.float()
+        self.detach()
+        for parameter, asked in before.items():
+            parameter.requires_grad_(asked)
+        self.total = base + sum(p.numel() for p in self.trained().values())
+        self.facts = {"adapted": sorted({name.rpartition(".")[2] for name in self.layers})}
+
+    def attach(self) -> None:
+        """Put the adapted layers into the module."""
+        for name, layer in self.layers.items():
+            self.module.set_submodule(name, layer)
+        self.module.peft_config = self.config
+        for parameter in self.trained().values():
+            parameter.requires_grad_(True)
+        self.train(False)
+
+    def detach(self) -> None:
+        """Put the layers themselves back."""
+        for name, layer in self.layers.items():
+            self.module.set_submodule(name, layer.base_layer)
+        del self.module.peft_config
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The adapters' own weights."""
+        return {
+            f"{name}.{inner}": parameter
+            for name, layer in self.layers.items()
+            for inner, parameter in layer.named_parameters()
+            if not inner.startswith("base_layer.")
+        }
+
+    def train(self, mode: bool) -> None:
+        """Switch the adapters' dropout."""
+        for layer in self.layers.values():
+            layer.train(mode)
+
+    def save(self, folder: Path) -> None:
+        """As peft's `save_pretrained`: `PeftModel.from_pretrained(base, folder)` reads it."""
+        from peft import get_peft_model_state_dict
+
+        (config,) = self.config.values()
+        folder.mkdir(parents=True, exist_ok=True)
+        config.inference_mode = True
+        config.save_pretrained(folder)
+        weights = get_peft_model_state_dict(self.module)
+        checkpoints.save_tensors(
+            folder / "adapter_model.safetensors", {PREFIX + k: v for k, v in weights.items()}
+        )
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote."""
+        from peft import set_peft_model_state_dict
+
+        found = checkpoints.load_tensors(folder / "adapter_model.safetensors")
+        with self.attached():
+            set_peft_model_state_dict(
+                self.module, {name.removeprefix(PREFIX): value for name, value in found.items()}
+            )

@@ -1,0 +1,1 @@
+"""Heads on frozen vectors; imports embedding, backbones and finetune."""

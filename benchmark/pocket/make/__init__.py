@@ -1,0 +1,4 @@
+"""Scripts that make what is in `benchmark.pocket`; nothing imports them.
+
+They may import everything but cli.
+"""

@@ -1,0 +1,209 @@
+"""Remake the embedded data, in ten minutes: `python -m benchmark.pocket.make.build --out DIR`.
+
+Pool -> MMseqs2, all against all -> single-linkage clusters -> whole clusters dealt to the splits ->
+a second, exhaustive search across the splits -> Parquet. No two splits shall share relatives:
+proteins with 30 % identity over 80 % of the shorter one. No E-value decides that in the first
+search (the cut-off is never reached), so the answer does not depend on the size of the pool.
+Everything is seeded: the same packages give the same bytes.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from benchmark.core import UserError
+from benchmark.data import mmseqs
+from benchmark.pocket.make.sources import POOLS, Protein, Random, check_packages
+
+SEED = 0
+SPLITS = ("train", "valid", "test")
+SIZES = {
+    "structure": (300, 60, 120),
+    "location": (2000, 400, 600),
+    "metal": (2000, 400, 600),
+    "solubility": (2000, 400, 600),
+}
+MEMBERS = {"structure": 1, "location": 3, "metal": 3, "solubility": 3}
+"""Proteins taken of one cluster, at most."""
+SPARE = 1.1
+"""Dealt for each one wanted: the second search costs some."""
+
+LABEL_TYPES = {
+    "label": pa.int8(),
+    "ss8": pa.string(),
+    "contacts": pa.list_(pa.list_(pa.int16(), 2)),
+}
+
+
+class Search(NamedTuple):
+    """What MMseqs2 looks for: identity of the aligned columns, share of the shorter protein."""
+
+    identity: float
+    coverage: float
+    options: str
+
+
+# By k-mers, at the highest sensitivity; neither E-value nor number of hits ends the list
+KMERS = Search(0.30, 0.80, "-s 7.5 -e 1e6 --max-seqs 10000")
+# Every pair on every diagonal: slow, but misses no relative for want of a k-mer. With a margin, for
+# another aligner may draw the ends of an alignment differently
+EXHAUSTIVE = Search(0.28, 0.70, "--prefilter-mode 1 -e 1 --max-seqs 10000")
+
+Dealt = dict[int, int]
+"""Index into the pool -> index into SPLITS."""
+
+
+def relatives(queries: Sequence[str], targets: Sequence[str], search: Search) -> NDArray[np.int64]:
+    """Find related pairs: (m, 2), index into `queries` and into `targets`."""
+    hits = mmseqs.search(queries, targets, f"{search.options} --min-seq-id {search.identity}")
+    related = (hits.identity >= search.identity) & (hits.coverage >= search.coverage)
+    pairs: NDArray[np.int64] = np.stack([hits.query, hits.target], axis=1)[related]
+    return pairs
+
+
+def clusters(pool: list[Protein]) -> NDArray[np.int32]:
+    """Number the cluster of each protein, (n,): relatives of relatives belong together."""
+    seqs = [protein.seq for protein in pool]
+    query, target = relatives(seqs, seqs, KMERS).T
+    links = coo_array((np.ones(len(query)), (query, target)), shape=(len(pool), len(pool)))
+    labels: NDArray[np.int32] = connected_components(links, directed=False)[1]
+    return labels
+
+
+def quotas(pool: list[Protein], size: int) -> Counter[Hashable]:
+    """Count what a split of `size` proteins takes of each stratum, in the pool's proportions."""
+    strata = Counter(protein.stratum for protein in pool)
+    return Counter({name: round(size * number / len(pool)) for name, number in strata.items()})
+
+
+def deal(
+    pool: list[Protein], cluster: NDArray[np.int32], sizes: Sequence[int], members: int, rng: Random
+) -> Dealt:
+    """Deal clusters, in random order, to random splits that lack what they hold.
+
+    A cluster gives at most `members` proteins, all to one split; the rest of it is left out.
+    """
+    left = [quotas(pool, round(size * SPARE)) for size in sizes]
+    order = rng.permutation(len(pool))
+    by_cluster: dict[int, list[int]] = {}
+    for index in order:
+        by_cluster.setdefault(int(cluster[index]), []).append(int(index))
+    dealt: Dealt = {}
+    for indices in by_cluster.values():
+        wanted = [any(lack[pool[index].stratum] > 0 for index in indices) for lack in left]
+        if not any(wanted):
+            continue
+        chance = np.array(sizes) * wanted
+        split = int(rng.choice(len(sizes), p=chance / chance.sum()))
+        given = 0
+        for index in indices:
+            if given < members and left[split][pool[index].stratum] > 0:
+                left[split][pool[index].stratum] -= 1
+                dealt[index] = split
+                given += 1
+    return dealt
+
+
+def without_relatives(pool: list[Protein], dealt: Dealt) -> Dealt:
+    """Leave out valid and test proteins that the exhaustive search links to another split.
+
+    Of a related pair the one in the later of train, valid, test goes.
+    """
+    held_out = [index for index, split in dealt.items() if split]
+    everything = list(dealt)
+    pairs = relatives(
+        [pool[index].seq for index in held_out],
+        [pool[index].seq for index in everything],
+        EXHAUSTIVE,
+    )
+    kept = dict(dealt)
+    for query, target in sorted(pairs.tolist()):
+        one, other = held_out[query], everything[target]
+        if one in kept and other in kept and kept[one] != kept[other]:
+            del kept[one if kept[one] > kept[other] else other]
+    return kept
+
+
+def trimmed(pool: list[Protein], dealt: Dealt, sizes: Sequence[int]) -> Dealt:
+    """Cut each split to its quotas, the last dealt first."""
+    left = [quotas(pool, size) for size in sizes]
+    kept: Dealt = {}
+    for index, split in dealt.items():
+        if left[split][pool[index].stratum] > 0:
+            left[split][pool[index].stratum] -= 1
+            kept[index] = split
+    return kept
+
+
+def table(pool: list[Protein], cluster: NDArray[np.int32], dealt: Dealt, rng: Random) -> pa.Table:
+    """Lay out the file: train, valid, test, each in random order, so its head is a fair sample."""
+    shuffled = [list(dealt)[place] for place in rng.permutation(len(dealt))]
+    rows = sorted(shuffled, key=lambda index: dealt[index])
+    fresh = count()
+    number: dict[int, int] = {}
+    for index in rows:
+        if cluster[index] not in number:
+            number[int(cluster[index])] = next(fresh)
+    columns = {
+        "id": pa.array([pool[index].id for index in rows]),
+        "seq": pa.array([pool[index].seq for index in rows]),
+        "split": pa.array([SPLITS[dealt[index]] for index in rows]),
+        "cluster": pa.array([number[int(cluster[index])] for index in rows], pa.int32()),
+    }
+    for name in pool[0].labels:
+        columns[name] = pa.array([pool[index].labels[name] for index in rows], LABEL_TYPES[name])
+    return pa.table(columns)
+
+
+def build(name: str) -> pa.Table:
+    """Make one file's table."""
+    rng = np.random.default_rng([SEED, list(POOLS).index(name)])
+    pool, sizes = POOLS[name](rng), SIZES[name]
+    cluster = clusters(pool)
+    dealt = deal(pool, cluster, sizes, MEMBERS[name], rng)
+    apart = without_relatives(pool, dealt)
+    kept = trimmed(pool, apart, sizes)
+    print(
+        f"{name}: pool {len(pool)}, clusters {cluster.max() + 1}, largest "
+        f"{np.bincount(cluster).max()}, dealt {len(dealt)}, related across splits "
+        f"{len(dealt) - len(apart)}, kept {len(kept)}",
+        flush=True,
+    )
+    return table(pool, cluster, kept, rng)
+
+
+def main() -> None:
+    """Read the command line and write the files asked for."""
+    parser = argparse.ArgumentParser(description="Remake the embedded data.")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the Parquet files")
+    parser.add_argument("--only", choices=list(POOLS), nargs="+", default=list(POOLS))
+    options = parser.parse_args()
+    try:
+        check_packages()
+        options.out.mkdir(parents=True, exist_ok=True)
+        for name in options.only:
+            # The highest level: written once, and carried by every copy of the package
+            pq.write_table(
+                build(name),
+                options.out / f"{name}.parquet",
+                compression="zstd",
+                compression_level=22,
+                use_dictionary=["split", "cluster", "label"],
+            )
+    except UserError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""Write the checkpoints' model cards: `python -m benchmark.pocket.make.card --results results`.
+
+A card tells what a training's own files tell (`recipe.json`, `log.csv`), and the Records of
+held-out perplexity: of all sizes, and of what knows only how often residues occur, alone or beside
+each other.
+"""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.core import UserError
+from benchmark.files import replacing
+from benchmark.pocket import FOLDER
+from benchmark.report.cells import column_of
+from benchmark.results.record import Record
+from benchmark.results.storage import load_all
+
+CHECKPOINTS = FOLDER / "checkpoints"
+TASKS = {"masked": "pocket_pseudo_perplexity", "causal": "pocket_perplexity"}
+ARCHITECTURES = {"masked": "`EsmForMaskedLM`, as ESM-2", "causal": "`LlamaForCausalLM`"}
+FLOORS = {"masked": ("unigram", "neighbours"), "causal": ("unigram", "bigram")}
+MEASURES = {
+    "masked": "Pseudo-perplexity: one residue masked at a time, {positions} of each protein",
+    "causal": "Next-token perplexity",
+}
+FACTS = ("parameters", "training_tokens")
+LOSSES = 10
+"""Rows of the losses that are shown, at most."""
+
+
+def read(folder: Path, file: str) -> str:
+    """A file that the training wrote."""
+    return (folder / file).read_text(encoding="utf-8")
+
+
+def card(folder: Path, records: Sequence[Record]) -> str:
+    """The card of one checkpoint, as Markdown."""
+    recipe = json.loads(read(folder, "recipe.json"))
+    objective = recipe["objective"]
+    name = f"pocket_{folder.name}"
+    measured = perplexities(objective, records)
+    for needed in (name, *FLOORS[objective]):
+        if needed not in measured:
+            raise UserError(
+                f"there is no Record of task={TASKS[objective]} model={needed}; run it first"
+            )
+    same_question(measured)
+    newest = {r.task: r.backbone["digest"] for r in records if r.model == name and r.limit is None}
+    if len(set(newest.values())) > 1:
+        raise UserError(
+            f"the Records of model={name} are of different weights; run {', '.join(newest)} again"
+        )
+    return "\n".join(
+        [
+            "---",
+            "license: cc-by-4.0",
+            "library_name: transformers",
+            "---",
+            "",
+            f"# {name}",
+            "",
+            f"A small {objective} language model of proteins that ships with the benchmark, so "
+            "that all of it can be tried at once, and offline. It has read little: an example and "
+            "a yardstick, no model for biology. Made by `python -m benchmark.pocket.make.card`.",
+            "",
+            *settings(recipe),
+            "",
+            "The proteins are Swiss-Prot's of January 2014 (UniProt Consortium, CC BY 4.0), "
+            "without the held-out ones, and without what is 50 % identical or more to a valid or "
+            "test protein of the embedded tasks; `../../README.md` tells how, and what that misses."
+            " `python -m benchmark.pocket.make.train` is the recipe.",
+            "",
+            "## Loss",
+            "",
+            f"In nats, on batches of {recipe['batch_tokens']:,} tokens, and on 60 of the held-out "
+            "proteins below, the first 15 of each band"
+            + (" (a tenth of what is asked is seen)." if objective == "masked" else "."),
+            "",
+            *losses(list(csv.DictReader(read(folder, "log.csv").splitlines()))),
+            "",
+            "## Perplexity on held-out proteins",
+            "",
+            MEASURES[objective].format(**measured[name].config["task"])
+            + ", among the 20 residues; less is better, 20 knows nothing. By identity in % to the "
+            "nearest protein that was learned from, with 95 % intervals over homology clusters.",
+            "",
+            *bands(name, measured),
+            "",
+            *verdicts(name, measured, FLOORS[objective]),
+            "",
+        ]
+    )
+
+
+def settings(recipe: dict[str, Any]) -> list[str]:
+    """What was trained, and what it took."""
+    cost = recipe["cost"]
+    rows = {
+        "architecture": f"{ARCHITECTURES[recipe['objective']]}: {recipe['layers']} layers of width "
+        f"{recipe['dim']}, {recipe['heads']} heads; ESM-2's vocabulary",
+        "parameters N": f"{cost['parameters']:,}, in matrices; the decoder, which is the "
+        "embedding, counts too",
+        "tokens D": f"{cost['tokens']:,}, at most {recipe['crop']} residues of a chain",
+        "optimiser": f"AdamW, {round(recipe['tokens'] / recipe['batch_tokens']):,} steps of "
+        f"{recipe['batch_tokens']:,} tokens; rate {recipe['lr']:g} at its peak after "
+        f"{recipe['warmup']:.0%} of the steps, then a cosine to a tenth; weight decay "
+        f"{recipe['weight_decay']:g}, gradients clipped at {recipe['clip']:g}; "
+        f"{recipe['precision']}",
+        "training FLOPs, 6 N D": f"{cost['flops_6nd']:.2e}",
+        "training FLOPs, attention counted": f"{cost['flops_exact']:.2e}",
+    }
+    return ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())]
+
+
+def losses(log: list[dict[str, str]]) -> list[str]:
+    """The training's log, thinned out from its end."""
+    apart = -(-len(log) // LOSSES)
+    return [
+        "| tokens | train | held out |",
+        "|---|---|---|",
+        *(
+            f"| {int(row['tokens']):,} | {float(row['train']):.3f} | {float(row['held_out']):.3f} |"
+            for row in log[::-1][::apart][::-1]
+        ),
+    ]
+
+
+def perplexities(objective: str, records: Sequence[Record]) -> dict[str, Record]:
+    """The newest Record of each floor and of each pocket model."""
+    return {
+        record.model: record
+        for record in records
+        if record.task == TASKS[objective]
+        and record.limit is None
+        and record.model.startswith((*FLOORS[objective], "pocket_"))
+    }
+
+
+def same_question(measured: dict[str, Record]) -> None:
+    """Refuse Records that cannot share a table: of other data, or asked in another way."""
+    columns = {(column_of(record).question, record.version) for record in measured.values()}
+    if len(columns) > 1:
+        raise UserError(
+            f"the newest Records of {', '.join(measured)} are of different data or settings of "
+            "their task; run them again with the same"
+        )
+
+
+def bands(name: str, measured: dict[str, Record]) -> list[str]:
+    """Models by band, nearest first; the worst on the mean of all comes first."""
+    tests = [test for test in measured[name].scores if test != "mean"]
+    lines = [["model", "N", "D", *tests], ["---"] * (len(tests) + 3)]
+    for model, record in sorted(measured.items(), key=lambda item: -score(item[1], "mean")):
+        found = [(score(record, test), record.intervals[test][record.primary]) for test in tests]
+        told = [f"{value:.2f} [{low:.2f}, {high:.2f}]" for value, (low, high) in found]
+        facts = record.config["model"].get("facts", {})
+        size = [f"{facts[key]:,}" if key in facts else "–" for key in FACTS]
+        lines.append([f"**{model}**" if model == name else model, *size, *told])
+    return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def verdicts(name: str, measured: dict[str, Record], floors: Sequence[str]) -> list[str]:
+    """In which bands it is not better than each floor."""
+    lines = []
+    for floor in floors:
+        bad = [
+            test
+            for test in measured[name].scores
+            if score(measured[name], test) >= score(measured[floor], test)
+        ]
+        where = f"**not** in {', '.join(bad)}" if bad else "everywhere"
+        lines.append(f"- Below {floor}: {where}.")
+    return lines
+
+
+def score(record: Record, test: str) -> float:
+    """The perplexity."""
+    return record.scores[test][record.primary]
+
+
+def main() -> None:
+    """Write all cards."""
+    parser = argparse.ArgumentParser(description="Write the pocket checkpoints' model cards.")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of Records")
+    records = load_all(parser.parse_args().results)
+    try:
+        for folder in sorted(path for path in CHECKPOINTS.iterdir() if path.is_dir()):
+            text = card(folder, records)
+            with replacing(folder / "README.md") as file:
+                file.write_text(text, encoding="utf-8")
+    except (UserError, OSError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""Make the pocket models' corpus: `python -m benchmark.pocket.make.corpus --out DIR`.
+
+Swiss-Prot 2014_01 -> without relatives of the embedded tasks' valid and test proteins -> held-out
+proteins in bands of identity to what is left -> the training set. It takes about half an hour on
+two cores, nearly all of it MMseqs2; seeded, the same packages give the same files:
+
+- train.txt.gz, a sequence a line, in random order (68 MB; it is not shipped);
+- watched.txt, the first 15 held-out proteins of each band: their loss is logged in training;
+- heldout.parquet, natural.fasta.gz, counts.npz, which are.
+"""
+
+import argparse
+import gzip
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from benchmark.backbones.baselines.ngram import count_triples
+from benchmark.core import RESIDUES, UserError
+from benchmark.data import mmseqs
+from benchmark.pocket import FOLDER
+from benchmark.pocket.make.build import clusters
+from benchmark.pocket.make.sources import METASTUDENT, Protein, check_packages
+
+SEED = 0
+SHORTEST, LONGEST = 30, 1022
+EVALUATED = ("structure", "location", "metal", "solubility")
+"""Files of the embedded tasks."""
+LEAK = 0.5
+"""Identity from which on a relative of a valid or test protein is left out."""
+COVERAGE = 0.8
+"""Share of the shorter protein that an alignment must cover for its identity to count."""
+BANDS = {"70-90": (0.7, 0.9), "50-70": (0.5, 0.7), "30-50": (0.3, 0.5), "below-30": (0.0, 0.0)}
+"""Identity to the nearest training protein; for the last the search gives no hit at all."""
+HELD_OUT = 1000
+"""Proteins in each band."""
+CANDIDATES = 10_000
+"""Proteins among which the held-out ones are looked for."""
+SPARE = {"70-90": 1.1, "50-70": 1.1, "30-50": 1.2, "below-30": 1.5}
+"""Chosen for each one wanted: the second search, which is more sensitive, costs some."""
+DEAREST = 20
+"""Relatives that may leave the training set for one protein to fall in a band."""
+WATCHED = 15
+"""Proteins of each band whose loss is logged in training."""
+NATURAL = 10_000
+"""Training proteins in natural.fasta.gz."""
+FAST = "-s 4 -e 1e-3 --max-seqs 1000"
+SENSITIVE = "-s 7.5 -e 1e-3 --max-seqs 1000"
+
+
+class Relatives(NamedTuple):
+    """Hits of one protein: indices, and identities, 0 where too little is aligned."""
+
+    target: NDArray[np.int64]
+    identity: NDArray[np.float64]
+
+
+class HeldOut(NamedTuple):
+    """A protein that is in no training set, and its identity to its nearest relative in there."""
+
+    seq: str
+    band: str
+    identity: float
+
+
+def swiss_prot() -> dict[str, str]:
+    """Accession of each usable sequence of the three ontologies' databases, sorted by accession."""
+    found = {}
+    for ontology in ("BPO", "CCO", "MFO"):
+        database = str(METASTUDENT / ontology / "goasp.fasta")
+        command = ["blastdbcmd", "-db", database, "-entry", "all", "-outfmt", "%t\t%s"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+            assert run.stdout is not None
+            for line in run.stdout:
+                title, seq = line.rstrip("\n").split("\t")
+                if SHORTEST <= len(seq) <= LONGEST and set(seq) <= set(RESIDUES):
+                    found[title.partition("|")[0]] = seq
+        if run.returncode:
+            raise UserError(f"blastdbcmd failed on metastudent-data's {ontology}, as told above")
+    first: dict[str, str] = {}
+    for accession in sorted(found):
+        first.setdefault(found[accession], accession)
+    return {accession: seq for seq, accession in first.items()}
+
+
+def evaluated() -> list[str]:
+    """Valid and test proteins of the embedded tasks."""
+    seqs = set()
+    for name in EVALUATED:
+        table = pq.read_table(FOLDER / f"{name}.parquet", columns=["seq", "split"])
+        for row in table.to_pylist():
+            if row["split"] != "train":
+                seqs.add(row["seq"])
+    return sorted(seqs)
+
+
+def relatives(queries: Sequence[str], targets: Sequence[str], options: str) -> list[Relatives]:
+    """What each query resembles."""
+    hits = mmseqs.search(queries, targets, options)
+    identity = np.where(hits.coverage >= COVERAGE, hits.identity, 0)
+    order = np.argsort(hits.query, kind="stable")
+    ends = np.searchsorted(hits.query[order], np.arange(1, len(queries)))
+    return [Relatives(hits.target[rows], identity[rows]) for rows in np.split(order, ends)]
+
+
+def without_leaks(pool: Sequence[str]) -> list[str]:
+    """The sequences that no valid or test protein of the embedded tasks resembles."""
+    leaks = {
+        index
+        for near in relatives(evaluated(), pool, FAST)
+        for index in near.target[near.identity >= LEAK].tolist()
+    }
+    print(f"relatives of the tasks' valid and test proteins: {len(leaks):,}", flush=True)
+    return [seq for index, seq in enumerate(pool) if index not in leaks]
+
+
+def too_near(near: Relatives, band: str) -> set[int] | None:
+    """The relatives that must leave for a protein to fall in a band; None: it cannot."""
+    low, high = BANDS[band]
+    leaving = near.identity >= high
+    if high and not np.any(near.identity[~leaving] >= low):
+        return None
+    return set(near.target[leaving].tolist()) if leaving.sum() <= DEAREST else None
+
+
+def hold_out(pool: Sequence[str], rng: np.random.Generator) -> tuple[list[HeldOut], set[int]]:
+    """The held-out proteins, and all that the training set must do without, by index."""
+    candidates = rng.permutation(len(pool))[:CANDIDATES].tolist()
+    found = relatives([pool[index] for index in candidates], pool, FAST)
+    bands: dict[int, str] = {}
+    left = {band: round(HELD_OUT * SPARE[band]) for band in BANDS}
+    gone = set(candidates)
+    for index, near in zip(candidates, found, strict=True):
+        others = near.target != index
+        near = Relatives(near.target[others], near.identity[others])
+        for band in sorted(BANDS, key=lambda name: -left[name]):  # the emptiest first
+            leaving = too_near(near, band)
+            if left[band] and leaving is not None:
+                left[band] -= 1
+                bands[index] = band
+                gone |= leaving
+                break
+    # those in no band may come back: the second search tells whom they would disturb
+    gone -= set(candidates) - set(bands)
+    rest = [index for index in range(len(pool)) if index not in gone]
+    found = relatives([pool[index] for index in bands], [pool[i] for i in rest], SENSITIVE)
+    near_to = {
+        index: Relatives(np.array(rest)[near.target], near.identity)
+        for index, near in zip(bands, found, strict=True)
+    }
+    for index, band in bands.items():
+        gone |= too_near(near_to[index], band) or set()
+    left = dict.fromkeys(BANDS, HELD_OUT)
+    kept = []
+    for index, band in bands.items():
+        near = near_to[index]
+        stay = ~np.isin(near.target, list(gone))
+        nearest = float(near.identity[stay].max(initial=0))
+        low, high = BANDS[band]
+        inside = low <= nearest < high if high else not stay.any()
+        if inside and left[band]:
+            left[band] -= 1
+            kept.append(HeldOut(pool[index], band, nearest))
+    print(f"held out: {Counter(one.band for one in kept)}, left out: {len(gone):,}", flush=True)
+    return kept, gone
+
+
+def write(out: Path) -> None:
+    """Make all files."""
+    rng = np.random.default_rng(SEED)
+    accession = {seq: name for name, seq in swiss_prot().items()}
+    pool = without_leaks(list(accession))
+    kept, gone = hold_out(pool, rng)
+    train = [pool[i] for i in rng.permutation(len(pool)).tolist() if i not in gone]
+    cluster = clusters([Protein("", one.seq, {}) for one in kept])
+    order = sorted(range(len(kept)), key=lambda row: list(BANDS).index(kept[row].band))
+    columns = {
+        "id": [accession[kept[row].seq] for row in order],
+        "seq": [kept[row].seq for row in order],
+        "band": [kept[row].band for row in order],
+        "identity": pa.array([kept[row].identity for row in order], pa.float32()),
+        "cluster": pa.array([int(cluster[row]) for row in order], pa.int32()),
+    }
+    table = pa.table(columns)
+    pq.write_table(table, out / "heldout.parquet", compression="zstd", compression_level=22)
+    np.savez_compressed(out / "counts.npz", triples=count_triples(train))
+    natural = "".join(f">{accession[seq]}\n{seq}\n" for seq in train[:NATURAL])
+    texts = {"natural.fasta.gz": natural, "train.txt.gz": "".join(f"{seq}\n" for seq in train)}
+    members = [[one.seq for one in kept if one.band == band][:WATCHED] for band in BANDS]
+    (out / "watched.txt").write_text("".join(f"{seq}\n" for seqs in members for seq in seqs))
+    for name, text in texts.items():  # without a time, so that the same text gives the same bytes
+        (out / name).write_bytes(gzip.compress(text.encode(), mtime=0))
+    print(f"training set: {len(train):,} sequences, {sum(map(len, train)):,} residues")
+
+
+def main() -> None:
+    """Read the command line and write the files."""
+    parser = argparse.ArgumentParser(description="Make the pocket language models' corpus.")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the files")
+    options = parser.parse_args()
+    try:
+        check_packages()
+        options.out.mkdir(parents=True, exist_ok=True)
+        write(options.out)
+    except UserError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

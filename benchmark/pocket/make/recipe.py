@@ -1,0 +1,146 @@
+"""A pocket language model's shape and tokens, the order in which it reads a corpus, its cost."""
+
+import math
+from collections.abc import Iterator, Sequence, Sized
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmark.backbones.baselines.untrained import ESM_TOKENS
+from benchmark.backbones.flops_formulas import (
+    Shape,
+    parameters,
+    sequence_training_flops,
+    training_flops,
+)
+
+VOCABULARY = ["<cls>", "<pad>", "<eos>", "<unk>", *ESM_TOKENS, ".", "-", "<null_1>", "<mask>"]
+ID = {token: index for index, token in enumerate(VOCABULARY)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What decides the weights, besides corpus and precision."""
+
+    objective: Literal["masked", "causal"]
+    layers: int
+    dim: int
+    heads: int
+    tokens: int
+    """Read in training, special tokens counted."""
+    batch_tokens: int
+    """Read in a step."""
+    crop: int
+    """Residues that are read of a chain, at most."""
+    lr: float
+    """At its peak; falls to a tenth of that."""
+    warmup: float
+    """Share of the steps."""
+    weight_decay: float
+    clip: float
+    """Largest norm of the gradient."""
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        """Their number."""
+        return max(1, round(self.tokens / self.batch_tokens))
+
+    @property
+    def initial_deviation(self) -> float:
+        """Of untrained weights (Nguyen & Salazar 2019); transformers' 0.02 is for wide models."""
+        return math.sqrt(2 / (5 * self.dim))
+
+    @property
+    def gated_ffn(self) -> int:
+        """Inner width of a Llama's three matrices: as many weights as two of 4 x dim have."""
+        return 16 * round(self.dim * 8 / 3 / 16)
+
+
+def build(recipe: Recipe) -> Any:
+    """The untrained module, with its head."""
+    from transformers import EsmConfig, EsmForMaskedLM, LlamaConfig, LlamaForCausalLM
+
+    shape: dict[str, Any] = {
+        "vocab_size": len(VOCABULARY),
+        "initializer_range": recipe.initial_deviation,
+        "hidden_size": recipe.dim,
+        "num_hidden_layers": recipe.layers,
+        "num_attention_heads": recipe.heads,
+        "pad_token_id": ID["<pad>"],
+        "bos_token_id": ID["<cls>"],
+        "eos_token_id": ID["<eos>"],
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        if recipe.objective == "causal":
+            return LlamaForCausalLM(
+                LlamaConfig(
+                    **shape,
+                    intermediate_size=recipe.gated_ffn,
+                    tie_word_embeddings=True,
+                    use_cache=False,
+                )
+            )
+        return EsmForMaskedLM(
+            EsmConfig(
+                **shape,
+                intermediate_size=4 * recipe.dim,
+                mask_token_id=ID["<mask>"],
+                position_embedding_type="rotary",
+                token_dropout=True,
+                hidden_dropout_prob=0.0,
+                attention_probs_dropout_prob=0.0,
+            )
+        )
+
+
+def read_lengths(corpus: Sequence[Sized], recipe: Recipe) -> NDArray[np.int64]:
+    """Tokens that are read of each chain."""
+    return np.array([min(len(chain), recipe.crop) + 2 for chain in corpus])
+
+
+def plan(lengths: NDArray[np.int64], recipe: Recipe) -> Iterator[NDArray[np.int64]]:
+    """The chains of each step, by index: every one once an epoch, in an order of its own."""
+    epoch = 0
+    while True:
+        order = np.random.default_rng([recipe.seed, epoch]).permutation(len(lengths))
+        ends = np.cumsum(lengths[order])
+        start = 0
+        while start < len(order):
+            done = ends[start - 1] if start else 0
+            stop = int(np.searchsorted(ends, done + recipe.batch_tokens, side="right"))
+            yield order[start:stop]
+            start = stop
+        epoch += 1
+
+
+def cost(corpus: Sequence[Sized], recipe: Recipe) -> dict[str, float]:
+    """Tokens read in a whole training, and its FLOPs: 6 N D, and as Serrano et al. 2024 count them.
+
+    N is theirs in both: matrices, with embedding and head, without biases and norms; a decoder
+    counts although it is the embedding.
+    """
+    lengths = read_lengths(corpus, recipe)
+    steps = islice(plan(lengths, recipe), recipe.steps)
+    seen = np.bincount(np.concatenate([lengths[rows] for rows in steps]))
+    gated = recipe.objective == "causal"
+    ffn = recipe.gated_ffn * 3 // 2 if gated else 4 * recipe.dim  # three matrices, told as two
+    shape = Shape(recipe.layers, recipe.dim, ffn, recipe.heads, len(VOCABULARY))
+    dense = recipe.dim**2 if gated else 0  # a Llama's head is its decoder alone
+    weights = parameters(shape).total - dense
+    tokens = int(seen @ np.arange(len(seen)))
+    exact = sum(
+        int(count) * (sequence_training_flops(shape, length) - 6 * length * dense)
+        for length, count in enumerate(seen)
+    )
+    return {
+        "parameters": weights,
+        "tokens": tokens,
+        "flops_6nd": training_flops(weights, tokens),
+        "flops_exact": exact,
+    }

@@ -1,0 +1,1 @@
+"""Tables of Records; imports run, stats, results, data and core."""

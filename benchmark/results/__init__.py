@@ -1,0 +1,1 @@
+"""Records and predictions on disk; imports data, core and files."""

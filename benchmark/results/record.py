@@ -1,0 +1,82 @@
+"""What one finished run leaves to be known."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+FORMAT = 2
+APART = "without overlap"
+"""The stratum of the test examples that are not in train or valid, too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One finished run, self-contained: no table needs the task or the model to read it."""
+
+    task: str
+    area: str
+    version: int
+    model: str
+    method: str
+    seed: int
+    limit: int | None
+    key: str
+    """Digest of `identity`."""
+    primary: str
+    higher_is_better: Mapping[str, bool]
+    scores: Mapping[str, Mapping[str, float]]
+    """Test set -> metric -> score; an undefined score is absent."""
+    intervals: Mapping[str, Mapping[str, tuple[float, float]]]
+    """Test set -> metric -> 95 % interval; absent with fewer than 10 units."""
+    examples: Mapping[str, int]
+    """Split -> number of examples."""
+    scored: Mapping[str, int]
+    """Test set -> examples with a known answer; every one of them is scored."""
+    units: Mapping[str, int]
+    """Test set -> number of resampling units."""
+    notes: Mapping[str, Any]
+    data: Mapping[str, str]
+    """Split -> digest of its content."""
+    config: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    """Model and method settings that set table rows apart."""
+    identity: Mapping[str, Any]
+    """What makes it another run: settings of task, model and method, dtype, limit, digests of the
+    data and of weights and tokenizer, declared versions."""
+    choices: Mapping[str, Any]
+    backbone: Mapping[str, Any]
+    seconds: Mapping[str, float]
+    environment: Mapping[str, Any]
+    created: str
+    """UTC, ISO 8601."""
+    strata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Test set -> stratum -> examples, units, scores, intervals (`benchmark.stats.strata`)."""
+    cost: Mapping[str, int] = field(default_factory=dict)
+    """Of all processes: `forward_flops` and `backward_flops` of the backbone; `chains`, `tokens`
+    and `padding_tokens` that went through it; `chains_from_store`, which cost nothing, and
+    `chains_embedded`; `trained_parameters`. Of the largest process since it began: `peak_bytes`,
+    `peak_gpu_bytes`. What is not counted is absent."""
+    format: int = field(default=FORMAT)
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies below the results folder."""
+        return Path(self.task, self.model, self.method, self.key)
+
+    @property
+    def path(self) -> Path:
+        """Its file below the results folder; its predictions lie beside it."""
+        return self.folder / f"seed{self.seed}.json"
+
+
+def primary(
+    records: Sequence[Record],
+) -> tuple[list[float | None], list[tuple[float, float] | None]]:
+    """Each Record's score that ranks, and its interval; None where there is none."""
+    scores, intervals = [], []
+    for record in records:
+        test = next(iter(record.scores))
+        scores.append(record.scores[test].get(record.primary))
+        intervals.append(record.intervals[test].get(record.primary))
+    return scores, intervals

@@ -1,0 +1,106 @@
+"""Records: one JSON file a run, self-contained, and beside it the predictions as Parquet.
+
+    results/<task>/<model>/<method>/<key>/seed<k>.json, seed<k>.parquet
+
+Files are written under a temporary name and renamed: a killed run leaves nothing half-written.
+"""
+
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmark.core import UserError
+from benchmark.files import replacing
+from benchmark.results.identity import migrate
+from benchmark.results.predictions import column
+from benchmark.results.record import FORMAT, Record
+
+TITLE = "# Leaderboard"
+"""First line of the tables' README.md."""
+
+
+def save(record: Record, predictions: Mapping[str, Sequence[Any]], results: Path) -> Path:
+    """Write the predictions, then the Record; return the Record's path."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = results / record.path
+    as_text(record)  # what is not JSON is refused before anything is written
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path.with_suffix(".parquet")) as file:
+        columns = {name: column(values) for name, values in predictions.items()}
+        pq.write_table(pa.table(columns), file, compression="zstd")
+    write_record(record, results)
+    return path
+
+
+def write_record(record: Record, results: Path) -> None:
+    """Write the Record alone, over an older one."""
+    with replacing(results / record.path) as file:
+        file.write_text(as_text(record), encoding="utf-8")
+
+
+def as_text(record: Record) -> str:
+    """The Record as JSON."""
+    return json.dumps(asdict(record), indent=1, allow_nan=False) + "\n"
+
+
+def load(path: Path) -> Record:
+    """Read one Record."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values["format"] not in range(1, FORMAT + 1):
+            raise UserError(
+                f"{path} has the format {values['format']}; this program reads 1 to {FORMAT}"
+            )
+        return Record(**migrate(values))
+    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError):
+        raise UserError(f"{path} is not a Record of this program; move it out of results") from None
+
+
+def load_all(results: Path) -> list[Record]:
+    """Every Record below a folder, oldest first; a broken one is told and left out."""
+    records = []
+    for path in sorted(results.glob("*/*/*/*/seed*.json")):
+        try:
+            records.append(load(path))
+        except UserError as error:
+            print(f"left out of the tables: {error}", file=sys.stderr)
+    return sorted(records, key=lambda record: record.created)
+
+
+def find(word: str, results: Path) -> Record:
+    """The Record that a file, a folder with a single one, or a key names."""
+    path = Path(word).expanduser()
+    found = [path] if path.is_file() else sorted(path.rglob("seed*.json"))
+    if not found and re.fullmatch(r"[0-9a-f]{8}", word):
+        found = sorted(results.glob(f"*/*/*/{word}/seed*.json"))
+    if len(found) != 1:
+        told = f"several ({', '.join(map(str, found[:3]))}, ...)" if found else "none"
+        raise UserError(
+            f"{word} names {told} of the Records in {results}; give a file, a folder that holds "
+            "one, or a key of eight letters that has one seed"
+        )
+    return load(found[0])
+
+
+def check_writable(results: Path) -> None:
+    """Refuse before the run, not after it, a folder that cannot take the Record."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        readme = results / "README.md"
+        if readme.exists() and not readme.read_text(errors="replace").startswith(TITLE):
+            raise UserError(
+                f"results={results} holds a README.md that is not a leaderboard, which the tables "
+                "would replace; give a folder of its own"
+            )
+        tempfile.TemporaryFile(dir=results).close()
+    except OSError as error:
+        raise UserError(
+            f"cannot write to results={results} ({error.strerror}); give a folder of your own"
+        ) from None

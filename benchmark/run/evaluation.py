@@ -1,0 +1,153 @@
+"""The one flow of every run: load, fit, predict, score."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import numpy as np
+
+from benchmark.core import (
+    Backbone,
+    Example,
+    Method,
+    Metric,
+    Predictor,
+    Readout,
+    Splits,
+    Task,
+    UserError,
+    Value,
+    known_answers,
+)
+from benchmark.stats.bootstrap import Scores, mean, score
+
+
+class Outcome(NamedTuple):
+    """What came of one run."""
+
+    tests: dict[str, Scores]
+    """Means first, then test sets."""
+    choices: Mapping[str, Any]
+    seconds: dict[str, float]
+    strata: Mapping[str, Any] = {}
+    """See `benchmark.stats.strata`."""
+    cost: Mapping[str, int] = {}
+    """See `benchmark.results.record.Record`."""
+
+
+def limited(splits: Splits, limit: int | None) -> Splits:
+    """At most `limit` examples of each split, the same ones whatever the order of the rows."""
+    if limit is None:
+        return splits
+
+    def cut(examples: Sequence[Example]) -> list[Example]:
+        chosen = {example.id for example in sorted(examples, key=lambda e: e.id)[:limit]}
+        return [example for example in examples if example.id in chosen]
+
+    tests = {name: cut(examples) for name, examples in splits.tests.items()}
+    learn = {name: (cut(train), cut(valid)) for name, (train, valid) in splits.learn.items()}
+    return splits._replace(
+        train=cut(splits.train), valid=cut(splits.valid), tests=tests, learn=learn
+    )
+
+
+def evaluate(
+    task: Task,
+    splits: Splits,
+    backbone: Backbone,
+    method: Method,
+    metrics: Sequence[Metric],
+    seed: int,
+    folder: Path | None = None,
+) -> Outcome:
+    """Learn from train, choose by valid, then answer and score each test set once.
+
+    folder: where a method may keep what it learned; of a test set with a train set of its own, a
+        folder below.
+    """
+    if task.readout.kind == "log_prob" and not method.log_probs:
+        raise UserError(
+            "this task asks how likely a language model itself finds residues, which "
+            f"{type(method).__name__} does not tell; leave method= out, or give method=zero_shot"
+        )
+    rehearse(task, splits, metrics)
+    seconds: dict[str, float] = {}
+    choices: dict[str, Any] = {}
+
+    def fit(train: Sequence[Example], valid: Sequence[Example], folder: Path | None) -> Predictor:
+        with clock(seconds, "fit"):
+            predictor = method.fit(backbone, task.readout, train, valid, seed, folder)
+        if not isinstance(predictor, Predictor):
+            raise UserError(f"{type(method).__name__}.fit gave no benchmark.core.Predictor")
+        return predictor
+
+    if set(splits.tests) - set(splits.learn):
+        predictor = fit(splits.train, splits.valid, folder)
+        choices |= predictor.choices
+    tests = {}
+    for index, (name, examples) in enumerate(splits.tests.items()):
+        if name in splits.learn:
+            predictor = fit(*splits.learn[name], folder and folder / quote(name, safe=""))
+            choices[name] = dict(predictor.choices)
+        with clock(seconds, "predict"):
+            kept: list[Value] = []
+            for prediction in predictor.predict([example.chains for example in examples]):
+                check(prediction, examples[len(kept)], task.readout)
+                kept.append(task.keep(prediction))
+        if len(kept) != len(examples):
+            raise UserError(
+                f"{type(method).__name__} gave {len(kept)} predictions for the {len(examples)} "
+                f"examples of {name}"
+            )
+        with clock(seconds, "score"):
+            # each set has draws of its own: in a mean over sets they must not be the same
+            tests[name] = score(metrics, kept, examples, (seed, index))
+    if both := set(splits.means) & set(tests):
+        raise UserError(f"a test set is named {min(both)}, as a mean is; give it another name")
+    with clock(seconds, "score"):
+        means = {
+            name: mean(metrics, tests, splits.tests, weights, (seed, len(tests)))
+            for name, weights in splits.means.items()
+        }
+    return Outcome({**means, **tests}, choices, seconds)
+
+
+def rehearse(task: Task, splits: Splits, metrics: Sequence[Metric]) -> None:
+    """Refuse a metric that cannot score such answers, before hours are spent on them."""
+    for examples in splits.tests.values():
+        few = list(islice((e for e in examples if np.any(known_answers(e.label))), 2))
+        score(metrics, [task.keep(np.zeros(shape(e, task.readout))) for e in few], few, 0)
+
+
+def shape(example: Example, readout: Readout) -> tuple[int, ...]:
+    """Of the answer to one question."""
+    lengths = tuple(len(chain) for chain in example.chains)
+    of_level = {"residue": lengths, "pair": 2 * lengths}.get(readout.level, ())
+    return of_level + ((readout.width,) if readout.width > 1 else ())
+
+
+def check(prediction: Value, example: Example, readout: Readout) -> None:
+    """Refuse a prediction that is not of the readout's shape, or not finite where it is asked."""
+    values = np.asarray(prediction)
+    if values.shape != shape(example, readout):
+        raise UserError(
+            f"the method gave a prediction of shape {values.shape}, not {shape(example, readout)}"
+        )
+    if readout.level == "pair":
+        values = values[np.triu_indices(len(values), max(1, readout.min_separation))]
+    if readout.kind == "log_prob":
+        values = values[readout.asked(example.chains[0])]
+    if not np.isfinite(values).all():
+        raise UserError("the predictions are not finite numbers; try dtype=float32")
+
+
+@contextmanager
+def clock(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    """Add the time a block takes to a phase."""
+    start = time.perf_counter()
+    yield
+    seconds[phase] = seconds.get(phase, 0.0) + time.perf_counter() - start

@@ -1,0 +1,185 @@
+"""One run, from its parts to its Record: what identifies it, what it leaves, how it is told."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmark import metrics
+from benchmark.core import Backbone, Method, Metric, Splits, Task, UserError
+from benchmark.data.digests import digest_splits, make_key
+from benchmark.data.homology import Audit, read_audit
+from benchmark.data.tables import CHAIN_BREAK
+from benchmark.embedding.extraction import EMBEDDING_VERSION
+from benchmark.embedding.store import Store
+from benchmark.results.identity import deciding, flat
+from benchmark.results.record import Record
+from benchmark.run.code_digest import declared_version, own_digest
+from benchmark.run.environment import environment, now
+from benchmark.run.evaluation import Outcome, clock, evaluate, limited
+from benchmark.run.identity import keep_vectors
+from benchmark.run.usage import total_cost
+from benchmark.stats.bootstrap import EVALUATION_VERSION
+from benchmark.stats.strata import stratify
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is ready to go. `names` are those of task, model and method, and the key."""
+
+    config: Mapping[str, Any]
+    names: Mapping[str, str]
+    task: Task
+    splits: Splits
+    backbone: Backbone
+    method: Method
+    scorers: tuple[Metric, ...]
+    identity: Mapping[str, Any]
+    """The parts of the key, by name."""
+    audit: Audit | None
+    """What the results folder knows of this data."""
+
+    @classmethod
+    def prepare(
+        cls,
+        *,
+        config: Mapping[str, Any],
+        choices: Mapping[str, str],
+        name: str,
+        task: Task,
+        method: Method,
+        make_backbone: Callable[[], Backbone],
+        store: Store | None,
+    ) -> "Run":
+        """Read the data, then open the backbone, and tell this run from all others."""
+        require(task, Task, "task")
+        require(method, Method, "method")
+        scorers = tuple(metrics.find(name) for name in task.metrics)
+        splits = limited(task.load(), config["limit"])
+        data = digest_splits(splits)
+        backbone = make_backbone()
+        require(backbone, Backbone, "model")
+        versions = {
+            "task": declared_version(type(task)),
+            "model": declared_version(type(backbone)),
+            "method": declared_version(type(method)),
+            "metrics": {scorer.name: declared_version(scorer) for scorer in scorers},
+            "evaluation": EVALUATION_VERSION,
+            "embedding": EMBEDDING_VERSION,
+        }
+        identity = {
+            "task": deciding("task", config["task"]),
+            "model": deciding("model", config["model"]),
+            "method": deciding("method", config["method"]),
+            "dtype": backbone.dtype,
+            "limit": config["limit"],
+            "data": data,
+            "weights": backbone.digest,
+            "versions": versions,
+        }
+        names = {
+            "task": choices["task"],
+            "model": config["name"] or name,
+            "method": choices["method"],
+            "key": make_key(identity),
+        }
+        if store and method.frozen and backbone.stored:
+            keep_vectors(backbone, store, identity["model"], names["model"])
+        audit = read_audit(Path(config["results"]), data)
+        return cls(config, names, task, splits, backbone, method, scorers, identity, audit)
+
+    def with_seed(self, seed: int) -> "Run":
+        """The same run by another seed; data and backbone are shared."""
+        return replace(self, config={**self.config, "seed": seed})
+
+    @property
+    def path(self) -> Path:
+        """Where its Record lies, below the results folder."""
+        return Path(*self.names.values(), f"seed{self.config['seed']}.json")
+
+    def evaluate(self) -> Outcome:
+        """Learn, predict, score."""
+        seed = self.config["seed"]
+        before = self.spent()
+        outcome = evaluate(
+            *(self.task, self.splits, self.backbone, self.method, self.scorers, seed),
+            folder=Path(self.config["results"], self.path).with_suffix(""),
+        )
+        kept = {name: test.predictions for name, test in outcome.tests.items()}
+        with clock(outcome.seconds, "score"):
+            strata = stratify(self.scorers, self.splits, kept, self.audit, seed)
+        spent = {name: total - before.get(name, 0) for name, total in self.spent().items()}
+        return outcome._replace(strata=strata, cost=total_cost(spent, outcome.choices))
+
+    def spent(self) -> dict[str, int]:
+        """Running totals of what the backbone has done, and of what it did not have to do."""
+        totals = dict(self.backbone.spent())
+        if self.backbone.store:
+            shelves = self.backbone.store.values()
+            totals["chains_from_store"] = sum(shelf.found for shelf in shelves)
+            totals["chains_embedded"] = sum(shelf.embedded for shelf in shelves)
+        return totals
+
+    def record(self, outcome: Outcome, seconds: Mapping[str, float]) -> Record:
+        """What the run leaves to be known."""
+        tests, splits, backbone = outcome.tests, self.splits, self.backbone
+        settings = flat("model", self.identity["model"]) | flat("method", self.identity["method"])
+        facts = {
+            "digest": backbone.digest,
+            "dtype": backbone.dtype,
+            "batch_tokens": backbone.batch_tokens,
+            "linker": backbone.linker if self.task.readout.chains == "joined" else None,
+            **backbone.facts(),
+        }
+        sizes = {name: len(examples) for name, examples in splits.tests.items()}
+        sizes |= {name: sum(sizes[test] for test in mean) for name, mean in splits.means.items()}
+        return Record(
+            task=self.names["task"],
+            model=self.names["model"],
+            method=self.names["method"],
+            key=self.names["key"],
+            area=self.task.area,
+            version=self.task.version,
+            seed=self.config["seed"],
+            limit=self.config["limit"],
+            primary=self.scorers[0].name,
+            higher_is_better={scorer.name: scorer.higher_is_better for scorer in self.scorers},
+            scores={name: test.scores for name, test in tests.items()},
+            intervals={name: test.intervals for name, test in tests.items()},
+            examples={"train": len(splits.train), "valid": len(splits.valid), **sizes},
+            scored={name: test.scored for name, test in tests.items()},
+            units={name: test.units for name, test in tests.items()},
+            strata=outcome.strata,
+            cost=outcome.cost,
+            notes={**splits.notes} | ({"audit": self.audit.facts} if self.audit else {}),
+            data=self.identity["data"],
+            config=self.config,
+            settings={k: v for k, v in settings.items() if not k.endswith("._target_")}
+            | {"dtype": backbone.dtype},
+            identity=self.identity,
+            choices=dict(outcome.choices),
+            backbone=facts,
+            seconds={phase: round(value, 3) for phase, value in seconds.items()},
+            environment={**environment(), "code": own_digest()},
+            created=now(),
+        )
+
+    def predictions(self, outcome: Outcome) -> Mapping[str, list[Any]]:
+        """The table of predictions: a row for each test example."""
+        rows: dict[str, list[Any]] = {}
+        for name, examples in self.splits.tests.items():
+            for example, kept in zip(examples, outcome.tests[name].predictions, strict=True):
+                seq = CHAIN_BREAK.join(example.chains)
+                cells = {"test": name, "id": example.id, "group": example.group, "seq": seq}
+                for column, value in (cells | dict(self.task.rows(example, kept))).items():
+                    rows.setdefault(column, []).append(value)
+        return rows
+
+
+def require(thing: object, kind: type, group: str) -> None:
+    """Refuse a yaml whose `_target_` is not what its folder holds."""
+    if not isinstance(thing, kind):
+        raise UserError(
+            f"{group}= makes a {type(thing).__name__}, not a benchmark.core.{kind.__name__}; "
+            "correct _target_ in its yaml"
+        )

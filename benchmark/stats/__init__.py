@@ -1,0 +1,1 @@
+"""Scores with their uncertainty: intervals, strata, seeds; imports results, data and core."""

@@ -1,0 +1,66 @@
+"""Scores of the test proteins that resemble what was learned from, apart from the others.
+
+Strata are the bands of `benchmark.data.homology`, and "without overlap": the rows whose very
+chains, all together, are in no row of train or valid. The last needs no audit.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmark.core import Example, Metric, Splits, Value, known_answers
+from benchmark.data.homology import BANDS, Audit, learned
+from benchmark.results.record import APART
+from benchmark.stats.bootstrap import Scores, mean, score
+
+Strata = dict[str, dict[str, dict[str, Any]]]
+"""Test set -> stratum -> examples (with a known answer), units, scores, intervals."""
+
+
+def stratify(
+    metrics: Sequence[Metric],
+    splits: Splits,
+    kept: Mapping[str, Sequence[Value]],
+    audit: Audit | None,
+    seed: int,
+) -> Strata:
+    """Score each stratum that holds a known answer; `kept` has each test set's predictions.
+
+    "Without overlap" is told of every test set if any has overlap, and of one that lies in train
+    and valid altogether it has no example and no score. The mean of a stratum over test sets is
+    that of all of them, or there is none.
+    """
+    known, apart = dict[str, list[int]](), dict[str, list[int]]()
+    for test, examples in splits.tests.items():
+        seen = {example.chains for example in learned(splits, test)}
+        known[test] = [r for r, e in enumerate(examples) if np.any(known_answers(e.label))]
+        apart[test] = [row for row in known[test] if examples[row].chains not in seen]
+    parts: dict[str, dict[str, Scores]] = {name: {} for name in (*BANDS, APART)}
+    members: dict[str, dict[str, list[Example]]] = {name: {} for name in parts}
+    for index, (test, examples) in enumerate(splits.tests.items()):
+        bands = audit.bands(test) if audit else []
+        found_rows = {
+            name: [row for row in known[test] if bands and bands[row] == name] for name in BANDS
+        }
+        found_rows[APART] = apart[test] if apart != known else []
+        for name, rows in found_rows.items():
+            if rows or (name == APART and apart != known):
+                members[name][test] = [examples[row] for row in rows]
+                answers = [kept[test][row] for row in rows]
+                parts[name][test] = score(metrics, answers, members[name][test], (seed, index))
+    found: Strata = {}
+    for name, scores in parts.items():
+        means = {
+            m: mean(metrics, scores, members[name], weights, (seed, len(splits.tests)))
+            for m, weights in splits.means.items()
+            if set(weights) <= set(scores)
+        }
+        for test, result in {**means, **scores}.items():
+            found.setdefault(test, {})[name] = {
+                "examples": result.scored,
+                "units": result.units,
+                "scores": result.scores,
+                "intervals": result.intervals,
+            }
+    return found

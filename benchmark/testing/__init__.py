@@ -1,0 +1,1 @@
+"""Is a model what it says? Imports backbones, core and pocket."""

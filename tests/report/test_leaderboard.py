@@ -1,0 +1,275 @@
+"""Tables say what the Records say, and never mix what cannot be compared."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import stdtrit
+
+from benchmark.core import UserError
+from benchmark.data.digests import make_key
+from benchmark.files import replacing
+from benchmark.report.breakdowns import by_method
+from benchmark.report.cells import tabulate
+from benchmark.report.leaderboard import markdown, rows_of_csv, write
+from benchmark.results.identity import migrate
+from benchmark.results.record import Record
+from benchmark.results.storage import load, load_all, save
+from benchmark.stats.seeds import estimate, student
+
+
+def record(task: str = "solubility", model: str = "a", score: float = 0.5, **more: Any) -> Record:
+    settings = more.pop("settings", {"dtype": "float32", "model.layer": -1})
+    values: dict[str, Any] = {
+        "task": task,
+        "area": "developability",
+        "version": 1,
+        "model": model,
+        "method": "linear",
+        "seed": 0,
+        "limit": None,
+        "key": make_key([task, model, settings, more.get("data"), more.get("backbone")]),
+        "primary": "roc_auc",
+        "higher_is_better": {"roc_auc": True, "rmse": False},
+        "scores": {"test": {"roc_auc": score, "rmse": 1.0}},
+        "intervals": {"test": {"roc_auc": (score - 0.1, score + 0.1)}},
+        "examples": {"train": 10, "valid": 5, "test": 1234},
+        "scored": {"test": 1234},
+        "units": {"test": 600},
+        "notes": {"source": "hub:x/y"},
+        "data": {"train": "1", "valid": "2", "test": "3"},
+        "config": {"task": {"min": 1}},
+        "settings": settings,
+        "choices": {},
+        "backbone": {"digest": "w"},
+        "seconds": {"total": 1.0},
+        "environment": {},
+        "created": "2026-01-01T00:00:00.000000Z",
+    }
+    values |= {"format": 1, **more}
+    config = {"model": {}, "method": {}, **values["config"]}
+    return Record(**migrate({**values, "config": config}))
+
+
+def lines(*records: Record) -> list[str]:
+    return [line for line in markdown(tabulate(records)).splitlines() if line.startswith("| ")]
+
+
+def test_best_in_bold_best_first_with_the_mean() -> None:
+    table = lines(
+        record(score=0.4), record("stability", score=0.6),
+        record(model="b", score=0.7), record("stability", "b", 0.5),
+        record(model="c", score=0.1),
+    )  # fmt: skip
+
+    assert table[0] == (
+        "| model | solubility<br>roc_auc ↑, n = 1,234 | stability<br>roc_auc ↑, n = 1,234 | mean |"
+    )
+    assert table[1] == "| b | **0.700** [0.600, 0.800] | 0.500 [0.400, 0.600] | 0.600 |"
+    assert table[2] == "| a | 0.400 [0.300, 0.500] | **0.600** [0.500, 0.700] | 0.500 |"
+    assert table[3] == "| c | 0.100 [0.000, 0.200] | – | 1/2 |"
+
+
+def test_lower_is_better_ranks_upward_and_has_no_mean() -> None:
+    down = {"primary": "rmse", "higher_is_better": {"rmse": False}}
+    table = lines(
+        record(scores={"test": {"rmse": 2.0}}, **down),
+        record(model="b", scores={"test": {"rmse": 1.0}}, **down),
+        record("stability", "b"),
+    )
+
+    assert table[1] == "| b | **1.000** | **0.500** [0.400, 0.600] | – |"
+    assert table[2].startswith("| a | 2.000 |")
+
+
+def test_the_newest_of_the_same_settings_counts() -> None:
+    old = record(score=0.9)
+    new = record(score=0.2, created="2026-02-01T00:00:00.000000Z")
+
+    assert "**0.200**" in lines(old, new)[1] and len(lines(old, new)) == 2
+
+
+def test_other_settings_are_rows_of_their_own() -> None:
+    table = lines(record(), record(score=0.4, settings={"dtype": "float32", "model.layer": 3}))
+
+    assert [line.split(" | ")[0] for line in table[1:]] == ["| a (layer=-1)", "| a (layer=3)"]
+    mixed = lines(record(), record(settings={"dtype": "bfloat16", "model.layer": -1}))
+    assert len(mixed) == 3, "dtypes do not mix"
+
+
+def test_what_cannot_be_compared_shares_no_column() -> None:
+    for other in (
+        {"version": 2},
+        {"data": {"train": "1", "valid": "2", "test": "other"}},
+        {"config": {"task": {"min": 2}}},
+    ):
+        head = lines(record(), record(model="b", **other))[0]
+        assert "solubility #1" in head and "solubility #2" in head
+    asked = [{"task": {"assay": assay, "min": 1}} for assay in ("HIC", "Titer")]
+    text = markdown(tabulate([record(config=asked[0]), record(model="b", config=asked[1])]))
+    assert "`solubility #1`: version 1, test data 3, assay=HIC\n" in text
+    text = markdown(tabulate([record(), record(method="lora")]))
+    assert "## Developability · linear" in text and "## Developability · lora" in text
+
+
+def test_seeds_are_one_row_and_limited_runs_left_out() -> None:
+    """By hand: s = 0.02, t(2) = 4.303, s t / sqrt(3) = 0.0497; with 0.1 of sampling 0.1117."""
+    runs = [record(score=score, seed=seed) for seed, score in enumerate((0.48, 0.50, 0.52))]
+    table = lines(*runs, record(score=1.0, limit=5), record(model="b", score=0.4))
+
+    assert table[1] == "| a | **0.500** ± 0.020 [0.388, 0.612], 3 seeds |"
+    assert table[2] == "| b | 0.400 [0.300, 0.500] |"
+    few = [replace(run, intervals={"test": {}}) for run in runs]
+    assert lines(*few)[1] == "| a | **0.500** ± 0.020, 3 seeds |"
+    assert len(rows_of_csv(tabulate(runs))) == 6, "a row for each seed and metric"
+
+
+def test_students_t_is_scipys() -> None:
+    for freedom in range(1, 40):
+        assert student(0.95, freedom) == pytest.approx(stdtrit(freedom, 0.975), rel=1e-12)
+
+
+@pytest.mark.parametrize("between", [0.0, 0.03, 0.1, 0.3])
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_intervals_over_seeds_hold_the_truth(seeds: int, between: float) -> None:
+    """Simulated: 100 test proteins that all seeds share, and a standard deviation between seeds.
+
+    The plain mean of the intervals' ends, as it would be without the seeds' variance, does not.
+    """
+    rng = np.random.default_rng(0)
+    count, proteins, truth = 4000, 100, 0.5
+    half = 1.96 / np.sqrt(proteins)
+    sampled = truth + rng.normal(size=(count, proteins)).mean(axis=1, keepdims=True)
+    scores = sampled + between * rng.normal(size=(count, seeds))
+    found = [estimate(row, [(x - half, x + half) for x in row]) for row in scores.tolist()]
+    ends = np.array([one.interval for one in found])
+    held = np.mean((ends[:, 0] <= truth) & (truth <= ends[:, 1]))
+    plain = np.mean(np.abs(scores.mean(axis=1) - truth) <= half)
+
+    assert 0.94 <= held <= (0.99 if seeds == 2 else 0.98)
+    if between == 0.3:
+        assert plain < 0.87
+
+
+def test_test_rows_that_are_all_in_train_are_told() -> None:
+    """Also where nothing is left without them."""
+    nothing = {"examples": 0, "units": 0, "scores": {}, "intervals": {}}
+    text = markdown(tabulate([record(strata={"test": {"without overlap": nothing}})]))
+    assert "1,234 of 1,234 test examples are in train or valid, too" in text
+
+
+def test_the_set_that_ranks_is_named_where_there_are_several() -> None:
+    several = {"fold": {"roc_auc": 0.1}, "family": {"roc_auc": 0.9}}
+    counts = {"fold": 1234, "family": 99}
+    found = record(
+        scores=several,
+        intervals={name: {} for name in several},
+        scored=counts,
+        data={"train": "1", **dict.fromkeys(several, "")},
+    )
+    assert "solubility<br>roc_auc of fold ↑, n = 1,234" in lines(found)[0]
+    assert "solubility<br>roc_auc ↑, n = 1,234" in lines(record())[0]
+
+
+def test_weights_of_one_name_never_mix() -> None:
+    """A checkpoint overwritten in place: its seeds are not averaged with the old ones'."""
+    new = {"backbone": {"digest": "new"}, "created": "2026-02-01T00:00:00.000000Z"}
+    table = lines(record(score=0.9), record(score=0.9, seed=2), record(score=0.2, seed=1, **new))
+    assert "**0.200**" in table[1]
+    partly = lines(record(), record("stability"), record("stability", **new))
+    assert partly[1].endswith("| mixed weights |")
+
+
+def test_another_question_does_not_cost_the_mean() -> None:
+    table = lines(
+        record(), record("stability", score=0.7), record(model="b"), record("stability", "b"),
+        record(score=0.1, config={"task": {"min": 2}}),
+    )  # fmt: skip
+
+    assert [line.split(" | ")[-1] for line in table[1:]] == ["0.600 |", "0.500 |"]
+
+
+def test_undefined_scores_are_dashes() -> None:
+    table = lines(record(scores={"test": {}}, intervals={"test": {}}), record(model="b", score=0.3))
+
+    assert table[1:] == ["| b | **0.300** [0.200, 0.400] |", "| a | – |"]
+
+
+def test_embedded_and_published_tasks_have_tables_of_their_own() -> None:
+    text = markdown(tabulate([record(), record("pocket_x", notes={"source": "package:x"})]))
+
+    assert text.index("## Developability · linear") < text.index("## Developability, embedded")
+
+
+def test_saved_and_loaded_again(tmp_path: Path) -> None:
+    saved = record()
+    path = save(saved, {"id": ["a", "b"], "label": [0, 1]}, tmp_path)
+
+    assert load_all(tmp_path) == [load(path)]
+    assert load(path).scores == saved.scores
+    assert markdown(tabulate([load(path)])) == markdown(tabulate([saved]))
+    write(tmp_path)
+    row, _ = csv.DictReader((tmp_path / "leaderboard.csv").read_text().splitlines())
+    assert row["score"] == "0.5" and row["record"] == str(path.relative_to(tmp_path))
+    assert row["seconds"] == "1.0" and row["forward_flops"] == "", "it was not counted"
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_a_record_never_holds_what_is_not_a_number(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        save(record(score=float("nan")), {"id": ["a"]}, tmp_path)
+    assert not list(tmp_path.rglob("*.json")) and not list(tmp_path.rglob(".*"))
+
+
+def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A file is renamed into its place, so that no reader and no kill finds half of it."""
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    with replacing(path) as file:
+        file.write_text("new")
+        written = file.stat().st_ino
+        assert path.read_text() == "old"
+    assert path.read_text() == "new" and path.stat().st_ino == written
+    with pytest.raises(KeyboardInterrupt), replacing(path) as file:
+        file.write_text("half")
+        raise KeyboardInterrupt
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["new"]
+
+
+def test_foreign_and_later_records_are_named(tmp_path: Path) -> None:
+    path = save(record(), {"id": ["a"]}, tmp_path)
+    path.write_text("{}")
+    with pytest.raises(UserError, match="is not a Record of this program"):
+        load(path)
+    save(replace(record(), format=99), {"id": ["a"]}, tmp_path)
+    with pytest.raises(UserError, match="has the format 99; this program reads 1 to 2"):
+        load(path)
+
+
+def test_methods_stand_side_by_side_with_their_cost() -> None:
+    spent = {"trained_parameters": 1234, "forward_flops": 2 * 10**12, "backward_flops": 10**12}
+    adapted = {"method": "lora", "settings": {"dtype": "float32", "method.r": 16}}
+    text = by_method(
+        tabulate(
+            [
+                record(model="floor", score=0.6),
+                record(score=0.5),
+                record(score=0.8, cost=spent, **adapted),
+                record(score=0.7, cost=spent, **adapted | {"seed": 1}),
+                record("stability", score=0.1),
+            ]
+        )
+    )
+
+    assert text.count("## ") == 2
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert table[0] == "| model | method | score | trained parameters | FLOPs | seconds |"
+    assert table[2].startswith("| a | lora | 0.750 ± 0.071 ")
+    assert table[2].endswith(", 2 seeds | 1,234 | 3.0e+12 | 1 |")
+    assert table[3:5] == [
+        "| floor | linear | 0.600 [0.500, 0.700] | – | – | 1 |",
+        "| a | linear | 0.500 [0.400, 0.600] | – | – | 1 |",
+    ]

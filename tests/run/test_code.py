@@ -1,0 +1,71 @@
+"""A change of code is seen, wherever it is imported; that of installed packages is not ours."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.utils import get_class
+
+from benchmark.run import code_digest as code
+from benchmark.run.code_digest import code_digest, declared_version
+from tests.conftest import composed, yaml_names
+
+FILES = {
+    "model.py": "import json\nimport loose3\nfrom mine3 import top\nfrom .near import one\n"
+    "class Model:\n    def run(self):\n        from mine3.deep.lazy import two\n",
+    "../loose3.py": "import mine4.deep.far\n",
+    "../mine4/__init__.py": "",
+    "../mine4/deep/far.py": "FAR = 1\n",
+    "top.py": "TOP = 1\n",
+    "near.py": "one = 1\n",
+    "deep/lazy.py": "import mine3.last\ntwo = 2\n",
+    "last.py": "",
+    "other.py": "",
+}
+
+
+@pytest.mark.parametrize("changed", FILES)
+def test_code_is_followed_into_functions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    for name, text in FILES.items():
+        path = tmp_path / "mine3" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.startswith(("mine3", "mine4", "loose3"))]:
+        monkeypatch.delitem(sys.modules, name)
+    code.is_local.cache_clear()
+    kind = importlib.import_module("mine3.model").Model
+    before = code_digest(kind)
+    assert code_digest(kind) == before
+    (tmp_path / "mine3" / changed).write_text(FILES[changed] + "# changed\n")
+
+    assert (code_digest(kind) == before) == (changed == "other.py")
+
+
+def test_versions_are_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours by number; a user's by its own number or by content, beside ours that it is built on."""
+    from benchmark.methods.probe.linear import Linear
+    from benchmark.metrics import known
+
+    source = "from benchmark.methods.probe.linear import Linear\nclass Mine(Linear):\n    pass\n"
+    (tmp_path / "mine5.py").write_text(source)
+    (tmp_path / "mine6.py").write_text(source.replace("pass", "VERSION = 7"))
+    monkeypatch.syspath_prepend(tmp_path)
+    mine, declared = (importlib.import_module(name).Mine for name in ("mine5", "mine6"))
+
+    assert declared_version(Linear) == Linear.VERSION >= 1
+    assert declared_version(mine) == f"{code_digest(mine)} on {Linear.VERSION}"
+    assert declared_version(declared) == f"7 on {Linear.VERSION}"
+    assert all(declared_version(metric) >= 1 for metric in known().values())
+    monkeypatch.setattr(Linear, "VERSION", Linear.VERSION + 1)
+    assert declared_version(declared) == f"7 on {Linear.VERSION}", "a raised version of ours"
+
+
+def test_every_class_of_ours_declares_a_version() -> None:
+    for group in ("model", "method", "task"):
+        for name in yaml_names(group):
+            kind = get_class(composed(f"{group}={name}")[group]._target_)
+            assert type(vars(kind).get("VERSION")) is int, kind

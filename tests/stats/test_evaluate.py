@@ -1,0 +1,267 @@
+"""Scores are whole, intervals cover what they claim, a test label changes only the score."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmark.backbones.baselines.descriptors import Kmer
+from benchmark.core import (
+    Array,
+    Backbone,
+    Chains,
+    Example,
+    Method,
+    Predictor,
+    Readout,
+    Splits,
+    UserError,
+)
+from benchmark.data.splits import cross_validate
+from benchmark.metrics import find
+from benchmark.run.evaluation import evaluate, limited
+from benchmark.stats.bootstrap import mean, resamples, score
+from tests.conftest import make_task
+
+
+class Oracle(Method):
+    """Predicts the number of W, whatever it was taught."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer or (lambda chains: np.asarray(float(chains[0].count("W"))))
+        self.seen: list[Any] = []
+
+    def fit(
+        self, backbone: Backbone, readout: Readout, train: Any, valid: Any, *rest: Any
+    ) -> Predictor:
+        self.seen = [*train, *valid]
+
+        def predict(questions: Sequence[Chains]) -> list[Array]:
+            return [self.answer(chains) for chains in questions]
+
+        return Predictor(predict, {})
+
+
+def examples(count: int, group_size: int = 1) -> list[Example]:
+    rng = np.random.default_rng(0)
+    return [
+        Example(
+            ("W" * int(w) + "A",), np.asarray(w + rng.normal()), f"{i:03d}", str(i // group_size)
+        )
+        for i, w in enumerate(rng.integers(1, 9, count))
+    ]
+
+
+def run(test: list[Example], method: Method, train: list[Example] | None = None) -> Any:
+    task = make_task("pocket_metal", "task.kind=real", "task.size=1")
+    splits = Splits(train or examples(9), examples(3), {"test": test}, {})
+    metrics = [find("pearson"), find("rmse")]
+    return evaluate(task, splits, None, method, metrics, 0).tests["test"]  # type: ignore[arg-type]
+
+
+def test_a_poisoned_test_label_changes_nothing_but_the_score() -> None:
+    test = examples(50)
+    poisoned = [example._replace(label=np.asarray(1e6)) for example in test[:1]] + test[1:]
+    a, b = Oracle(), Oracle()
+    clean, dirty = run(test, a), run(poisoned, b)
+
+    assert clean.predictions == dirty.predictions
+    assert clean.scores != dirty.scores
+    assert [e.id for e in a.seen] == [e.id for e in b.seen]
+
+
+def test_every_example_is_scored_or_the_run_fails() -> None:
+    assert run(examples(50), Oracle()).scored == 50
+    with pytest.raises(UserError, match="shape"):
+        run(examples(5), Oracle(lambda chains: np.zeros(2)))
+    with pytest.raises(UserError, match="not finite"):
+        run(examples(5), Oracle(lambda chains: np.asarray(np.nan)))
+
+    class Forgetful(Oracle):
+        def fit(self, *parts: Any) -> Predictor:
+            return Predictor(lambda questions: [np.asarray(1.0)] * (len(questions) - 1), {})
+
+    with pytest.raises(UserError, match="4 predictions for the 5 examples"):
+        run(examples(5), Forgetful())
+
+
+def test_intervals_by_unit() -> None:
+    """Copies in one unit add no certainty; fewer than ten units give no interval."""
+    single = examples(40)
+    copied = [e._replace(id=f"{e.id}{k}") for e in single for k in range(10)]
+    apart = [e._replace(group=e.id) for e in copied]
+    truth = run(single, Oracle()).intervals["pearson"]
+    together = run(copied, Oracle()).intervals["pearson"]
+    wrong = run(apart, Oracle()).intervals["pearson"]
+
+    assert together == pytest.approx(truth, abs=1e-9)
+    assert wrong[1] - wrong[0] < (truth[1] - truth[0]) / 2
+    assert run(examples(45, group_size=5), Oracle()).intervals == {}
+
+
+def test_interval_of_a_mean_is_the_textbooks() -> None:
+    """Accuracy of n independent answers: close to p plus or minus 1.96 standard errors."""
+    rng = np.random.default_rng(0)
+    right = rng.random(2000) < 0.7
+    labels = [Example(("A",), np.asarray(int(r)), f"{i}", f"{i}") for i, r in enumerate(right)]
+    found = score([find("accuracy")], [np.asarray(1.0)] * 2000, labels, 0)
+    p = right.mean()
+    error = 1.96 * np.sqrt(p * (1 - p) / 2000)
+
+    assert found.intervals["accuracy"] == pytest.approx((p - error, p + error), abs=0.004)
+
+
+def test_resamples_are_whole_units_seeded_and_complete() -> None:
+    unit = np.array([0, 0, 1, 2, 2, 2])
+    weights = np.concatenate(list(resamples(unit, 3, seed=1)))
+
+    assert weights.shape == (1000, 6)
+    assert (weights[:, 0] == weights[:, 1]).all() and (weights[:, 3] == weights[:, 5]).all()
+    assert (weights[:, [0, 2, 3]].sum(axis=1) == 3).all()
+    assert weights[:, 2].mean() == pytest.approx(1, abs=0.1)
+    np.testing.assert_array_equal(weights, np.concatenate(list(resamples(unit, 3, seed=1))))
+
+
+def test_limit_takes_the_same_examples_in_any_order() -> None:
+    test = examples(30)
+    splits = Splits(test, test, {"test": test}, {})
+    turned = Splits(test[::-1], test[::-1], {"test": test[::-1]}, {})
+
+    assert len(limited(splits, 10).train) == 10
+    assert limited(splits, 10).train == limited(turned, 10).train[::-1]
+    assert limited(splits, None) is splits
+
+
+def test_each_fold_is_answered_by_what_was_learned_without_it() -> None:
+    table = examples(60)
+    tests, learn = cross_validate(table, [i % 4 for i in range(60)])
+    weights = {"mean": dict.fromkeys(tests, 1 / 4)}
+
+    class Mean(Method):
+        def fit(self, backbone: Any, readout: Any, train: Any, valid: Any, *rest: Any) -> Predictor:
+            found = np.mean([example.label for example in train]), train, valid
+            return Predictor(lambda questions: [found[0]] * len(questions), {"learned": found[1:]})
+
+    task = make_task("pocket_metal", "task.kind=real", "task.size=1")
+    outcome = evaluate(
+        task,
+        Splits([], [], tests, {}, learn, weights),
+        None,  # type: ignore[arg-type]
+        Mean(),
+        [find("rmse")],
+        0,
+    )
+    assert list(outcome.tests) == ["mean", "0", "1", "2", "3"]
+    for fold, examples_of_fold in tests.items():
+        train, valid = outcome.choices[fold]["learned"]
+        parts = [{e.id for e in part} for part in (train, valid, examples_of_fold)]
+        assert [len(part) for part in parts] == [30, 15, 15] and len(set.union(*parts)) == 60
+        assert {int(e.id) % 4 for e in valid} == {(int(fold) + 1) % 4}
+        guess = np.mean([example.label for example in train])
+        errors = np.array([float(e.label) for e in examples_of_fold]) - guess
+        assert outcome.tests[fold].scores["rmse"] == pytest.approx(np.sqrt(np.mean(errors**2)))
+    folds = [outcome.tests[name] for name in tests]
+    whole = outcome.tests["mean"]
+    assert whole.scores["rmse"] == pytest.approx(np.mean([fold.scores["rmse"] for fold in folds]))
+    assert (whole.scored, whole.units, whole.predictions) == (60, 60, [])
+
+
+def test_the_interval_of_a_mean_is_that_of_independent_sets() -> None:
+    """Four equal sets: half the width of one; and as wide as the textbook's for all answers."""
+    rng = np.random.default_rng(0)
+    right = rng.random((4, 400)) < 0.7
+    sets = {
+        str(k): [Example(("A",), np.asarray(int(r)), f"{i}", f"{k} {i}") for i, r in enumerate(row)]
+        for k, row in enumerate(right)
+    }
+    found = {
+        name: score([find("accuracy")], [np.asarray(1.0)] * 400, part, (0, k))
+        for k, (name, part) in enumerate(sets.items())
+    }
+    together = mean([find("accuracy")], found, sets, dict.fromkeys(sets, 1 / 4), 0)
+    error = 1.96 * np.sqrt((right.mean(axis=1) * (1 - right.mean(axis=1))).sum() / 400) / 4
+
+    assert together.scores["accuracy"] == pytest.approx(right.mean())
+    low, high = together.intervals["accuracy"]
+    assert (low, high) == pytest.approx((right.mean() - error, right.mean() + error), abs=0.004)
+    one = score([find("accuracy")], [np.asarray(1.0)] * 400, sets["0"], 0)
+    assert one.intervals == found["0"].intervals, "the first set's resamples are the seed's own"
+
+
+def test_a_mean_is_undefined_where_a_set_is_and_has_an_interval_by_all_units() -> None:
+    metrics = [find("rmse"), find("pearson")]
+    sets = {
+        "0": [e._replace(group=f"0 {e.group}") for e in examples(8)],
+        "1": [e._replace(group=f"1 {e.group}") for e in examples(9)],
+    }
+    found = {
+        name: score(metrics, [example.label * 1.0 for example in part], part, (0, k))
+        for k, (name, part) in enumerate(sets.items())
+    }
+    halves = dict.fromkeys(sets, 0.5)
+
+    assert found["0"].intervals == {}
+    assert mean(metrics, found, sets, halves, 0).intervals["rmse"] == (0, 0)
+    found["1"].scores.pop("pearson")
+    assert set(mean(metrics, found, sets, halves, 0).scores) == {"rmse"}
+
+
+def test_units_in_several_sets_are_drawn_once() -> None:
+    """Five folds that share all 40 units: the width of a bootstrap of whole units over them all."""
+    rng = np.random.default_rng(0)
+    shift = rng.normal(size=40)
+    sets = {
+        str(k): [
+            Example(("A",), np.asarray(shift[u] + 0.1 * rng.normal()), f"{k} {u} {i}", str(u))
+            for u in range(40)
+            for i in range(3)
+        ]
+        for k in range(5)
+    }
+    rmse = [find("rmse")]
+    guess = [np.asarray(0.0)] * 120
+    found = {k: score(rmse, guess, part, (0, i)) for i, (k, part) in enumerate(sets.items())}
+    together = mean(rmse, found, sets, dict.fromkeys(sets, 1 / 5), (0, 5))
+    errors = np.array([[float(e.label) ** 2 for e in part] for part in sets.values()])
+    by_unit = errors.reshape(5, 40, 3).mean(axis=2)
+    drawn = rng.integers(40, size=(4000, 40))
+    expected = np.sqrt(by_unit[:, drawn].mean(axis=2)).mean(axis=0)
+
+    assert together.units == 40
+    assert together.intervals["rmse"] == pytest.approx(
+        tuple(np.quantile(expected, [0.025, 0.975])), abs=0.02
+    )
+    few = {k: [e._replace(group=str(int(e.group) % 8)) for e in p] for k, p in sets.items()}
+    found = {k: score(rmse, guess, part, (0, i)) for i, (k, part) in enumerate(few.items())}
+    assert mean(rmse, found, few, dict.fromkeys(few, 1 / 5), 0).intervals == {}, "8 units"
+
+
+def test_a_mean_over_sets_of_one_unit_has_no_interval() -> None:
+    sets = {e.group: [e] for e in examples(12)}
+    found = {name: score([find("rmse")], [0.0], part, 0) for name, part in sets.items()}
+    assert mean([find("rmse")], found, sets, dict.fromkeys(sets, 1 / 12), 0).intervals == {}
+
+
+def test_a_metric_of_other_answers_is_refused_before_anything_is_learned() -> None:
+    class Unasked(Oracle):
+        def fit(self, *parts: Any) -> Predictor:
+            raise AssertionError
+
+    def fitted(kind: str, size: int, name: str) -> None:
+        task = make_task("pocket_metal", f"task.kind={kind}", f"task.size={size}")
+        label = np.asarray(0.5) if kind == "real" else np.asarray(1)
+        test = [e._replace(label=label) for e in examples(3)]
+        splits = Splits(test, test, {"test": test}, {})
+        evaluate(task, splits, Kmer(1), Unasked(), [find(name)], 0)
+
+    for name in ("accuracy", "mcc", "roc_auc", "f1_macro"):
+        with pytest.raises(UserError, match=f"{name} does not fit the task: labels are real"):
+            fitted("real", 1, name)
+    for name in ("spearman", "rmse", "perplexity"):
+        with pytest.raises(UserError, match=f"{name} does not fit the task: labels are classes"):
+            fitted("class", 2, name)
+    with pytest.raises(UserError, match=r"perplexity does not fit the task: label 0\.5; "):
+        fitted("real", 1, "perplexity")
+    with pytest.raises(UserError, match="p_at_l5 does not fit the task: a prediction is no table"):
+        fitted("class", 2, "p_at_l5")
