@@ -22,12 +22,12 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def world() -> int:
+def world_size() -> int:
     """Number of processes."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def divided(
+def map_sharded(
     work: Callable[[Sequence[S]], Iterable[T]], items: Sequence[S], window: int
 ) -> Iterator[T]:
     """Results of `work` on all items, in their order; each process works on its share.
@@ -35,35 +35,35 @@ def divided(
     `work` gives a result for each item. Results are exchanged after each `window` of items, so that
     a process holds no more of them than those.
     """
-    if world() == 1:
+    if world_size() == 1:
         yield from work(items)
         return
     for start in range(0, len(items), window):
         part = items[start : start + window]
-        shares = exchange(list(work(part[rank() :: world()])))
+        shares = all_gather(list(work(part[rank() :: world_size()])))
         for at in range(len(part)):
-            yield shares[at % world()][at // world()]
+            yield shares[at % world_size()][at // world_size()]
 
 
-def exchange(mine: list[T]) -> list[list[T]]:
+def all_gather(mine: list[T]) -> list[list[T]]:
     """Give every process the lists of all, in the order of their ranks."""
     import torch.distributed as dist
     from accelerate import PartialState
 
     PartialState()  # joins the processes, by gloo on CPUs and NCCL on GPUs
-    shares: list[list[T]] = [[] for _ in range(world())]
+    shares: list[list[T]] = [[] for _ in range(world_size())]
     dist.all_gather_object(shares, mine)
     return shares
 
 
-def first(value: T) -> T:
+def broadcast(value: T) -> T:
     """The first process's value, in all of them."""
-    return value if world() == 1 else exchange([value])[0][0]
+    return value if world_size() == 1 else all_gather([value])[0][0]
 
 
-def add_up(tensors: "Sequence[torch.Tensor]") -> None:
+def all_reduce(tensors: "Sequence[torch.Tensor]") -> None:
     """Replace tensors of one number type by their sums over the processes, in one exchange."""
-    if world() == 1:
+    if world_size() == 1:
         return
     import torch
     import torch.distributed as dist

@@ -33,7 +33,7 @@ class Contact(TableTask):
     @property
     def readout(self) -> Readout:
         """Pairs from the nearest that any range is scored on."""
-        return Readout("pair", "class", 2, min(self.min_separation, NEAREST))
+        return Readout("pair", "classification", 2, min(self.min_separation, NEAREST))
 
     def parse(self, cell: Any, chains: Chains) -> Array:
         """Make a label of shape (m, 2), i < j."""
@@ -55,7 +55,7 @@ class Contact(TableTask):
         separated = pairs[pairs[:, 1] - pairs[:, 0] >= self.readout.min_separation]
         return np.unique(separated, axis=0).astype(np.int32)
 
-    def keep(self, prediction: Value) -> Array:
+    def compact(self, prediction: Value) -> Array:
         """Only the top L pairs of each range: they decide every score."""
         return rank_pairs(np.asarray(prediction), self.min_separation)
 
@@ -72,7 +72,7 @@ class Contact(TableTask):
             "hit": hits(pairs, np.asarray(example.label)),
         }
 
-    def restore(self, row: Mapping[str, Any]) -> Array:
+    def from_row(self, row: Mapping[str, Any]) -> Array:
         """The ranked pairs as a table again."""
         pairs = np.empty(len(row["i"]), KEPT)
         pairs["length"], pairs["range"] = row["length"], [*map(list(RANGES).index, row["range"])]

@@ -27,7 +27,7 @@ class Perplexity(TableTask):
     @property
     def readout(self) -> Readout:
         """A log-probability a residue."""
-        return Readout("residue", "log_prob", context=self.context, positions=self.positions)
+        return Readout("residue", "likelihood", context=self.context, positions=self.positions)
 
     def parse(self, cell: Any, chains: Chains) -> Array:
         """Make a label of shape (L,): 0 where a residue is asked, NaN elsewhere."""
@@ -35,5 +35,5 @@ class Perplexity(TableTask):
             raise ValueError(f"{len(chains)} chains, but perplexity is of a single one")
         chain = chains[0][: self.max_length]  # as the model reads it: what is asked depends on it
         label = np.full(len(chain), np.nan)
-        label[self.readout.asked(chain)] = 0
+        label[self.readout.scored_positions(chain)] = 0
         return label

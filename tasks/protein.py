@@ -15,7 +15,7 @@ class Protein(TableTask):
     """
 
     VERSION = 1
-    kind: Literal["real", "class", "labels"]
+    kind: Literal["regression", "classification", "multilabel"]
     size: int
 
     @property
@@ -26,6 +26,6 @@ class Protein(TableTask):
     def parse(self, cell: Any, chains: Chains) -> Array:
         """Make a label of shape (), or (size,) for labels."""
         label = read_answers(cell, self.readout)
-        if self.kind == "labels" or label.ndim == 0:
+        if self.kind == "multilabel" or label.ndim == 0:
             return label
         raise ValueError(f"label has the shape {label.shape}; a protein has one {self.kind} answer")

@@ -19,7 +19,7 @@ class Residue(TableTask):
     """
 
     VERSION = 1
-    kind: Literal["real", "class"]
+    kind: Literal["regression", "classification"]
     size: int
     states: str | None
 
@@ -54,7 +54,7 @@ class SecondaryStructure(Residue):
         order = {len(DSSP3): DSSP3, len(DSSP8): DSSP8}.get(self.size)
         if order is None or sorted(self.states or "") != sorted(order):
             raise UserError(f"states must be the letters of {DSSP8} or {DSSP3} in some order")
-        return Readout("residue", "class", self.size)
+        return Readout("residue", "classification", self.size)
 
     def parse(self, cell: Any, chains: Chains) -> Array:
         """Make a label of shape (L,), classes counted as `benchmark.metrics` does."""

@@ -28,9 +28,9 @@ def read_answers(cell: Any, readout: Readout) -> Array:
 
     None is an unknown answer. Real answers come back as float64, others as int64.
     """
-    unknown = np.nan if readout.kind == "real" else -1
+    unknown = np.nan if readout.kind == "regression" else -1
     if cell is None or (isinstance(cell, str) and not cell.strip()):
-        cell = [unknown] * readout.size if readout.kind == "labels" else unknown
+        cell = [unknown] * readout.size if readout.kind == "multilabel" else unknown
     values = np.asarray(cell)
     if values.dtype == object:
         values = np.asarray([unknown if value is None else value for value in values])
@@ -40,15 +40,15 @@ def read_answers(cell: Any, readout: Readout) -> Array:
         raise ValueError(f"label {cell!r} is not a number") from None
     if np.isinf(numbers).any():
         raise ValueError("a label is infinite; unknown labels are empty or NaN")
-    if readout.kind == "real":
+    if readout.kind == "regression":
         return numbers
     numbers = np.where(np.isnan(numbers), -1, numbers)
-    last = readout.size - 1 if readout.kind == "class" else 1
+    last = readout.size - 1 if readout.kind == "classification" else 1
     if wrong := sorted({float(n) for n in numbers.flat if n != int(n) or not -1 <= n <= last}):
         raise ValueError(
             f"label {wrong[0]:g} is outside its range; allowed are the integers 0 to {last}, "
             "and -1 for unknown"
         )
-    if readout.kind == "labels" and numbers.shape[-1:] != (readout.size,):
+    if readout.kind == "multilabel" and numbers.shape[-1:] != (readout.size,):
         raise ValueError(f"label has the shape {numbers.shape}, not one entry for {readout.size}")
     return numbers.astype(np.int64)

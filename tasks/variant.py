@@ -80,7 +80,7 @@ class VariantEffect(Task):
     @property
     def readout(self) -> Readout:
         """One number a variant; its wild type comes after it."""
-        return Readout("variant", "real")
+        return Readout("variant", "regression")
 
     def load(self) -> Splits:
         """Read every assay of the folder."""
@@ -212,7 +212,7 @@ def read_assay(name: str, table: "pa.Table", scheme: str | None) -> Assay:
             raise UserError(f"{where}: without {mutant} it is not the protein of the rows before")
         wild_type = before
         try:
-            value = float(read_answers(score, Readout("variant", "real")))
+            value = float(read_answers(score, Readout("variant", "regression")))
         except ValueError as error:
             raise UserError(f"{where}: {error}") from None
         variants.append(Variant(chains[0], places, value, None if fold is None else str(fold)))

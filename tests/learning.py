@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from benchmark.core import Array, Example, Method, Predictor, Readout
 from tests.conftest import composed, toy
 
-REAL = Readout("protein", "real")
+REAL = Readout("protein", "regression")
 TRAININGS = ("mlp", "lora", "finetune")
 
 
@@ -45,18 +45,18 @@ def touching(chain: str) -> Array:
 
 LEVELS: dict[str, tuple[Readout, Callable[[str], Array]]] = {
     "protein real": (REAL, count_w),
-    "protein class": (Readout("protein", "class", 2), more_w),
+    "protein class": (Readout("protein", "classification", 2), more_w),
     "protein classes": (
-        Readout("protein", "class", 3),
+        Readout("protein", "classification", 3),
         lambda chain: np.asarray(min(2, chain.count("W"))),
     ),
     "protein labels": (
-        Readout("protein", "labels", 2),
+        Readout("protein", "multilabel", 2),
         lambda chain: np.array([chain.count("W") > 0, chain.count("A") > 1], int),
     ),
-    "residue": (Readout("residue", "class", 3), sort_of),
-    "pair": (Readout("pair", "class", 2, min_separation=3), touching),
-    "variant": (Readout("variant", "real"), count_w),
+    "residue": (Readout("residue", "classification", 3), sort_of),
+    "pair": (Readout("pair", "classification", 2, min_separation=3), touching),
+    "variant": (Readout("variant", "regression"), count_w),
 }
 
 

@@ -13,7 +13,7 @@ from benchmark.core import UserError
 if TYPE_CHECKING:
     import torch
 
-Floats = NDArray[np.float32]
+Float32 = NDArray[np.float32]
 
 
 def resolve(device: str, dtype: str) -> tuple["torch.device", "torch.dtype"]:

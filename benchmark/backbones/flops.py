@@ -71,7 +71,7 @@ class Seen:
     """Computed tokens that this is for."""
 
 
-class Meter:
+class FlopCounter:
     """Adds up what passes through a module with so many layers.
 
     width: heads x width of a head.
@@ -80,7 +80,7 @@ class Meter:
     def __init__(self, layers: int, width: int) -> None:
         self.layers = layers
         self.width = width
-        self.spent = {
+        self.usage = {
             "forward_flops": 0,
             "backward_flops": 0,
             "chains": 0,
@@ -129,7 +129,7 @@ class Meter:
             "tokens": batch.tokens,
             "padding_tokens": batch.computed - batch.tokens,
         }.items():
-            self.spent[name] += amount
+            self.usage[name] += amount
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.device import inference
-from benchmark.backbones.flops import Batch, Meter, watching
+from benchmark.backbones.flops import Batch, FlopCounter, watching
 from benchmark.core import RESIDUES
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Causal(Protocol):
     device: "torch.device"
     language_model: Any
     layers: int
-    meter: Meter
+    flop_counter: FlopCounter
 
 
 def sample(
@@ -69,7 +69,7 @@ def sample(
                 )
             batch = Batch.generated(len(rows), ids.shape[1], found.shape[1] - ids.shape[1])
             seen.tokens = batch.computed
-            model.meter.add(batch, seen)
+            model.flop_counter.add(batch, seen)
             for row, tokens in zip(rows, found.tolist(), strict=True):
                 tail = tokens[len(start[0]) :]
                 stop = next((at for at, token in enumerate(tail) if token in ends), len(tail))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.device import inference
-from benchmark.backbones.flops import Batch, Meter
+from benchmark.backbones.flops import Batch, FlopCounter
 from benchmark.backbones.packing import packed
 from benchmark.backbones.sampling import sample
 from benchmark.core import MASK, RESIDUES, Backbone, UserError
@@ -21,7 +21,7 @@ from benchmark.embedding.rounding import ROUNDING, distance
 if TYPE_CHECKING:
     import torch
 
-Floats = NDArray[np.float32]
+Float32 = NDArray[np.float32]
 Pooling = Literal["mean", "start", "last"]
 Objective = Literal["masked", "causal"]
 
@@ -65,7 +65,7 @@ class Transformer(Backbone):
         self.dtype = str(parameter.dtype).removeprefix("torch.")
         self.layers = int(config.num_hidden_layers)
         self.residue_dim = self.protein_dim = int(config.hidden_size)
-        self.meter = Meter(self.layers, attention_width(config))
+        self.flop_counter = FlopCounter(self.layers, attention_width(config))
         if not -self.layers - 1 <= layer <= self.layers:
             raise UserError(f"layer={layer} is not there; the model has 0 to {self.layers}, and -1")
         if pooling not in ("mean", "start", "last"):
@@ -142,7 +142,7 @@ class Transformer(Backbone):
         last = self.layer in (-1, self.layers)
         if self.packing:
             ids = torch.tensor([[token for row in rows for token in row]], device=self.device)
-            counted = self.meter.passing(self.module, "states", Batch.packed(lengths))
+            counted = self.flop_counter.passing(self.module, "states", Batch.packed(lengths))
             with packed(self.module, lengths, self.first_position) as positions, counted:
                 output = self.module(
                     input_ids=ids, position_ids=positions, output_hidden_states=not last
@@ -163,7 +163,7 @@ class Transformer(Backbone):
     ) -> AbstractContextManager[None]:
         """Count the pass of one padded batch through the module."""
         lengths = [len(chain) + self.alphabet.special for chain in chains]
-        return self.meter.passing(module, kind, Batch.padded(lengths))
+        return self.flop_counter.passing(module, kind, Batch.padded(lengths))
 
     def logits(self, chains: Sequence[str]) -> "torch.Tensor":
         """The language model's logits of one right-padded batch, (B, T, vocabulary)."""
@@ -195,19 +195,19 @@ class Transformer(Backbone):
         start, pairs = len(self.alphabet.prefix), zip(states, chains, strict=True)
         return torch.stack([row[start : start + len(c)].mean(dim=0) for row, c in pairs])
 
-    def embed_residues(self, chains: Sequence[str]) -> list[Floats]:
+    def embed_residues(self, chains: Sequence[str]) -> list[Float32]:
         """(L, dim) for each chain."""
         with inference():  # one transfer, in the model's own dtype
             table = self.residues(chains).cpu().float().numpy()
         return np.split(table, np.cumsum([len(chain) for chain in chains])[:-1])
 
-    def embed_proteins(self, chains: Sequence[str]) -> Floats:
+    def embed_proteins(self, chains: Sequence[str]) -> Float32:
         """(n, dim) by the chosen pooling."""
         with inference():
-            result: Floats = self.pool(chains).cpu().numpy()
+            result: Float32 = self.pool(chains).cpu().numpy()
         return result
 
-    def attentions(self, chains: Sequence[str]) -> list[Floats]:
+    def attentions(self, chains: Sequence[str]) -> list[Float32]:
         """(layers x heads, L, L) for each chain."""
         import torch
 
@@ -219,17 +219,17 @@ class Transformer(Backbone):
         parts = [slice(start, start + len(chain)) for chain in chains]
         return [row[:, part, part].numpy() for row, part in zip(table, parts, strict=True)]
 
-    def _residue_log_probs(self, chains: Sequence[str], shift: int) -> list[Floats]:
+    def _residue_log_probs(self, chains: Sequence[str], shift: int) -> list[Float32]:
         columns = [self.alphabet.ids[residue] for residue in RESIDUES]
         with inference():
             table = self.logits(chains)[..., columns].float().log_softmax(-1).cpu().numpy()
         start = len(self.alphabet.prefix) - shift
         return [row[start : start + len(chain)] for row, chain in zip(table, chains, strict=True)]
 
-    def _masked_log_probs(self, chains: Sequence[str]) -> list[Floats]:
+    def _masked_log_probs(self, chains: Sequence[str]) -> list[Float32]:
         return self._residue_log_probs(chains, 0)
 
-    def _causal_log_probs(self, chains: Sequence[str]) -> list[Floats]:
+    def _causal_log_probs(self, chains: Sequence[str]) -> list[Float32]:
         return self._residue_log_probs(chains, 1)
 
     def _log_likelihoods(self, chains: Sequence[str]) -> NDArray[np.float64]:
@@ -239,16 +239,16 @@ class Transformer(Backbone):
             means.append(np.mean([table[at] for at in known], dtype=np.float64))
         return np.array(means)
 
-    def _contacts(self, chains: Sequence[str]) -> list[Floats]:
+    def _contacts(self, chains: Sequence[str]) -> list[Float32]:
         ids, mask = self.ids(chains)
         module: Any = self.module
         with inference(), eager(module), self.counting(module, None, chains):
             table = module.predict_contacts(ids, mask).float().cpu().numpy()
         return [row[: len(chain), : len(chain)] for row, chain in zip(table, chains, strict=True)]
 
-    def spent(self) -> Mapping[str, int]:
+    def usage(self) -> Mapping[str, int]:
         """What `benchmark.backbones.flops` counts."""
-        return dict(self.meter.spent)
+        return dict(self.flop_counter.usage)
 
     def facts(self) -> Mapping[str, Any]:
         """Size and shape."""

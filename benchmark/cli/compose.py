@@ -1,10 +1,12 @@
 """What words of the command line compose to, for verbs: Hydra without a run."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmark.cli.catalogue import GROUPS
+from benchmark.results.aliases import renamed
 from benchmark.results.identity import flat
 
 
@@ -15,7 +17,20 @@ def compose(words: Sequence[str], folders: Sequence[Path] = ()) -> Any:
 
     own = ",".join(f"file://{folder.absolute()}" for folder in folders)
     with initialize_config_module("conf", version_base="1.3"):
-        return hydra.compose("config", overrides=[*words, f"hydra.searchpath=[{own}]"])
+        cfg = hydra.compose("config", overrides=[*words, f"hydra.searchpath=[{own}]"])
+    return with_current_names(cfg)
+
+
+def with_current_names(cfg: Any) -> Any:
+    """The configuration with names of earlier versions replaced, and a note for each of them."""
+    from omegaconf import OmegaConf, open_dict
+
+    found: Any = OmegaConf.to_container(cfg)
+    for (group, name), value in renamed(found).items():
+        print(f"note: {group}.{name}={cfg[group][name]} is called {value} now", file=sys.stderr)
+        with open_dict(cfg):
+            cfg[group][name] = value
+    return cfg
 
 
 def build(node: Any) -> Any:

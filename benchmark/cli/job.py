@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from yaml import YAMLError
 
-from benchmark.cli.compose import build
+from benchmark.cli.compose import build, with_current_names
 from benchmark.cli.errors import explain, fail
 from benchmark.cli.settings import check_settings, model_name
 from benchmark.core import UserError
@@ -66,6 +66,7 @@ def run(cfg: Any) -> None:
     from benchmark.backbones.checkpoint import remembered
     from benchmark.embedding import store
 
+    cfg = with_current_names(cfg)
     config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     check_settings(config)
     with store.opened(config["store"], config["store_gb"]) as kept:

@@ -6,6 +6,7 @@ It imports nothing of ours and no numerical library but NumPy. All its names are
 
 from benchmark.core.answers import (
     MASK,
+    OLD_KINDS,
     RESIDUES,
     Array,
     Chains,
@@ -21,11 +22,11 @@ from benchmark.core.backbone import (
     Backbone,
     CausalLogProbs,
     ContactHead,
+    EmbeddingCache,
     MaskedLogProbs,
     ProteinEmbeddings,
     ResidueEmbeddings,
     Sampling,
-    Shelf,
 )
 from benchmark.core.errors import UserError, unknown
 from benchmark.core.method import Method, Predictor
@@ -34,6 +35,7 @@ from benchmark.core.task import Area, Splits, Task
 
 __all__ = [
     "MASK",
+    "OLD_KINDS",
     "RESIDUES",
     "Area",
     "Array",
@@ -42,6 +44,7 @@ __all__ = [
     "CausalLogProbs",
     "Chains",
     "ContactHead",
+    "EmbeddingCache",
     "Example",
     "Kind",
     "Level",
@@ -54,7 +57,6 @@ __all__ = [
     "ResidueEmbeddings",
     "Sampling",
     "Scorer",
-    "Shelf",
     "Splits",
     "Task",
     "UserError",

@@ -1,5 +1,6 @@
 """What is asked and what is answered: residues, chains, labels, their form."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import shake_256
 from typing import Any, Literal, NamedTuple, get_args
@@ -22,7 +23,14 @@ Value = Array | str
 """A label or a prediction; `Readout` gives its shape."""
 Level = Literal["protein", "residue"]
 """What an embedding is of."""
-Kind = Literal["real", "class", "labels", "log_prob"]
+Kind = Literal["regression", "classification", "multilabel", "likelihood"]
+OLD_KINDS: Mapping[str | None, Kind] = {
+    "real": "regression",
+    "class": "classification",
+    "labels": "multilabel",
+    "log_prob": "likelihood",
+}
+"""Their names before version 0.2."""
 
 
 class Example(NamedTuple):
@@ -51,9 +59,10 @@ class Readout:
     | residue | (L,) | (L,) |
     | pair | (m, 2): the pairs i < j, 0-based, that are in class 1 | (L, L), symmetric |
 
-    By kind: "real" is one number; "class" is one of `size`, its prediction has a last axis of
-    `size` probabilities, or is the probability of class 1 alone where `size` is 2; "labels" is any
-    of `size`, label and prediction have a last axis of `size`. "log_prob" asks how likely each
+    By kind: "regression" is one number; "classification" is one of `size` classes, its prediction
+    has a last axis of `size` probabilities, or is the probability of class 1 alone where `size` is
+    2; "multilabel" is any of `size` labels, label and prediction have a last axis of `size`.
+    "likelihood" asks how likely each
     residue is among `RESIDUES`, as natural logarithm: of a language model itself, for there is
     nothing to learn from. Its label is 0 at `asked` residues and NaN elsewhere, where the
     prediction is NaN, too.
@@ -67,33 +76,33 @@ class Readout:
     chains: Literal["apart", "joined"] = "apart"
     """Several chains: each is embedded alone, or all as one string with the backbone's linker."""
     context: Literal["left", "both"] | None = None
-    """What of a chain a `log_prob` may see: the residues before, or all others."""
+    """What of a chain a likelihood is conditioned on: the residues before, or all others."""
     positions: int | None = None
-    """Residues of a chain that a `log_prob` is asked of, at most; None: all."""
+    """Most positions of a chain that a likelihood is scored at; None: all."""
 
     def __post_init__(self) -> None:
         kinds = set(get_args(Kind))
         if self.kind not in kinds:
-            raise UserError(
-                f"kind={self.kind} is not known; allowed are {', '.join(sorted(kinds))}"
-            )
+            hint = f"allowed are {', '.join(sorted(kinds))}"
+            hint = f"it is called {OLD_KINDS[self.kind]} now" if self.kind in OLD_KINDS else hint
+            raise UserError(f"kind={self.kind} is not known; {hint}")
         if self.chains not in ("apart", "joined"):
             raise UserError(f"chains={self.chains} is not known; allowed are apart, joined")
-        least = {"class": 2}.get(self.kind, 1)
+        least = {"classification": 2}.get(self.kind, 1)
         if (
             type(self.size) is not int
             or self.size < least
-            or (self.kind in ("real", "log_prob")) > (self.size == 1)
+            or (self.kind in ("regression", "likelihood")) > (self.size == 1)
         ):
             raise UserError(
-                f"size={self.size} does not fit kind={self.kind}; a class has 2 or more, "
-                "labels 1 or more, a real answer is 1"
+                f"size={self.size} does not fit kind={self.kind}; give 2 or more classes, "
+                "1 or more labels, and 1 for regression"
             )
         whole = self.level == "residue" and self.context in ("left", "both")
-        if (self.kind == "log_prob") != whole:
+        if (self.kind == "likelihood") != whole:
             raise UserError(
-                f"kind={self.kind} with context={self.context} cannot be asked of a {self.level}; "
-                "a log_prob is a residue's, with context=left or both"
+                f"kind={self.kind} with context={self.context} does not fit level={self.level}; a "
+                "likelihood is of residues, with context=left or both"
             )
         if self.positions is not None and (type(self.positions) is not int or self.positions < 1):
             raise UserError(f"positions={self.positions} is not allowed; give 1 or more, or null")
@@ -101,10 +110,10 @@ class Readout:
     @property
     def width(self) -> int:
         """Numbers per answer in a prediction: 1 means that there is no last axis."""
-        return 1 if self.kind == "class" and self.size == 2 else self.size
+        return 1 if self.kind == "classification" and self.size == 2 else self.size
 
-    def asked(self, chain: str) -> NDArray[np.intp]:
-        """Which residues a `log_prob` is asked of, counted from 0, ascending.
+    def scored_positions(self, chain: str) -> NDArray[np.intp]:
+        """Positions that a likelihood is scored at, counted from 0, ascending.
 
         Letters beyond the 20 never; of the others `positions` by a digest of the chain, so that
         every model is asked the same, and a larger number asks the same ones and more.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from benchmark.core.answers import Level
 
 
-class Shelf(Protocol):
+class EmbeddingCache(Protocol):
     """Vectors of one backbone and level that are kept between runs, by sequence."""
 
     found: int
@@ -53,7 +53,7 @@ class Backbone(ABC):
     """Longest chain that can be read, in residues; None: no limit."""
     stored: bool = True
     """Whether embedding takes longer than reading back what was embedded before."""
-    store: Mapping[Level, Shelf] | None = None
+    store: Mapping[Level, EmbeddingCache] | None = None
     """Where its vectors are kept between runs; set by a run whose method leaves it as it is."""
     linker: str = "G" * 25
     """What stands between chains that are read as one: ESMFold's poly-glycine (Lin et al. 2023)."""
@@ -67,7 +67,7 @@ class Backbone(ABC):
         """What the Record tells of the backbone: parameters, revision, and the like."""
         return {}
 
-    def spent(self) -> Mapping[str, int]:
+    def usage(self) -> Mapping[str, int]:
         """What its work has cost since it was made, by running totals; empty if none are kept.
 
         `forward_flops`, `backward_flops`; `chains` and `tokens` that passed, `padding_tokens`.

@@ -25,8 +25,8 @@ class Method(ABC):
     """Raised by hand when a change of its code moves predictions."""
     frozen: bool = False
     """Whether `fit` leaves the backbone as its checkpoint made it; only then is there a store."""
-    log_probs: bool = False
-    """Whether it answers a "log_prob": with what the backbone itself expects, nothing learned."""
+    answers_likelihood: bool = False
+    """Whether it answers a "likelihood" task, from the backbone's own probabilities."""
 
     @abstractmethod
     def fit(

@@ -11,7 +11,9 @@ import numpy as np
 from benchmark.core.answers import Example, Readout, Value
 from benchmark.core.errors import UserError
 
-Area = Literal["structure", "function", "interaction", "developability", "generation"]
+Area = Literal[
+    "structure", "function", "interaction", "developability", "language_modeling", "generation"
+]
 
 
 class Splits(NamedTuple):
@@ -23,9 +25,11 @@ class Splits(NamedTuple):
     """Test sets by name; the first one ranks."""
     notes: Mapping[str, Any]
     """For the Record: source, revision, counts of changed rows, where valid is from."""
-    learn: Mapping[str, tuple[Sequence[Example], Sequence[Example]]] = MappingProxyType({})
+    train_valid_by_test: Mapping[str, tuple[Sequence[Example], Sequence[Example]]] = (
+        MappingProxyType({})
+    )
     """Test set -> its own train and valid, where it has any (cross-validation)."""
-    means: Mapping[str, Mapping[str, float]] = MappingProxyType({})
+    aggregates: Mapping[str, Mapping[str, float]] = MappingProxyType({})
     """Mean -> weight of each test set in it, of sum 1. The first mean ranks, if there is one."""
 
 
@@ -61,7 +65,7 @@ class Task(ABC):
     def load(self) -> Splits:
         """Read the examples."""
 
-    def keep(self, prediction: Value) -> Value:
+    def compact(self, prediction: Value) -> Value:
         """What of a prediction is scored and stored: all of it, unless the kind says otherwise."""
         return prediction
 
@@ -69,6 +73,6 @@ class Task(ABC):
         """One example's columns in the table of predictions."""
         return {"label": np.asarray(example.label), "prediction": kept}
 
-    def restore(self, row: Mapping[str, Any]) -> Value:
+    def from_row(self, row: Mapping[str, Any]) -> Value:
         """What was kept of a prediction, from its columns in the table of predictions."""
         return np.asarray(row["prediction"])

@@ -42,10 +42,10 @@ def digest_splits(splits: Splits) -> dict[str, str]:
     Equal weights are told by the names of the test sets already.
     """
     parts = {"train": splits.train, "valid": splits.valid, **splits.tests}
-    for test, (train, valid) in splits.learn.items():
+    for test, (train, valid) in splits.train_valid_by_test.items():
         parts |= {f"{test}, its train": train, f"{test}, its valid": valid}
     told = {name: digest_examples(examples) for name, examples in parts.items()}
-    for mean, weights in splits.means.items():
+    for mean, weights in splits.aggregates.items():
         if len(set(weights.values())) > 1:
             told[f"{mean}, its weights"] = digest(json.dumps(weights, sort_keys=True))
     return told

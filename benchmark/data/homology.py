@@ -78,7 +78,7 @@ def band(exact: bool, identity: float) -> str:
 
 def learned(splits: Splits, test: str) -> list[Example]:
     """The examples that answers to a test set may owe something to."""
-    train, valid = splits.learn.get(test, (splits.train, splits.valid))
+    train, valid = splits.train_valid_by_test.get(test, (splits.train, splits.valid))
     return [*train, *valid]
 
 

@@ -8,7 +8,7 @@ from benchmark.core import Example, Splits, UserError
 from benchmark.data.digests import digest
 
 
-def carve(train: Sequence[Example], share: float) -> tuple[list[Example], list[Example]]:
+def hold_out(train: Sequence[Example], share: float) -> tuple[list[Example], list[Example]]:
     """Set aside whole groups, about `share` of the rows, as valid; always the same ones."""
     rows = defaultdict(list)
     for example in train:
@@ -22,7 +22,7 @@ def carve(train: Sequence[Example], share: float) -> tuple[list[Example], list[E
         wanted -= len(rows[group])
     if not chosen or len(chosen) == len(rows):
         raise UserError(
-            f"cannot carve a validation split out of {len(rows)} groups of train; "
+            f"cannot hold_out a validation split out of {len(rows)} groups of train; "
             "give the source a split named valid"
         )
     kept = [example for example in train if example.group not in chosen]
@@ -56,7 +56,7 @@ def also_in_train(splits: Splits) -> dict[str, int]:
     """Of each test set, how many examples have the chains of one of its train examples, if any."""
     same = dict[str, int]()
     for name, examples in splits.tests.items():
-        train, _ = splits.learn.get(name, (splits.train, splits.valid))
+        train, _ = splits.train_valid_by_test.get(name, (splits.train, splits.valid))
         rows = {example.chains for example in train}
         if count := sum(example.chains in rows for example in examples):
             same[name] = count
@@ -71,7 +71,7 @@ def overlap(splits: Splits) -> dict[str, Any]:
     """
     shared = dict[str, dict[str, int]]()
     for name, examples in splits.tests.items():
-        train, _ = splits.learn.get(name, (splits.train, splits.valid))
+        train, _ = splits.train_valid_by_test.get(name, (splits.train, splits.valid))
         seen = {chain for example in train for chain in example.chains}
         counts = Counter(sum(chain in seen for chain in example.chains) for example in examples)
         shared[name] = {str(chains): counts[chains] for chains in sorted(counts)}

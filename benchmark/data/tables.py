@@ -11,7 +11,7 @@ from benchmark.core import RESIDUES, Array, Chains, Example, Readout, Splits, Us
 from benchmark.data.digests import digest
 from benchmark.data.resampling_units import joined, keys
 from benchmark.data.sources import by_value, cells, read_tables
-from benchmark.data.splits import carve, cross_validate, overlap
+from benchmark.data.splits import cross_validate, hold_out, overlap
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,7 +76,7 @@ class Table:
         A source without a validation split gives 10 % of its train groups, always the same ones.
         """
         self._check()
-        fold, learned = self.columns.get("fold"), readout.kind != "log_prob"
+        fold, learned = self.columns.get("fold"), readout.kind != "likelihood"
         whole = fold is not None or not learned
         tables, notes = read_tables(self.source, self.mirror, self.revision, whole)
         if not learned:
@@ -105,7 +105,7 @@ class Table:
         }
         if not learned:
             means = {"mean": dict.fromkeys(splits, 1 / len(splits))} if len(splits) > 1 else {}
-            made = Splits([], [], splits, notes, means=means)
+            made = Splits([], [], splits, notes, aggregates=means)
         elif fold is not None:
             ((name, table),) = tables.items()
             tests, learn = cross_validate(splits[name], table[fold].to_pylist())
@@ -115,7 +115,7 @@ class Table:
         else:
             train, valid = splits.pop("train"), splits.pop("valid", None)
             if valid is None:
-                train, valid = carve(train, VALID_SHARE)
+                train, valid = hold_out(train, VALID_SHARE)
                 notes["valid"] = f"{VALID_SHARE:.0%} of the train groups; the source has no valid"
                 if not self.columns.get("group"):
                     notes["valid"] += ", and no groups: relatives may be on both sides"
@@ -158,7 +158,7 @@ class Table:
         roles = ("sequence", "label", "group", "fold")
         sequence, label, group_column, fold = map(self.columns.get, roles)
         chain_columns = [sequence] if isinstance(sequence, str) else list(sequence or ())
-        if not chain_columns or not (label or readout.kind == "log_prob"):
+        if not chain_columns or not (label or readout.kind == "likelihood"):
             raise UserError("columns.sequence and columns.label have to name columns")
         names = [*chain_columns, *filter(None, (label, group_column, fold))]
         if missing := [name for name in names if name not in table.column_names]:
@@ -184,10 +184,10 @@ class Table:
                 changes.residues_cut += sum(map(len, whole)) - sum(map(len, chains))
                 answer = cut_label(answer, readout.level, len(chains[0]))
             changes.unknown_letters += any(set(chain) - set(RESIDUES) for chain in chains)
-            real = readout.kind in ("real", "log_prob")
+            real = readout.kind in ("regression", "likelihood")
             unknown = np.isnan(answer) if real else answer == -1
             changes.unknown_labels += bool(np.size(unknown) and np.all(unknown))
-            if readout.kind != "log_prob":  # there what is not asked is no gap in the data
+            if readout.kind != "likelihood":  # there what is not asked is no gap in the data
                 changes.unknown_answers += int(np.sum(unknown))
             rows.append(chains)
             answers.append(answer)

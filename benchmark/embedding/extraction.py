@@ -6,37 +6,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core import Backbone, Level
-from benchmark.distributed import divided
+from benchmark.distributed import map_sharded
 from benchmark.embedding.batching import WINDOW, map_batches
 
-Floats = NDArray[np.float32]
+Float32 = NDArray[np.float32]
 
 
 EMBEDDING_VERSION = 1
 """Raised by hand when batching, pooling or alignment change what is embedded."""
-EXCHANGED = 1024
+CHAINS_PER_GATHER = 1024
 """Chains whose vectors are exchanged at a time, where several processes divide the work."""
 
 
 def embed(
-    how: Callable[[Sequence[str]], Sequence[Floats]],
+    how: Callable[[Sequence[str]], Sequence[Float32]],
     backbone: Backbone,
     level: Level,
     chains: Sequence[str],
-) -> Iterator[Floats]:
+) -> Iterator[Float32]:
     """What `how` makes of each chain, in order: (dim,) a protein, or (L, dim) a chain's residues.
 
     Several processes divide the chains among them.
     """
-    return divided(lambda share: kept_or_made(how, backbone, level, share), chains, EXCHANGED)
+    return map_sharded(
+        lambda share: kept_or_made(how, backbone, level, share), chains, CHAINS_PER_GATHER
+    )
 
 
 def kept_or_made(
-    how: Callable[[Sequence[str]], Sequence[Floats]],
+    how: Callable[[Sequence[str]], Sequence[Float32]],
     backbone: Backbone,
     level: Level,
     chains: Sequence[str],
-) -> Iterator[Floats]:
+) -> Iterator[Float32]:
     """Vectors of one process's share of the chains.
 
     Chains that the store lacks fill whole batches, and are kept when a window of batches is done;
@@ -46,7 +48,7 @@ def kept_or_made(
     if shelf:
         shelf.verify(lambda part: list(map_batches(how, part, backbone)), backbone.dtype)
 
-    def make(missing: list[str]) -> list[Floats]:
+    def make(missing: list[str]) -> list[Float32]:
         rows = map_batches(how, missing, backbone)
         vectors = [np.asarray(row, np.float32) for row in rows]
         return shelf.put(missing, vectors) if shelf else vectors

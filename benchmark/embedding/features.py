@@ -16,13 +16,13 @@ from benchmark.core import (
 from benchmark.embedding.extraction import embed
 from benchmark.progress import track
 
-Floats = NDArray[np.float32]
+Float32 = NDArray[np.float32]
 
 SEPARATIONS = (6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256)
 """Lower bounds of the bins of sequence separation, in residues; nearer pairs are in none."""
 
 
-def protein_features(backbone: Backbone, questions: Sequence[Chains], what: str) -> Floats:
+def protein_features(backbone: Backbone, questions: Sequence[Chains], what: str) -> Float32:
     """One row a protein: its chains' vectors side by side, (n, chains x dim).
 
     A chain that occurs several times is embedded once.
@@ -43,7 +43,7 @@ def protein_features(backbone: Backbone, questions: Sequence[Chains], what: str)
 
 def residue_features(
     backbone: Backbone, questions: Sequence[Chains], what: str
-) -> Iterator[Floats]:
+) -> Iterator[Float32]:
     """The residues of each single-chain protein, (L, dim), in order; few are held at a time."""
     if not isinstance(backbone, ResidueEmbeddings):
         raise refusal(backbone, "a vector for each residue")
@@ -59,7 +59,7 @@ def side_by_side(readout: Readout) -> bool:
 
 def vectors(
     backbone: Backbone, readout: Readout, questions: Sequence[Chains], what: str
-) -> Iterator[Floats]:
+) -> Iterator[Float32]:
     """Of each question (`read_by`), in order: a protein's (1, width), or its residues' (L, dim)."""
     if side_by_side(readout):
         yield from protein_features(backbone, questions, what)[:, None]
@@ -67,7 +67,7 @@ def vectors(
         yield from residue_features(backbone, questions, what)
 
 
-def pair_features(residues: Floats, i: NDArray[np.intp], j: NDArray[np.intp]) -> Floats:
+def pair_features(residues: Float32, i: NDArray[np.intp], j: NDArray[np.intp]) -> Float32:
     """Pairs of residues, (m, 3 x dim + bins): product, distance and sum of their vectors.
 
     All three are symmetric, so (i, j) and (j, i) are one question. Last comes the bin of the

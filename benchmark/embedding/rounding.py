@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Float32 = NDArray[np.float32]
 ROUNDING = {"float32": 1e-4, "bfloat16": 5e-2}
 """Largest relative distance of two vectors that counts as rounding."""
 
 
-def distance(a: Sequence[Floats], b: Sequence[Floats]) -> float:
+def distance(a: Sequence[Float32], b: Sequence[Float32]) -> float:
     """Largest distance of two vectors (along the last axis), relative to the first's length."""
     worst = 0.0
     for one, other in zip(a, b, strict=True):

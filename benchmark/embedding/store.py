@@ -38,7 +38,7 @@ from benchmark.embedding.database import (
 )
 from benchmark.embedding.rounding import ROUNDING, distance
 
-Floats = NDArray[np.float32]
+Float32 = NDArray[np.float32]
 
 CHECKED_WITH = "checked with"
 """In a group's description: the code and libraries that gave its vectors when it was last tried."""
@@ -58,7 +58,7 @@ NETWORK = (
 """First letters of the types of file systems that span machines: lmdb's locks do not."""
 
 
-class Shelf:
+class EmbeddingCache:
     """The vectors of one backbone and level, float32; they come back bit for bit.
 
     about: JSON of what a user wants to know of them, and the code and libraries that run now.
@@ -75,7 +75,7 @@ class Shelf:
         """Opened when it is first asked for, so that a run touches only what it uses."""
         return self._open()
 
-    def verify(self, embed: Callable[[Sequence[str]], Sequence[Floats]], dtype: str) -> None:
+    def verify(self, embed: Callable[[Sequence[str]], Sequence[Float32]], dtype: str) -> None:
         """Where code or libraries have changed since, embed two stored chains again and compare.
 
         A difference beyond rounding starts the group anew.
@@ -100,7 +100,7 @@ class Shelf:
     def __contains__(self, chain: str) -> bool:
         return self.database is not None and key_of(chain) in self.database
 
-    def get(self, chain: str) -> Floats | None:
+    def get(self, chain: str) -> Float32 | None:
         """The vector of a chain, or None."""
         value = self.database.get(key_of(chain)) if self.database else None
         if value is None:
@@ -108,7 +108,7 @@ class Shelf:
         self.found += 1
         return decode(value)
 
-    def put(self, chains: Sequence[str], vectors: Sequence[Floats]) -> list[Floats]:
+    def put(self, chains: Sequence[str], vectors: Sequence[Float32]) -> list[Float32]:
         """Keep new vectors; where another run was first, its own come back and are to be used."""
         self.embedded += len(chains)
         kept = dict(zip(map(key_of, chains), vectors, strict=True))
@@ -120,7 +120,7 @@ class Shelf:
             write_about(self._folder, {**about, CANARIES: sorted(chains, key=len)[:2]})
         return [kept[key_of(chain)] for chain in chains]
 
-    def _transactions(self, vectors: Mapping[bytes, Floats]) -> Iterator[dict[bytes, bytes]]:
+    def _transactions(self, vectors: Mapping[bytes, Float32]) -> Iterator[dict[bytes, bytes]]:
         items: dict[bytes, bytes] = {}
         size = 0
         for key, vector in vectors.items():
@@ -171,7 +171,7 @@ class Store:
         """Digests of files, by what the file system tells of them."""
         return self._database("digests", {})
 
-    def shelf(self, level: Level, decides: Any, about: Mapping[str, Any]) -> Shelf:
+    def shelf(self, level: Level, decides: Any, about: Mapping[str, Any]) -> EmbeddingCache:
         """The place of a backbone's vectors.
 
         decides: JSON of all that decides them besides the sequence.
@@ -179,7 +179,7 @@ class Store:
         """
         text = json.dumps([FORMAT, level, decides], sort_keys=True)
         name = f"{level}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        return Shelf(self.folder / name, about, lambda: self._database(name, about))
+        return EmbeddingCache(self.folder / name, about, lambda: self._database(name, about))
 
     def _database(self, name: str, about: Mapping[str, Any]) -> Database | None:
         known = self._databases.get(name)
@@ -300,7 +300,7 @@ def key_of(chain: str) -> bytes:
     return hashlib.blake2b(chain.encode(), digest_size=16).digest()
 
 
-def encode(vector: Floats) -> bytes:
+def encode(vector: Float32) -> bytes:
     """Shape and numbers; those of bfloat16 models take 16 bits each."""
     words = np.ascontiguousarray(vector, dtype="<f4").view("<u4")
     short = not (words & 0xFFFF).any()
@@ -308,7 +308,7 @@ def encode(vector: Floats) -> bytes:
     return header + ((words >> 16).astype("<u2") if short else words).tobytes()
 
 
-def decode(value: bytearray) -> Floats:
+def decode(value: bytearray) -> Float32:
     """The array that was encoded."""
     bits, dimensions, *shape = HEADER.unpack_from(value)
     words = np.frombuffer(value, f"<u{bits // 8}", offset=HEADER.size)

@@ -19,7 +19,7 @@ from benchmark.core import (
     UserError,
     Value,
 )
-from benchmark.distributed import divided
+from benchmark.distributed import map_sharded
 from benchmark.embedding.batching import map_batches
 from benchmark.embedding.features import check_lengths
 from benchmark.progress import track
@@ -28,7 +28,7 @@ T = TypeVar("T")
 Asked = Callable[[str], NDArray[np.intp]]
 """From a chain to the residues in question, counted from 0."""
 COLUMN = {residue: column for column, residue in enumerate(RESIDUES)}
-EXCHANGED = 1024
+CHAINS_PER_GATHER = 1024
 """Chains whose results are exchanged at a time, where several processes divide the work."""
 
 
@@ -36,7 +36,7 @@ def read(
     how: Callable[[Sequence[str]], Sequence[T]], chains: Sequence[str], backbone: Backbone
 ) -> Iterator[T]:
     """What `how` makes of each chain, in batches that several processes divide among them."""
-    results = divided(lambda part: map_batches(how, part, backbone), chains, EXCHANGED)
+    results = map_sharded(lambda part: map_batches(how, part, backbone), chains, CHAINS_PER_GATHER)
     return track(results, len(chains), "zero-shot")
 
 
@@ -114,8 +114,8 @@ def residue_log_probs(
     reading = require(backbone, readout.context)
     chains = [chain for (chain,) in questions]
     check_lengths(backbone, chains)
-    found = read(partial(reading.how, backbone, readout.asked), chains, backbone)
+    found = read(partial(reading.how, backbone, readout.scored_positions), chains, backbone)
     for chain, values in zip(chains, found, strict=True):
         row = np.full(len(chain), np.nan, np.float32)
-        row[readout.asked(chain)] = values
+        row[readout.scored_positions(chain)] = values
         yield row

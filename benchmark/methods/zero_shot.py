@@ -64,7 +64,7 @@ class ZeroShot(Method):
     VERSION = 1
     score: str
     frozen = True
-    log_probs = True
+    answers_likelihood = True
 
     def __post_init__(self) -> None:
         if self.score not in ("auto", *SCORES):
@@ -82,7 +82,7 @@ class ZeroShot(Method):
         folder: Path | None = None,
     ) -> Predictor:
         """Check that backbone and question fit; train and valid are not looked at."""
-        if readout.kind == "log_prob":
+        if readout.kind == "likelihood":
             if self.score != "auto":
                 raise UserError(
                     f"method.score={self.score} is of variants; this task asks of residues"
@@ -100,7 +100,7 @@ class ZeroShot(Method):
                 f"method=zero_shot with score={self.score} needs {kind} log-probabilities, which a "
                 f"language model's head gives; the backbone {type(backbone).__name__} has none"
             )
-        if (readout.level, readout.kind) != ("variant", "real"):
+        if (readout.level, readout.kind) != ("variant", "regression"):
             raise UserError(
                 "method=zero_shot answers how good a variant is, or how likely residues are; give "
                 "task=variant_effect, perplexity or pseudo_perplexity"
@@ -176,7 +176,7 @@ def marginals(
 
 def pseudo_log_likelihood(backbone: Any, questions: Sequence[Chains]) -> Iterator[np.float64]:
     """Each residue of each variant is masked once; letters beyond the 20 are read, not scored."""
-    every = Readout("residue", "log_prob", context="both").asked
+    every = Readout("residue", "likelihood", context="both").scored_positions
 
     def total(variants: Sequence[str]) -> NDArray[np.float64]:
         return np.array([logs.sum() for logs in each_hidden(backbone, every, variants)])

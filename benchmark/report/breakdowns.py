@@ -8,8 +8,8 @@ from typing import Any
 from benchmark.core import UserError
 from benchmark.data.homology import BANDS
 from benchmark.report.cells import Cell, Cells, Column, Row, cell, headings, label
-from benchmark.report.leaderboard import AREAS, costs, describe
-from benchmark.results.record import APART, Record
+from benchmark.report.leaderboard import AREAS, describe, usage_of
+from benchmark.results.record import WITHOUT_OVERLAP, Record
 
 
 def by_identity(cells: Cells) -> str:
@@ -81,7 +81,7 @@ def method_table(rows: Mapping[Row, Cell]) -> list[str]:
     lines += [["---"] * len(lines[0])]
     for row, found in rows.items():
         namesakes = [other for other in rows if other.method == row.method]
-        spent = [costs(record) for record in found.records]
+        spent = [usage_of(record) for record in found.records]
         numbers = [
             number([cost["trained_parameters"] for cost in spent], ","),
             number([(c["forward_flops"] or 0) + (c["backward_flops"] or 0) for c in spent], ".1e"),
@@ -105,7 +105,7 @@ def strata_table(rows: Mapping[Row, Cell], test: str) -> list[str]:
         for record in records
         for name, stratum in record.strata.get(test, {}).items()
     }
-    shown = [name for name in (*BANDS, APART) if name in sizes]
+    shown = [name for name in (*BANDS, WITHOUT_OVERLAP) if name in sizes]
     first = records[0]
     up = first.higher_is_better[first.primary]
     whole = {

@@ -11,27 +11,27 @@ from collections.abc import Mapping, Sequence
 from math import isnan
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, get_args
 
-from benchmark.core import UserError
+from benchmark.core import Area, UserError
 from benchmark.data.digests import make_key
 from benchmark.files import replacing
 from benchmark.report.cells import Cell, Cells, Column, column_of, headings, label, row_of, tabulate
-from benchmark.report.published import Quoted, quoted_rows, read_quoted
-from benchmark.results.record import APART, Record
+from benchmark.report.published import PublishedScore, published_rows, read_published
+from benchmark.results.record import WITHOUT_OVERLAP, Record
 from benchmark.results.storage import TITLE, load_all
 
 SHOWN = 3
 """Further metrics beside the first in the terminal's table; the Record has all."""
-COSTS = (
+USAGE = (
     *("parameters", "trained_parameters", "forward_flops", "backward_flops"),
     *("peak_bytes", "peak_gpu_bytes", "seconds"),
 )
 """Columns of the csv file that tell what a run took."""
-AREAS = ("structure", "function", "interaction", "developability", "generation")
+AREAS = get_args(Area)
 
 
-def usual(cells: Cells) -> list[Column]:
+def main_columns(cells: Cells) -> list[Column]:
     """One column for each task: the one in which most rows have a score."""
     counts = Counter(column for _, column in cells)
     chosen: dict[str, Column] = {}
@@ -66,7 +66,7 @@ def best(cells: Sequence[Cell]) -> float:
     return pick(scores) if scores else float("nan")
 
 
-def markdown(cells: Cells, quoted: Sequence[Quoted] = ()) -> str:
+def markdown(cells: Cells, quoted: Sequence[PublishedScore] = ()) -> str:
     """All tables, an area and a method each."""
     lines = [
         TITLE,
@@ -86,13 +86,15 @@ def markdown(cells: Cells, quoted: Sequence[Quoted] = ()) -> str:
             and place[1].embedded is embedded
             and place[0].method == method
         }
-        title = AREAS[area].capitalize() + (", embedded tasks" if embedded else "")
+        title = AREAS[area].replace("_", " ").capitalize() + (
+            ", embedded tasks" if embedded else ""
+        )
         published = [entry for entry in quoted if entry.method == method]
         lines += ["", f"## {title} · {method}", "", *table(inside, published)]
     return "\n".join(lines) + "\n"
 
 
-def table(cells: Cells, quoted: Sequence[Quoted] = ()) -> list[str]:
+def table(cells: Cells, quoted: Sequence[PublishedScore] = ()) -> list[str]:
     """One Markdown table: rows with most scores first, then by their mean; quoted ones last."""
     columns = sorted({column for _, column in cells})
     rows = sorted({row for row, _ in cells})
@@ -119,7 +121,7 @@ def table(cells: Cells, quoted: Sequence[Quoted] = ()) -> list[str]:
                 score, _, rest = text.partition(" ")
                 text = f"**{score}** {rest}".strip()
             line.append(text)
-        rank = mean(mine, usual(cells))
+        rank = mean(mine, main_columns(cells))
         if len(columns) > 1:
             line.append(rank)
         first = next((mine[c].score for c in columns if c in mine), 0.0)
@@ -129,7 +131,7 @@ def table(cells: Cells, quoted: Sequence[Quoted] = ()) -> list[str]:
         lines.append((-len(mine), -order, -first, "| " + " | ".join(line) + " |"))
     rule = "|---" * len(head) + "|"
     body = [text for *_, text in sorted(lines)]
-    extra, sources = quoted_rows(quoted, asked)
+    extra, sources = published_rows(quoted, asked)
     body += ["| " + " | ".join([*row, "–"][: len(head)]) + " |" for row in extra]
     notes += sources
     return ["| " + " | ".join(head) + " |", rule, *body, *(line for n in notes for line in ("", n))]
@@ -140,7 +142,7 @@ def overlap(column: Column, cells: Cells) -> str | None:
     for (_, other), cell in cells.items():
         record = cell.records[-1]
         test = next(iter(record.scores))
-        apart = record.strata.get(test, {}).get(APART)
+        apart = record.strata.get(test, {}).get(WITHOUT_OVERLAP)
         if other == column and apart and apart["examples"] < record.scored[test]:
             count = record.scored[test] - apart["examples"]
             return (
@@ -186,7 +188,7 @@ def rows_of_csv(cells: Cells) -> list[dict[str, Any]]:
                             "scored": record.scored[test],
                             "units": record.units[test],
                             "seed": record.seed,
-                            **costs(record),
+                            **usage_of(record),
                             "settings": row.settings,
                             "created": record.created,
                             "record": str(record.folder / f"seed{record.seed}.json"),
@@ -195,10 +197,10 @@ def rows_of_csv(cells: Cells) -> list[dict[str, Any]]:
     return rows
 
 
-def costs(record: Record) -> dict[str, Any]:
+def usage_of(record: Record) -> dict[str, Any]:
     """What the run took; empty where it is not known."""
-    known = {**record.backbone, **record.cost, "seconds": record.seconds.get("total", "")}
-    return {name: known.get(name, "") for name in COSTS}
+    known = {**record.backbone, **record.usage, "seconds": record.seconds.get("total", "")}
+    return {name: known.get(name, "") for name in USAGE}
 
 
 def write(results: Path) -> Cells:
@@ -207,7 +209,7 @@ def write(results: Path) -> Cells:
     if not cells:
         return cells
     with replacing(results / "README.md") as file:
-        file.write_text(markdown(cells, read_quoted(results)), encoding="utf-8")
+        file.write_text(markdown(cells, read_published(results)), encoding="utf-8")
     rows = rows_of_csv(cells)
     with replacing(results / "leaderboard.csv") as file, file.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, list(rows[0]) if rows else ["task"])

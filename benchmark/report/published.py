@@ -1,4 +1,4 @@
-"""Published scores beside measured ones: conf/quoted.yaml tells their form."""
+"""Published scores beside measured ones: conf/published.yaml tells their form."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from benchmark.core import UserError
 CERTAINTIES = ("verified", "secondary", "derived")
 
 
-class Quoted(NamedTuple):
+class PublishedScore(NamedTuple):
     """A score that someone published."""
 
     task: str
@@ -21,7 +21,7 @@ class Quoted(NamedTuple):
     certainty: str
 
 
-def read_quoted(results: Path) -> list[Quoted]:
+def read_published(results: Path) -> list[PublishedScore]:
     """The package's quoted scores, and those beside the Records."""
     import yaml
 
@@ -30,7 +30,7 @@ def read_quoted(results: Path) -> list[Quoted]:
     published = Path(conf.__file__).parent
 
     found = []
-    for file in (published / "quoted.yaml", results / "quoted.yaml"):
+    for file in (published / "published.yaml", results / "published.yaml"):
         if file.exists():
             entries = yaml.safe_load(file.read_text(encoding="utf-8")) or []
             if not isinstance(entries, list):
@@ -39,11 +39,13 @@ def read_quoted(results: Path) -> list[Quoted]:
     return found
 
 
-def read_entry(entry: object, where: str) -> Quoted:
+def read_entry(entry: object, where: str) -> PublishedScore:
     """Check one entry of a file."""
-    if not isinstance(entry, Mapping) or set(entry) != set(Quoted._fields):
-        raise UserError(f"{where} needs the keys {', '.join(Quoted._fields)}, and no others")
-    quoted = Quoted(**entry)
+    if not isinstance(entry, Mapping) or set(entry) != set(PublishedScore._fields):
+        raise UserError(
+            f"{where} needs the keys {', '.join(PublishedScore._fields)}, and no others"
+        )
+    quoted = PublishedScore(**entry)
     if type(quoted.value) not in (int, float):
         raise UserError(f"{where} has no number for its value")
     if quoted.certainty not in CERTAINTIES:
@@ -53,8 +55,8 @@ def read_entry(entry: object, where: str) -> Quoted:
     return quoted
 
 
-def quoted_rows(
-    quoted: Iterable[Quoted], columns: Sequence[tuple[str, str]]
+def published_rows(
+    quoted: Iterable[PublishedScore], columns: Sequence[tuple[str, str]]
 ) -> tuple[list[list[str]], list[str]]:
     """A row of cells for each model, and a note on each source; columns are (task, metric)."""
     rows, notes = dict[str, list[str]](), []
@@ -66,7 +68,7 @@ def quoted_rows(
             row[place] = f"{entry.value:g}{told}"
         if places:
             notes.append(
-                f"Quoted, not measured: `{entry.task}`, {entry.model}, {entry.metric} "
+                f"Published, not measured: `{entry.task}`, {entry.model}, {entry.metric} "
                 f"{entry.value:g}; {entry.source} ({entry.certainty})"
             )
-    return [[f"{model} (quoted, not measured)", *row] for model, row in rows.items()], notes
+    return [[f"{model} (published)", *row] for model, row in rows.items()], notes

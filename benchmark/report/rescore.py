@@ -61,7 +61,7 @@ def stored(task: Task, splits: Splits, path: Path) -> dict[str, list[Value]]:
         raise UserError("the predictions beside it are not of this data")
     kept: dict[str, list[Value]] = {name: [] for name in splits.tests}
     for row in rows_of(columns):
-        kept[row["test"]].append(task.restore(row))
+        kept[row["test"]].append(task.from_row(row))
     return kept
 
 

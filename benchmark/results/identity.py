@@ -6,9 +6,9 @@ from typing import Any
 from benchmark.results.record import Record
 
 GROUPS = ("task", "model", "method")
-SOURCES = ("source", "revision", "mirror", "columns", "allow", "sizes", "reference")
+DATA_SETTINGS = ("source", "revision", "mirror", "columns", "allow", "sizes", "reference")
 """Task settings that say where the data is: digests of its content say what it is."""
-PLACES = (
+RUNTIME_SETTINGS = (
     "path",
     "revision",
     "device",
@@ -20,7 +20,7 @@ PLACES = (
     "counts",
 )
 """Model settings that say where, how fast or what is known: they set no rows of a table apart."""
-PACE = ("save_minutes", "gradient_checkpointing")
+RESOURCE_SETTINGS = ("save_minutes", "gradient_checkpointing")
 """Method settings that cost time, disk or memory, and decide no score."""
 
 
@@ -37,28 +37,9 @@ def flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def deciding(group: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a task, model or method that decide a score: no places, speeds, facts."""
-    hidden = {"task": SOURCES, "model": PLACES, "method": PACE}[group]
+    hidden = {"task": DATA_SETTINGS, "model": RUNTIME_SETTINGS, "method": RESOURCE_SETTINGS}[group]
     kept = {name: value for name, value in settings.items() if name not in hidden}
     return kept | ({"reference": bool(settings["reference"])} if "reference" in settings else {})
-
-
-def migrate(values: dict[str, Any]) -> dict[str, Any]:
-    """A Record of an older format in the form of today's.
-
-    Format 1 had no versions, and its code is that of version 1 of everything.
-    """
-    if values["format"] == 1:
-        versions = {part: 1 for part in ("task", "model", "method", "evaluation", "embedding")}
-        values["identity"] = {
-            **{group: deciding(group, values["config"][group]) for group in GROUPS},
-            "dtype": values["backbone"].get("dtype", "float32"),
-            "limit": values["limit"],
-            "data": values["data"],
-            "weights": values["backbone"].get("digest"),
-            "versions": {**versions, "metrics": dict.fromkeys(values["higher_is_better"], 1)},
-        }
-        values["format"] = 2
-    return values
 
 
 def differences(a: Record, b: Record) -> dict[str, dict[str, tuple[str, str]]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 FORMAT = 2
-APART = "without overlap"
+WITHOUT_OVERLAP = "without overlap"
 """The stratum of the test examples that are not in train or valid, too."""
 
 
@@ -52,7 +52,7 @@ class Record:
     """UTC, ISO 8601."""
     strata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Test set -> stratum -> examples, units, scores, intervals (`benchmark.stats.strata`)."""
-    cost: Mapping[str, int] = field(default_factory=dict)
+    usage: Mapping[str, int] = field(default_factory=dict)
     """Of all processes: `forward_flops` and `backward_flops` of the backbone; `chains`, `tokens`
     and `padding_tokens` that went through it; `chains_from_store`, which cost nothing, and
     `chains_embedded`; `trained_parameters`. Of the largest process since it began: `peak_bytes`,

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmark.core import UserError
 from benchmark.files import replacing
-from benchmark.results.identity import migrate
+from benchmark.results.migrations import migrate
 from benchmark.results.predictions import column
 from benchmark.results.record import FORMAT, Record
 

@@ -35,11 +35,11 @@ class Outcome(NamedTuple):
     seconds: dict[str, float]
     strata: Mapping[str, Any] = {}
     """See `benchmark.stats.strata`."""
-    cost: Mapping[str, int] = {}
+    usage: Mapping[str, int] = {}
     """See `benchmark.results.record.Record`."""
 
 
-def limited(splits: Splits, limit: int | None) -> Splits:
+def subset(splits: Splits, limit: int | None) -> Splits:
     """At most `limit` examples of each split, the same ones whatever the order of the rows."""
     if limit is None:
         return splits
@@ -49,9 +49,12 @@ def limited(splits: Splits, limit: int | None) -> Splits:
         return [example for example in examples if example.id in chosen]
 
     tests = {name: cut(examples) for name, examples in splits.tests.items()}
-    learn = {name: (cut(train), cut(valid)) for name, (train, valid) in splits.learn.items()}
+    learn = {
+        name: (cut(train), cut(valid))
+        for name, (train, valid) in splits.train_valid_by_test.items()
+    }
     return splits._replace(
-        train=cut(splits.train), valid=cut(splits.valid), tests=tests, learn=learn
+        train=cut(splits.train), valid=cut(splits.valid), tests=tests, train_valid_by_test=learn
     )
 
 
@@ -69,12 +72,12 @@ def evaluate(
     folder: where a method may keep what it learned; of a test set with a train set of its own, a
         folder below.
     """
-    if task.readout.kind == "log_prob" and not method.log_probs:
+    if task.readout.kind == "likelihood" and not method.answers_likelihood:
         raise UserError(
             "this task asks how likely a language model itself finds residues, which "
             f"{type(method).__name__} does not tell; leave method= out, or give method=zero_shot"
         )
-    rehearse(task, splits, metrics)
+    validate_metrics(task, splits, metrics)
     seconds: dict[str, float] = {}
     choices: dict[str, Any] = {}
 
@@ -85,19 +88,21 @@ def evaluate(
             raise UserError(f"{type(method).__name__}.fit gave no benchmark.core.Predictor")
         return predictor
 
-    if set(splits.tests) - set(splits.learn):
+    if set(splits.tests) - set(splits.train_valid_by_test):
         predictor = fit(splits.train, splits.valid, folder)
         choices |= predictor.choices
     tests = {}
     for index, (name, examples) in enumerate(splits.tests.items()):
-        if name in splits.learn:
-            predictor = fit(*splits.learn[name], folder and folder / quote(name, safe=""))
+        if name in splits.train_valid_by_test:
+            predictor = fit(
+                *splits.train_valid_by_test[name], folder and folder / quote(name, safe="")
+            )
             choices[name] = dict(predictor.choices)
         with clock(seconds, "predict"):
             kept: list[Value] = []
             for prediction in predictor.predict([example.chains for example in examples]):
                 check(prediction, examples[len(kept)], task.readout)
-                kept.append(task.keep(prediction))
+                kept.append(task.compact(prediction))
         if len(kept) != len(examples):
             raise UserError(
                 f"{type(method).__name__} gave {len(kept)} predictions for the {len(examples)} "
@@ -106,21 +111,21 @@ def evaluate(
         with clock(seconds, "score"):
             # each set has draws of its own: in a mean over sets they must not be the same
             tests[name] = score(metrics, kept, examples, (seed, index))
-    if both := set(splits.means) & set(tests):
+    if both := set(splits.aggregates) & set(tests):
         raise UserError(f"a test set is named {min(both)}, as a mean is; give it another name")
     with clock(seconds, "score"):
         means = {
             name: mean(metrics, tests, splits.tests, weights, (seed, len(tests)))
-            for name, weights in splits.means.items()
+            for name, weights in splits.aggregates.items()
         }
     return Outcome({**means, **tests}, choices, seconds)
 
 
-def rehearse(task: Task, splits: Splits, metrics: Sequence[Metric]) -> None:
+def validate_metrics(task: Task, splits: Splits, metrics: Sequence[Metric]) -> None:
     """Refuse a metric that cannot score such answers, before hours are spent on them."""
     for examples in splits.tests.values():
         few = list(islice((e for e in examples if np.any(known_answers(e.label))), 2))
-        score(metrics, [task.keep(np.zeros(shape(e, task.readout))) for e in few], few, 0)
+        score(metrics, [task.compact(np.zeros(shape(e, task.readout))) for e in few], few, 0)
 
 
 def shape(example: Example, readout: Readout) -> tuple[int, ...]:
@@ -139,8 +144,8 @@ def check(prediction: Value, example: Example, readout: Readout) -> None:
         )
     if readout.level == "pair":
         values = values[np.triu_indices(len(values), max(1, readout.min_separation))]
-    if readout.kind == "log_prob":
-        values = values[readout.asked(example.chains[0])]
+    if readout.kind == "likelihood":
+        values = values[readout.scored_positions(example.chains[0])]
     if not np.isfinite(values).all():
         raise UserError("the predictions are not finite numbers; try dtype=float32")
 

@@ -16,9 +16,9 @@ from benchmark.results.identity import deciding, flat
 from benchmark.results.record import Record
 from benchmark.run.code_digest import declared_version, own_digest
 from benchmark.run.environment import environment, now
-from benchmark.run.evaluation import Outcome, clock, evaluate, limited
+from benchmark.run.evaluation import Outcome, clock, evaluate, subset
 from benchmark.run.identity import keep_vectors
-from benchmark.run.usage import total_cost
+from benchmark.run.usage import total_usage
 from benchmark.stats.bootstrap import EVALUATION_VERSION
 from benchmark.stats.strata import stratify
 
@@ -55,7 +55,7 @@ class Run:
         require(task, Task, "task")
         require(method, Method, "method")
         scorers = tuple(metrics.find(name) for name in task.metrics)
-        splits = limited(task.load(), config["limit"])
+        splits = subset(task.load(), config["limit"])
         data = digest_splits(splits)
         backbone = make_backbone()
         require(backbone, Backbone, "model")
@@ -100,7 +100,7 @@ class Run:
     def evaluate(self) -> Outcome:
         """Learn, predict, score."""
         seed = self.config["seed"]
-        before = self.spent()
+        before = self.usage()
         outcome = evaluate(
             *(self.task, self.splits, self.backbone, self.method, self.scorers, seed),
             folder=Path(self.config["results"], self.path).with_suffix(""),
@@ -108,12 +108,12 @@ class Run:
         kept = {name: test.predictions for name, test in outcome.tests.items()}
         with clock(outcome.seconds, "score"):
             strata = stratify(self.scorers, self.splits, kept, self.audit, seed)
-        spent = {name: total - before.get(name, 0) for name, total in self.spent().items()}
-        return outcome._replace(strata=strata, cost=total_cost(spent, outcome.choices))
+        used = {name: total - before.get(name, 0) for name, total in self.usage().items()}
+        return outcome._replace(strata=strata, usage=total_usage(used, outcome.choices))
 
-    def spent(self) -> dict[str, int]:
+    def usage(self) -> dict[str, int]:
         """Running totals of what the backbone has done, and of what it did not have to do."""
-        totals = dict(self.backbone.spent())
+        totals = dict(self.backbone.usage())
         if self.backbone.store:
             shelves = self.backbone.store.values()
             totals["chains_from_store"] = sum(shelf.found for shelf in shelves)
@@ -132,7 +132,9 @@ class Run:
             **backbone.facts(),
         }
         sizes = {name: len(examples) for name, examples in splits.tests.items()}
-        sizes |= {name: sum(sizes[test] for test in mean) for name, mean in splits.means.items()}
+        sizes |= {
+            name: sum(sizes[test] for test in mean) for name, mean in splits.aggregates.items()
+        }
         return Record(
             task=self.names["task"],
             model=self.names["model"],
@@ -150,7 +152,7 @@ class Run:
             scored={name: test.scored for name, test in tests.items()},
             units={name: test.units for name, test in tests.items()},
             strata=outcome.strata,
-            cost=outcome.cost,
+            usage=outcome.usage,
             notes={**splits.notes} | ({"audit": self.audit.facts} if self.audit else {}),
             data=self.identity["data"],
             config=self.config,

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from math import isnan
 
-from benchmark.results.record import APART, Record, primary
+from benchmark.results.record import WITHOUT_OVERLAP, Record, primary
 from benchmark.stats.seeds import estimate
 
 
@@ -20,7 +20,7 @@ def summary(records: Sequence[Record]) -> str:
     elif not isnan(found.score):
         text += f" ({units} units: too few for an interval)"
     lines = [text]
-    if cost := told_cost(records):
+    if cost := format_usage(records):
         lines.append(cost)
     if record.limit is not None:
         lines.append(f"limit={record.limit}: a quick try, kept out of the leaderboard")
@@ -36,10 +36,12 @@ def summary(records: Sequence[Record]) -> str:
     if shared:
         told = ", ".join(f"{chains} in {count:,}" for chains, count in sorted(shared.items()))
         lines.append(f"chains of a test example that are in train, too: {told} examples")
-    if apart := record.strata.get(test, {}).get(APART):
+    if apart := record.strata.get(test, {}).get(WITHOUT_OVERLAP):
         value = apart["scores"].get(record.primary)
         told = "undefined" if value is None else f"{value:.3f}"
-        lines.append(f"{test} {APART}: {record.primary} {told}, {apart['examples']:,} examples")
+        lines.append(
+            f"{test} {WITHOUT_OVERLAP}: {record.primary} {told}, {apart['examples']:,} examples"
+        )
     for split, changes in record.notes.get("changes", {}).items():
         altered = {k: v for k, v in changes.items() if k != "rows"}
         if altered:
@@ -50,9 +52,9 @@ def summary(records: Sequence[Record]) -> str:
     return "\n".join(lines)
 
 
-def told_cost(records: Sequence[Record]) -> str:
+def format_usage(records: Sequence[Record]) -> str:
     """What all seeds together took of a backbone whose work is counted; of memory the most."""
-    costs = [record.cost for record in records]
+    costs = [record.usage for record in records]
     if not any("forward_flops" in cost for cost in costs):
         return ""
 

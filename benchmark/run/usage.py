@@ -8,16 +8,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from benchmark.distributed import exchange, world
+from benchmark.distributed import all_gather, world_size
 
 
-def total_cost(spent: Mapping[str, int], choices: Mapping[str, Any]) -> dict[str, int]:
+def total_usage(spent: Mapping[str, int], choices: Mapping[str, Any]) -> dict[str, int]:
     """What a run cost in all processes, for its Record.
 
     choices: of the method; `trained_parameters` is told there, or by the test sets' own fits.
     """
     mine = {**spent, **peak_memory()}
-    shares = exchange([mine]) if world() > 1 else [[mine]]
+    shares = all_gather([mine]) if world_size() > 1 else [[mine]]
     cost: dict[str, int] = {}
     for (share,) in shares:
         for name, amount in share.items():

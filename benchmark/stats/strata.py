@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmark.core import Example, Metric, Splits, Value, known_answers
 from benchmark.data.homology import BANDS, Audit, learned
-from benchmark.results.record import APART
+from benchmark.results.record import WITHOUT_OVERLAP
 from benchmark.stats.bootstrap import Scores, mean, score
 
 Strata = dict[str, dict[str, dict[str, Any]]]
@@ -36,16 +36,16 @@ def stratify(
         seen = {example.chains for example in learned(splits, test)}
         known[test] = [r for r, e in enumerate(examples) if np.any(known_answers(e.label))]
         apart[test] = [row for row in known[test] if examples[row].chains not in seen]
-    parts: dict[str, dict[str, Scores]] = {name: {} for name in (*BANDS, APART)}
+    parts: dict[str, dict[str, Scores]] = {name: {} for name in (*BANDS, WITHOUT_OVERLAP)}
     members: dict[str, dict[str, list[Example]]] = {name: {} for name in parts}
     for index, (test, examples) in enumerate(splits.tests.items()):
         bands = audit.bands(test) if audit else []
         found_rows = {
             name: [row for row in known[test] if bands and bands[row] == name] for name in BANDS
         }
-        found_rows[APART] = apart[test] if apart != known else []
+        found_rows[WITHOUT_OVERLAP] = apart[test] if apart != known else []
         for name, rows in found_rows.items():
-            if rows or (name == APART and apart != known):
+            if rows or (name == WITHOUT_OVERLAP and apart != known):
                 members[name][test] = [examples[row] for row in rows]
                 answers = [kept[test][row] for row in rows]
                 parts[name][test] = score(metrics, answers, members[name][test], (seed, index))
@@ -53,7 +53,7 @@ def stratify(
     for name, scores in parts.items():
         means = {
             m: mean(metrics, scores, members[name], weights, (seed, len(splits.tests)))
-            for m, weights in splits.means.items()
+            for m, weights in splits.aggregates.items()
             if set(weights) <= set(scores)
         }
         for test, result in {**means, **scores}.items():

@@ -298,7 +298,7 @@ def test_joined_chains_are_one_string_and_a_variant_is_its_own_chain(esm_folder:
 
     def rows(**readout: Any) -> Any:
         read = read_by(
-            backbone, Readout(**{"level": "protein", "kind": "real", **readout}), questions
+            backbone, Readout(**{"level": "protein", "kind": "regression", **readout}), questions
         )
         return protein_features(backbone, read, "test")
 

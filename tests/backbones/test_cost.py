@@ -46,10 +46,10 @@ def opened(family: str, folder: Path) -> Transformer:
 
 def compare(backbone: Transformer, work: Callable[[], object]) -> tuple[int, int]:
     """FLOPs by the meter, and by PyTorch's counter, which does not know the CPU's fused kernel."""
-    before = backbone.spent()
+    before = backbone.usage()
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         work()
-    after = backbone.spent()
+    after = backbone.usage()
     flops = ("forward_flops", "backward_flops")
     return sum(after[name] - before[name] for name in flops), counter.get_total_flops()
 
@@ -102,7 +102,7 @@ def test_training_passes(family: str, trained: str, tmp_path: Path) -> None:
         )
         backbone.module.requires_grad_(False)
         last.requires_grad_(True)
-    backbone.meter.forget()
+    backbone.flop_counter.forget()
     for packing in {backbone.packing, False}:
         backbone.packing = packing
         for chains in (CHAINS, OTHERS):
@@ -110,21 +110,21 @@ def test_training_passes(family: str, trained: str, tmp_path: Path) -> None:
             def step(chains: list[str] = chains) -> None:
                 torch.cat(backbone.states(chains)).square().mean().backward()
 
-            before = backbone.spent()["backward_flops"]
+            before = backbone.usage()["backward_flops"]
             ours, theirs = compare(backbone, step)
             assert ours == theirs
-            backward = backbone.spent()["backward_flops"] - before
+            backward = backbone.usage()["backward_flops"] - before
             twice = 2 * (ours - backward)
             assert backward == twice if trained == "all" else 0 < backward < twice
 
 
 def test_what_passed_is_told(tmp_path: Path) -> None:
     backbone = opened("esm2", tmp_path)
-    before = backbone.spent()
+    before = backbone.usage()
     backbone.embed_proteins(["ACD", "ACDEF"])
     backbone.packing = False
     backbone.embed_proteins(["ACD", "ACDEF"])
-    passed = {name: total - before[name] for name, total in backbone.spent().items()}
+    passed = {name: total - before[name] for name, total in backbone.usage().items()}
 
     assert passed["chains"] == 4 and passed["tokens"] == 2 * (5 + 7)
     assert passed["padding_tokens"] == 2 and passed["backward_flops"] == 0
@@ -176,10 +176,10 @@ def test_the_formula_and_the_meter_agree_on_an_encoder(tmp_path: Path) -> None:
     """They differ by what each leaves out: look-ups and softmax here, nothing there."""
     backbone = opened("esm2", tmp_path)
     shape, tokens = Shape(2, 16, 32, 4, 33), 42
-    before = backbone.spent()["forward_flops"]
+    before = backbone.usage()["forward_flops"]
     with torch.inference_mode():
         backbone.logits([CHAINS[0]])
     left_out = 2 * tokens * flops_formulas.parameters(shape).embedding + 2 * 3 * 4 * tokens**2
 
-    metered = backbone.spent()["forward_flops"] - before
+    metered = backbone.usage()["forward_flops"] - before
     assert metered == flops_formulas.forward_flops(shape, tokens) - left_out

@@ -27,7 +27,7 @@ from benchmark.report.cells import tabulate
 from benchmark.report.leaderboard import markdown
 from benchmark.report.rescore import stored
 from benchmark.results.predictions import column
-from benchmark.results.record import APART
+from benchmark.results.record import WITHOUT_OVERLAP
 from benchmark.stats.bootstrap import mean, score
 from benchmark.stats.strata import stratify
 from tests.cli.test_cli import benchmark, refused
@@ -104,10 +104,12 @@ def test_a_row_is_as_novel_as_its_most_novel_chain() -> None:
 
     assert bands(train, test) == [EXACT, EXACT, "50–70 %", "90–100 %", NONE, SHORT]
     strata = stratify([], Splits(train, [], {"test": test}, {}), {"test": [0] * 6}, None, 0)
-    assert strata["test"][APART]["examples"] == 5, "only the first row is in train as it stands"
+    assert strata["test"][WITHOUT_OVERLAP]["examples"] == 5, (
+        "only the first row is in train as it stands"
+    )
     splits = Splits(train, [], {"test": train}, {})
     strata = stratify([], splits, {"test": [0] * len(train)}, None, 0)
-    assert strata["test"][APART]["examples"] == 0, "told, though nothing is left to score"
+    assert strata["test"][WITHOUT_OVERLAP]["examples"] == 0, "told, though nothing is left to score"
 
 
 def test_folds_and_their_mean() -> None:
@@ -131,12 +133,14 @@ def test_folds_and_their_mean() -> None:
     found_by = search(splits, {})
     assert found_by.bands("1") == [EXACT] * 3 + [NONE] * 17
     found = stratify(metrics, splits, kept, found_by, 7)
-    assert list(found["mean"]) == [NONE, APART], "there is no mean over folds that lack a stratum"
+    assert list(found["mean"]) == [NONE, WITHOUT_OVERLAP], (
+        "there is no mean over folds that lack a stratum"
+    )
     assert found["0"][NONE]["intervals"] == whole["0"].intervals
     part = score(metrics, kept["1"][3:], folds[1][3:], (7, 1))
     scores = {**whole, "1": part}
     together = mean(metrics, scores, {**tests, "1": folds[1][3:]}, weights, (7, 3))
-    for name in (NONE, APART):
+    for name in (NONE, WITHOUT_OVERLAP):
         assert found["mean"][name]["examples"] == 57
         assert found["mean"][name]["scores"] == together.scores
         assert found["mean"][name]["intervals"] == together.intervals
@@ -165,7 +169,7 @@ def test_from_the_run_to_the_tables(tmp_path: Path, near_conf: Path) -> None:
     done = benchmark(*words, cwd=tmp_path)
     (path,) = (tmp_path / "results").glob("toy/kmer/linear/*/seed0.json")
     before = strata_of(path)["test"]
-    assert list(before) == [APART] and before[APART]["examples"] == 58
+    assert list(before) == [WITHOUT_OVERLAP] and before[WITHOUT_OVERLAP]["examples"] == 58
     assert "test without overlap: accuracy 0." in done.stdout and ", 58 examples" in done.stdout
 
     audited = benchmark("audit", "toy", "--config-dir", str(near_conf), cwd=tmp_path)
@@ -173,9 +177,11 @@ def test_from_the_run_to_the_tables(tmp_path: Path, near_conf: Path) -> None:
     assert "1 Records of this data have scores by band now" in audited.stdout
     strata = strata_of(path)["test"]
     assert {name: stratum["examples"] for name, stratum in strata.items()} == {
-        EXACT: 12, "90–100 %": 28, NONE: 30, APART: 58,
+        EXACT: 12, "90–100 %": 28, NONE: 30, WITHOUT_OVERLAP: 58,
     }  # fmt: skip
-    assert strata[APART] == before[APART], "from stored predictions as from the run itself"
+    assert strata[WITHOUT_OVERLAP] == before[WITHOUT_OVERLAP], (
+        "from stored predictions as from the run itself"
+    )
 
     (file,) = (tmp_path / "results" / ".audit").glob("*.parquet")
     identity = {row["id"]: row for row in pq.read_table(file).to_pylist()}
@@ -196,7 +202,12 @@ def test_from_the_run_to_the_tables(tmp_path: Path, near_conf: Path) -> None:
         assert strata[name]["units"] == len(mine)
 
     table = benchmark("leaderboard", "by=identity", cwd=tmp_path).stdout
-    for title in ("exact, n = 12", "90–100 %, n = 28", "under 30 %, n = 30", f"{APART}, n = 58"):
+    for title in (
+        "exact, n = 12",
+        "90–100 %, n = 28",
+        "under 30 %, n = 30",
+        f"{WITHOUT_OVERLAP}, n = 58",
+    ):
         assert title in table
     assert f"{strata[NONE]['scores']['accuracy']:.3f} [" in table
     again = benchmark("audit", "task=toy", f"config_dir={near_conf}", cwd=tmp_path)
@@ -220,7 +231,7 @@ def test_an_audit_of_other_data_is_not_used(tmp_path: Path, near_conf: Path) -> 
     assert benchmark(*words, cwd=tmp_path).returncode == 0
     (path,) = set((tmp_path / "results").glob("toy/kmer/linear/*/seed0.json")) - {old}
 
-    assert list(strata_of(path)["test"]) == [APART]
+    assert list(strata_of(path)["test"]) == [WITHOUT_OVERLAP]
     again = benchmark("audit", "toy", f"config_dir={near_conf}", cwd=tmp_path)
     assert "done before" not in again.stdout
     assert old.read_text() == before and len(strata_of(path)["test"]) == 4
@@ -237,7 +248,7 @@ def test_a_score_that_is_not_had_again_gets_no_bands(tmp_path: Path, near_conf: 
     done = benchmark("audit", "toy", f"config_dir={near_conf}", cwd=tmp_path)
 
     assert done.returncode == 0 and "gets no scores by band: its accuracy on test is" in done.stderr
-    assert list(strata_of(path)["test"]) == [APART]
+    assert list(strata_of(path)["test"]) == [WITHOUT_OVERLAP]
 
 
 @pytest.mark.parametrize(
@@ -253,7 +264,7 @@ def test_predictions_of_every_kind_come_back(tmp_path: Path, name: str) -> None:
         length = len(example.chains[0])
         shape = {"protein": (), "residue": (length,), "pair": (length, length)}[readout.level]
         shape += (readout.width,) if readout.width > 1 else ()
-        kept.append(task.keep(rng.random(shape, np.float32)))
+        kept.append(task.compact(rng.random(shape, np.float32)))
         cells = {"test": "test", "id": example.id, **task.rows(example, kept[-1])}
         for key, value in cells.items():
             rows.setdefault(key, []).append(value)
@@ -272,7 +283,7 @@ def test_tables_by_identity() -> None:
         return {"examples": n, "units": n, "scores": {"roc_auc": score}, "intervals": ends}
 
     def stratified(model: str, score: float, seed: int = 0) -> Any:
-        strata = {APART: stratum(1000, score - 0.1), EXACT: stratum(234, score + 0.2)}
+        strata = {WITHOUT_OVERLAP: stratum(1000, score - 0.1), EXACT: stratum(234, score + 0.2)}
         return record(model=model, score=score, seed=seed, strata={"test": strata})
 
     cells = tabulate([record("stability"), stratified("a", 0.5), stratified("b", 0.6)])

@@ -12,7 +12,7 @@ import pytest
 
 from benchmark.core import Example, UserError
 from benchmark.data.digests import digest_examples
-from benchmark.data.splits import carve
+from benchmark.data.splits import hold_out
 from benchmark.data.tables import read_chains
 from tasks.contact import Contact
 from tasks.protein import Protein
@@ -33,7 +33,7 @@ COMMON: dict[str, Any] = {
 }
 
 
-def protein(source: str = "", kind: Any = "class", size: int = 3, **more: Any) -> Protein:
+def protein(source: str = "", kind: Any = "classification", size: int = 3, **more: Any) -> Protein:
     return Protein(**{**COMMON, "source": source, "kind": kind, "size": size, **more})
 
 
@@ -121,12 +121,12 @@ def test_lists_of_labels_from_parquet(tmp_path: Path) -> None:
         split=split,
         label=[[0, 1, -1], [2, 2, 2], [1, 1, 0]],
     )
-    fields = {**COMMON, "source": source, "kind": "class", "size": 3, "states": None}
+    fields = {**COMMON, "source": source, "kind": "classification", "size": 3, "states": None}
     assert np.asarray(Residue(**fields).load().train[0].label).tolist() == [0, 1, -1]
     source = write_parquet(
         tmp_path / "b.parquet", seq=["ACD"] * 3, split=split, label=[[0, 1], [1, None], None]
     )
-    task = protein(source, "labels", 2, allow={"unknown_labels": 1.0})
+    task = protein(source, "multilabel", 2, allow={"unknown_labels": 1.0})
     splits = task.load()
     assert [p[0].label.tolist() for p in (splits.valid, splits.tests["test"])] == [
         [1, -1],
@@ -214,13 +214,13 @@ def test_a_table_of_folds(tmp_path: Path) -> None:
     rows = [("ACD" + "W" * i, "EFG", i or None, i % 3) for i in range(9)]
     source = write_csv(tmp_path / "a.csv", rows, "heavy,light,value,part")
     columns = {"sequence": ["heavy", "light"], "label": "value", "fold": "part"}
-    task = protein(source, "real", 1, columns=columns, allow={"unknown_labels": 0.2})
+    task = protein(source, "regression", 1, columns=columns, allow={"unknown_labels": 0.2})
     splits = task.load()
 
     assert {name: len(part) for name, part in splits.tests.items()} == {"0": 3, "1": 3, "2": 3}
-    assert splits.means == {"mean": dict.fromkeys("012", pytest.approx(1 / 3))}
+    assert splits.aggregates == {"mean": dict.fromkeys("012", pytest.approx(1 / 3))}
     assert splits.tests["0"][1].chains == ("ACDWWW", "EFG")
-    train, valid = splits.learn["2"]
+    train, valid = splits.train_valid_by_test["2"]
     assert [len(e.chains[0]) - 3 for e in train] == [1, 4, 7]
     assert [len(e.chains[0]) - 3 for e in valid] == [0, 3, 6]
     assert np.isnan(valid[0].label) and not splits.train and not splits.valid
@@ -230,7 +230,7 @@ def test_a_table_of_folds(tmp_path: Path) -> None:
     ):
         source = write_csv(tmp_path / "b.csv", wrong, "heavy,light,value,part")
         with pytest.raises(UserError, match=told):
-            protein(source, "real", 1, columns=columns, allow={"unknown_labels": 0.2}).load()
+            protein(source, "regression", 1, columns=columns, allow={"unknown_labels": 0.2}).load()
     with pytest.raises(UserError, match="has no column 'x'; it has heavy, light"):
         protein(source, columns={**columns, "fold": "x"}, allow={"unknown_labels": 1.0}).load()
 
@@ -287,7 +287,7 @@ def test_missing_column_and_missing_test(tmp_path: Path) -> None:
 def test_truncation_is_counted_allowed_and_cuts_labels(tmp_path: Path) -> None:
     rows = [("ACDEFG", "HHHCCC", s) for s in ("train", "valid", "test")] + [("AC", "HC", "train")]
     source = write_csv(tmp_path / "a.csv", rows)
-    fields = {**COMMON, "source": source, "kind": "class", "size": 2, "states": "HC"}
+    fields = {**COMMON, "source": source, "kind": "classification", "size": 2, "states": "HC"}
     task = Residue(**{**fields, "max_length": 4, "allow": {"truncated": 1.0}})
     splits = task.load()
 
@@ -300,26 +300,26 @@ def test_truncation_is_counted_allowed_and_cuts_labels(tmp_path: Path) -> None:
 
 def test_valid_is_carved_by_group_and_says_so() -> None:
     train = [Example(("A",), np.array(0), f"{i}", f"g{i // 3}") for i in range(300)]
-    kept, valid = carve(train, 0.1)
+    kept, valid = hold_out(train, 0.1)
 
     assert 27 <= len(valid) <= 33
     assert not {e.group for e in kept} & {e.group for e in valid}
-    assert carve(train[::-1], 0.1)[1] == [e for e in train[::-1] if e in valid], "not by order"
+    assert hold_out(train[::-1], 0.1)[1] == [e for e in train[::-1] if e in valid], "not by order"
 
 
 def test_labels_by_kind() -> None:
-    real = protein(kind="real", size=1)
+    real = protein(kind="regression", size=1)
     assert float(real.parse("0.5", ("A",))) == 0.5
     assert np.isnan(real.parse(None, ("A",)))
     assert protein().parse(None, ("A",)) == -1
-    labels = protein(kind="labels", size=3)
+    labels = protein(kind="multilabel", size=3)
     assert labels.parse([1, 0, None], ("A",)).tolist() == [1, 0, -1]
     with pytest.raises(ValueError, match="shape"):
         labels.parse([1, 0], ("A",))
 
 
 def test_secondary_structure_is_reordered_to_ours() -> None:
-    fields = {**COMMON, "source": "", "kind": "class", "size": 3}
+    fields = {**COMMON, "source": "", "kind": "classification", "size": 3}
     task = SecondaryStructure(**fields, states="CEH")
 
     assert task.parse("CEH", ("AAA",)).tolist() == [2, 1, 0]

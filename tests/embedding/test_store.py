@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from benchmark.backbones import checkpoint
 from benchmark.core import UserError
 from benchmark.embedding import store as stores
-from benchmark.embedding.store import Shelf, Store, decode, encode, opened
+from benchmark.embedding.store import EmbeddingCache, Store, decode, encode, opened
 from tests.conftest import ROOT
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 ROOMY = 1.0
 
 
-def shelf(store: Store | None, group: str = "a", level: Any = "residue") -> Shelf:
+def shelf(store: Store | None, group: str = "a", level: Any = "residue") -> EmbeddingCache:
     assert store is not None
     return store.shelf(level, group, {"model": group})
 

@@ -20,7 +20,7 @@ from benchmark.embedding import store as stores
 from benchmark.embedding.extraction import embed
 from benchmark.embedding.store import Store, opened
 from benchmark.metrics import find
-from benchmark.run.evaluation import Outcome, evaluate, limited
+from benchmark.run.evaluation import Outcome, evaluate, subset
 from benchmark.run.identity import keep_vectors
 from tests.conftest import (
     NARROW,
@@ -45,7 +45,7 @@ def at_work(backbone: Backbone, store: Store | None) -> Backbone:
 def outcome(task_name: str, backbone: Backbone) -> Outcome:
     task = make_task(task_name)
     learner = instantiate(composed().method, _convert_="all")
-    splits = limited(task.load(), 30)
+    splits = subset(task.load(), 30)
     return evaluate(task, splits, backbone, learner, [find(task.metrics[0])], 0)
 
 
@@ -72,7 +72,7 @@ def test_a_store_filled_by_other_runs_moves_no_score(
 ) -> None:
     """Half of the chains were embedded before, in batches of another size and order."""
     task = make_task(task_name)
-    splits = limited(task.load(), 30)
+    splits = subset(task.load(), 30)
     others = [e.chains[0] for part in (splits.train, splits.tests["test"]) for e in part][::-2]
     level: Any = task.readout.level
     with opened(str(tmp_path), ROOMY) as store:
@@ -188,14 +188,14 @@ def test_a_method_that_says_so_leaves_the_backbone_as_it_is(name: str, esm_folde
     backbone = make_backbone("huggingface", esm_folder)
     assert isinstance(backbone, Transformer)
     before = {key: value.clone() for key, value in backbone.module.state_dict().items()}
-    if method.log_probs:
-        variant = method.fit(backbone, Readout("variant", "real"), [], [], 0)
+    if method.answers_likelihood:
+        variant = method.fit(backbone, Readout("variant", "regression"), [], [], 0)
         assert len(list(variant.predict([("ACDW", "AADW")]))) == 1
-        residues = method.fit(backbone, Readout("residue", "log_prob", context="both"), [], [], 0)
+        residues = method.fit(backbone, Readout("residue", "likelihood", context="both"), [], [], 0)
         assert len(list(residues.predict([("ACDW",)]))) == 1
     else:
         task = make_task(NARROW.get(name, ["pocket_metal"])[0])
-        splits = limited(task.load(), 20)
+        splits = subset(task.load(), 20)
         evaluate(task, splits, backbone, method, [find(task.metrics[0])], 0)
     after = backbone.module.state_dict()
 
@@ -219,7 +219,7 @@ class Ran(NamedTuple):
     @property
     def counts(self) -> tuple[int, int]:
         """Chains from the store, and embedded."""
-        return self.cost["chains_from_store"], self.cost["chains_embedded"]
+        return self.usage["chains_from_store"], self.usage["chains_embedded"]
 
 
 def test_runs_share_embeddings(tmp_path: Path, toy_conf: Path, esm_folder: Path) -> None:
@@ -239,8 +239,8 @@ def test_runs_share_embeddings(tmp_path: Path, toy_conf: Path, esm_folder: Path)
     cold, warm = run("cold"), run("warm", "store_gb=3", "batch_tokens=999", "device=cpu")
     assert cold.counts == (0, 130)
     assert warm.counts == (130, 0)
-    assert cold.cost["forward_flops"] > 1e6 and cold.cost["chains"] == 130
-    assert warm.cost["forward_flops"] == warm.cost["chains"] == 0, "what is read costs nothing"
+    assert cold.usage["forward_flops"] > 1e6 and cold.usage["chains"] == 130
+    assert warm.usage["forward_flops"] == warm.usage["chains"] == 0, "what is read costs nothing"
     assert warm.scores == cold.scores and warm.predictions == cold.predictions
     assert run("seed", "seed=1").counts == (130, 0)
     listed = benchmark("store", "store=store", cwd=tmp_path).stdout
@@ -254,7 +254,7 @@ def test_runs_share_embeddings(tmp_path: Path, toy_conf: Path, esm_folder: Path)
     os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
     changed, off = run("changed"), run("off", "store=off")
     assert changed.counts == (0, 130)
-    assert "chains_embedded" not in off.cost
+    assert "chains_embedded" not in off.usage
     assert changed.scores == off.scores and changed.predictions == off.predictions
     assert changed.predictions != cold.predictions
     assert len(stores.groups(tmp_path / "store")) == 2
@@ -273,12 +273,12 @@ def test_a_method_that_may_train_the_backbone_has_no_store(
 ) -> None:
     (tmp_path / "mine2.py").write_text(
         "from benchmark.methods.probe.linear import Linear\n"
-        "class Tuned(Linear):\n    frozen = False\n"
+        "class TrainableBackbone(Linear):\n    frozen = False\n"
     )
     (toy_conf / "method").mkdir()
     yaml = (ROOT / "conf" / "method" / "linear.yaml").read_text()
     (toy_conf / "method" / "tuned.yaml").write_text(
-        yaml.replace("benchmark.methods.probe.linear.Linear", "mine2.Tuned")
+        yaml.replace("benchmark.methods.probe.linear.Linear", "mine2.TrainableBackbone")
     )
     done = benchmark(
         "--config-dir", str(toy_conf), "task=toy", "method=tuned", "model=huggingface",

@@ -14,10 +14,10 @@ from benchmark.backbones.baselines.descriptors import Kmer
 from benchmark.core import Array, Backbone, Example, Predictor, Readout, UserError
 from benchmark.methods.contacts.attention import Attention, correct, predict
 from benchmark.metrics import find
-from benchmark.run.evaluation import evaluate, limited
+from benchmark.run.evaluation import evaluate, subset
 from tests.conftest import SHARED, composed, make_backbone, make_task, random_chain, toy
 
-CONTACT = Readout("pair", "class", 2, 3)
+CONTACT = Readout("pair", "classification", 2, 3)
 
 
 def attention(**changes: Any) -> Attention:
@@ -135,7 +135,7 @@ def test_what_it_cannot_do_is_told() -> None:
     with pytest.raises(UserError, match=r"method=attention needs attention maps; .* Kmer has none"):
         attention().fit(Kmer(1), CONTACT, train, [], 0)
     with pytest.raises(UserError, match="method=attention answers which residues touch"):
-        attention().fit(Watcher(), Readout("residue", "class", 2), train, [], 0)
+        attention().fit(Watcher(), Readout("residue", "classification", 2), train, [], 0)
     with pytest.raises(UserError, match="no train examples"):
         attention().fit(Watcher(), CONTACT, [], [], 0)
     with pytest.raises(UserError, match="same class"):
@@ -153,7 +153,7 @@ def test_few_proteins_are_enough_for_esm2_8m() -> None:
     same_as_own_head(folder)
     task = make_task("contact", f"mirror={SHARED / 'data'}")
     splits = task.load()
-    splits = splits._replace(tests=limited(splits, 60).tests)
+    splits = splits._replace(tests=subset(splits, 60).tests)
     backbone = make_backbone("huggingface", folder)
     found = {}
     for name in ("attention", "contact_head"):

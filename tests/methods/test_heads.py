@@ -15,15 +15,15 @@ from benchmark.run.evaluation import check
 
 CPU = torch.device("cpu")
 READOUTS = [
-    Readout("protein", "real"),
-    Readout("protein", "class", 2),
-    Readout("protein", "class", 5),
-    Readout("variant", "labels", 3),
-    Readout("protein", "labels", 1),
-    Readout("residue", "class", 8),
-    Readout("residue", "real"),
-    Readout("residue", "labels", 2),
-    Readout("pair", "class", 2, min_separation=6),
+    Readout("protein", "regression"),
+    Readout("protein", "classification", 2),
+    Readout("protein", "classification", 5),
+    Readout("variant", "multilabel", 3),
+    Readout("protein", "multilabel", 1),
+    Readout("residue", "classification", 8),
+    Readout("residue", "regression"),
+    Readout("residue", "multilabel", 2),
+    Readout("pair", "classification", 2, min_separation=6),
 ]
 
 
@@ -33,14 +33,14 @@ def example(readout: Readout, rng: np.random.Generator, length: int) -> Example:
         i = rng.integers(0, length - 8, 5)
         return Example(("A" * length,), np.unique(np.stack([i, i + 7], axis=1), axis=0), "", "")
     shape = (length,) if readout.level == "residue" else ()
-    shape += (readout.size,) if readout.kind == "labels" else ()
-    if readout.kind == "real":
+    shape += (readout.size,) if readout.kind == "multilabel" else ()
+    if readout.kind == "regression":
         label = rng.normal(5, 3, shape)
     else:
-        label = rng.integers(0, readout.size if readout.kind == "class" else 2, shape)
+        label = rng.integers(0, readout.size if readout.kind == "classification" else 2, shape)
     label = np.asarray(label)
     if label.size > 1:
-        label[(rng.integers(len(label)), ...)] = np.nan if readout.kind == "real" else -1
+        label[(rng.integers(len(label)), ...)] = np.nan if readout.kind == "regression" else -1
     return Example(("A" * length,), label, "", "")
 
 
@@ -100,7 +100,7 @@ def test_a_batch_is_its_examples_one_by_one_and_predictions_have_their_form(
 @pytest.mark.parametrize("readout", READOUTS, ids=str)
 def test_losses_are_those_of_scikit_learn(readout: Readout, weighting: Any) -> None:
     """The weighted mean over known answers, from the predictions that would be given."""
-    if readout.kind == "real" and weighting:
+    if readout.kind == "regression" and weighting:
         pytest.skip("real answers have no classes")
     rng = np.random.default_rng(1)
     torch.manual_seed(1)
@@ -133,10 +133,10 @@ def test_losses_are_those_of_scikit_learn(readout: Readout, weighting: Any) -> N
         loss = log_loss(truth[use], guess[use], labels=range(classes), sample_weight=each)
         return loss * each.sum(), each.sum()
 
-    if readout.kind == "real":
+    if readout.kind == "regression":
         use = ~np.isnan(truth)
         expected = np.mean((guess - truth)[use] ** 2) / np.var(truth[use])
-    elif readout.kind == "labels":
+    elif readout.kind == "multilabel":
         columns = guess.reshape(len(truth), -1)
         parts = [mean_log_loss(t, g, 2) for t, g in zip(truth.T, columns.T, strict=True)]
         expected = sum(p[0] for p in parts) / sum(p[1] for p in parts)

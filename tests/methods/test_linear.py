@@ -61,7 +61,9 @@ def touching(chain: str) -> Array:
 
 def test_ridge_is_scikit_learns() -> None:
     train, valid, test = toy(share, 200), toy(share, 40, 1), toy(share, 20, 2)
-    predictor = linear(penalties=[10.0]).fit(KMER, Readout("protein", "real"), train, valid, 0)
+    predictor = linear(penalties=[10.0]).fit(
+        KMER, Readout("protein", "regression"), train, valid, 0
+    )
     chains = [[example.chains for example in part] for part in (train, test)]
     X, Z = (protein_features(KMER, part, "") for part in chains)
     scaler = StandardScaler().fit(X)
@@ -77,7 +79,7 @@ def test_ridge_is_scikit_learns() -> None:
 def test_classes_are_scikit_learns(label: Any) -> None:
     size = 3 if label is richest else 2
     train, valid, test = toy(label, 300), toy(label, 40, 1), toy(label, 20, 2)
-    readout = Readout("protein", "class", size)
+    readout = Readout("protein", "classification", size)
     predictor = linear(penalties=[10.0]).fit(KMER, readout, train, valid, 0)
     X, Z = (protein_features(KMER, [e.chains for e in part], "") for part in (train, test))
     scaler = StandardScaler().fit(X)
@@ -94,7 +96,7 @@ def test_a_class_absent_from_train_gets_probability_zero() -> None:
     train, valid = toy(richest, 100), toy(richest, 30, 1)
     for kept in (1, 2):
         part = [example for example in train if example.label in range(kept + 1)]
-        predictor = linear().fit(KMER, Readout("protein", "class", 4), part, valid, 0)
+        predictor = linear().fit(KMER, Readout("protein", "classification", 4), part, valid, 0)
         probability = np.stack(answer(predictor, valid))
         assert (probability[:, kept + 1 :] == 0).all()
         np.testing.assert_allclose(probability.sum(axis=1), 1)
@@ -106,7 +108,7 @@ def test_labels_with_unknown_entries() -> None:
         return np.array([*known, 1, -1 if len(chain) % 2 else known[0]])
 
     train, valid, test = toy(labels, 300), toy(labels, 60, 1), toy(labels, 60, 2)
-    predictor = linear().fit(KMER, Readout("protein", "labels", 4), train, valid, 0)
+    predictor = linear().fit(KMER, Readout("protein", "multilabel", 4), train, valid, 0)
     probability = np.stack(answer(predictor, test))
     truth = np.stack([np.asarray(example.label) for example in test])
 
@@ -114,23 +116,23 @@ def test_labels_with_unknown_entries() -> None:
     assert (probability[:, 2] > 0.99).all(), "a label that is always 1"
 
 
-@pytest.mark.parametrize("kind", ["class", "real"])
+@pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_residues_learn_and_unknown_ones_do_not_count(kind: Any) -> None:
     def label(chain: str) -> Array:
         truth = helix(chain).astype(float)
         truth[::5] = np.nan
-        return truth if kind == "real" else np.nan_to_num(truth, nan=-1).astype(int)
+        return truth if kind == "regression" else np.nan_to_num(truth, nan=-1).astype(int)
 
-    readout = Readout("residue", kind, 3 if kind == "class" else 1)
+    readout = Readout("residue", kind, 3 if kind == "classification" else 1)
     predictor = linear().fit(ONEHOT, readout, toy(label, 100), toy(label, 20, 1), 0)
     test = toy(helix, 20, 2)
     for predicted, example in zip(answer(predictor, test), test, strict=True):
-        guess = np.round(predicted) if kind == "real" else predicted.argmax(axis=1)
+        guess = np.round(predicted) if kind == "regression" else predicted.argmax(axis=1)
         np.testing.assert_array_equal(guess, example.label)
 
 
 def test_pairs_learn_every_pair_and_are_symmetric() -> None:
-    readout = Readout("pair", "class", 2, min_separation=3)
+    readout = Readout("pair", "classification", 2, min_separation=3)
     predictor = linear().fit(ONEHOT, readout, toy(touching, 60), toy(touching, 10, 1), 0)
     test = toy(touching, 10, 2)
     for scores, example in zip(answer(predictor, test), test, strict=True):
@@ -144,7 +146,7 @@ def test_pairs_learn_every_pair_and_are_symmetric() -> None:
 
 def test_sampled_pairs_stand_for_all_pairs() -> None:
     """The mean probability is the share of contacts, though the sample holds many more."""
-    readout = Readout("pair", "class", 2, min_separation=3)
+    readout = Readout("pair", "classification", 2, min_separation=3)
     train = toy(touching, 80, lengths=(30, 40))
     predictor = linear(pairs_per_chain=40, penalties=[100.0]).fit(
         KMERLESS, readout, train, train[:20], 0
@@ -163,7 +165,7 @@ KMERLESS = Window("onehot", 1)
 
 def test_memory_limits_are_kept_and_recorded() -> None:
     predictor = linear(max_residues=50).fit(
-        ONEHOT, Readout("residue", "class", 3), toy(helix, 30), toy(helix, 10, 1), 0
+        ONEHOT, Readout("residue", "classification", 3), toy(helix, 30), toy(helix, 10, 1), 0
     )
     assert predictor.choices["sample"]["train"]["rows"] == 50
 
@@ -171,9 +173,9 @@ def test_memory_limits_are_kept_and_recorded() -> None:
 @pytest.mark.parametrize(
     ("readout", "label", "backbone"),
     [
-        (Readout("protein", "class", 3), richest, KMER),
-        (Readout("residue", "class", 3), helix, ONEHOT),
-        (Readout("pair", "class", 2, 3), touching, ONEHOT),
+        (Readout("protein", "classification", 3), richest, KMER),
+        (Readout("residue", "classification", 3), helix, ONEHOT),
+        (Readout("pair", "classification", 2, 3), touching, ONEHOT),
     ],
 )
 def test_same_seed_same_bits(readout: Readout, label: Any, backbone: Any) -> None:
@@ -196,7 +198,7 @@ def test_the_penalty_is_chosen_on_valid() -> None:
     """With labels of noise in valid the strongest penalty wins; with true ones a weak one does."""
     train = toy(share, 200)
     noise = [e._replace(label=np.asarray(float(i % 2))) for i, e in enumerate(toy(share, 40, 1))]
-    readout = Readout("protein", "real")
+    readout = Readout("protein", "regression")
     weak = linear().fit(KMER, readout, train, toy(share, 40, 1), 0).choices
     strong = linear().fit(KMER, readout, train, noise, 0).choices
 
@@ -207,13 +209,13 @@ def test_the_penalty_is_chosen_on_valid() -> None:
 def test_refusals() -> None:
     train = toy(helix, 20)
     with pytest.raises(UserError, match="a vector for each residue; the backbone Kmer has none"):
-        linear().fit(KMER, Readout("residue", "class", 3), train, train, 0)
+        linear().fit(KMER, Readout("residue", "classification", 3), train, train, 0)
     same = toy(lambda chain: np.asarray(1), 20)
     with pytest.raises(UserError, match="same class"):
-        linear().fit(KMER, Readout("protein", "class", 2), same, same, 0)
+        linear().fit(KMER, Readout("protein", "classification", 2), same, same, 0)
     blank = toy(lambda chain: np.asarray(-1), 20)
     with pytest.raises(UserError, match="no example of train has a known answer"):
-        linear().fit(KMER, Readout("protein", "class", 2), blank, blank, 0)
+        linear().fit(KMER, Readout("protein", "classification", 2), blank, blank, 0)
 
 
 @given(st.integers(2, 40), st.integers(1, 8), st.integers(0, 10_000))

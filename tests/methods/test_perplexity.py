@@ -28,8 +28,8 @@ from tests.conftest import composed, make_backbone, make_task, random_chain
 RNG = np.random.default_rng(0)
 CHAINS = [random_chain(RNG, length) for length in (30, 1, 7, 52)] + ["ACDXWXKLM"]
 PPL, PER_PROTEIN = "perplexity", "perplexity_per_protein"
-LEFT = Readout("residue", "log_prob", context="left")
-BOTH = Readout("residue", "log_prob", context="both")
+LEFT = Readout("residue", "likelihood", context="left")
+BOTH = Readout("residue", "likelihood", context="both")
 
 
 def write_fasta(path: Path, chains: Sequence[str] = CHAINS) -> list[str]:
@@ -65,7 +65,7 @@ def test_pseudo_perplexity_is_a_loop_over_masked_residues(
     for chain in CHAINS:
         asked = [at for at, letter in enumerate(chain) if letter != "X"]
         if positions:
-            asked = task.readout.asked(chain).tolist()
+            asked = task.readout.scored_positions(chain).tolist()
             assert len(asked) == min(positions, len(chain)) and "X" not in {chain[i] for i in asked}
         logs.append([])
         for at in asked:
@@ -120,14 +120,20 @@ def test_what_is_asked_is_drawn_by_the_chain_alone(esm_folder: Path) -> None:
     """Fewer positions are among more; the model reads one copy for each, and no more."""
     chain = random_chain(np.random.default_rng(1), 200)
     few, many = (
-        Readout("residue", "log_prob", context="both", positions=count) for count in (8, 16)
+        Readout("residue", "likelihood", context="both", positions=count) for count in (8, 16)
     )
-    assert len(few.asked(chain)) == 8 and set(few.asked(chain)) < set(many.asked(chain))
+    assert len(few.scored_positions(chain)) == 8 and set(few.scored_positions(chain)) < set(
+        many.scored_positions(chain)
+    )
     digest = shake_256(chain.encode()).digest(1600)
     lots = [int.from_bytes(digest[8 * at : 8 * at + 8], "little") for at in range(200)]
-    assert few.asked(chain).tolist() == sorted(sorted(range(200), key=lots.__getitem__)[:8])
+    assert few.scored_positions(chain).tolist() == sorted(
+        sorted(range(200), key=lots.__getitem__)[:8]
+    )
     drawn = Counter(
-        at for seed in range(400) for at in few.asked(random_chain(np.random.default_rng(seed), 20))
+        at
+        for seed in range(400)
+        for at in few.scored_positions(random_chain(np.random.default_rng(seed), 20))
     )
     assert max(drawn.values()) < 210 and min(drawn.values()) > 110, "160 each is even"
     backbone: Any = make_backbone("huggingface", esm_folder)
@@ -136,7 +142,7 @@ def test_what_is_asked_is_drawn_by_the_chain_alone(esm_folder: Path) -> None:
     backbone.masked_log_probs = lambda chains: read.extend(chains) or inner(chains)
     predictor = ZeroShot(score="auto").fit(backbone, few, [], [], 0)
     (row,) = (np.asarray(row) for row in predictor.predict([(chain,)]))
-    assert np.flatnonzero(~np.isnan(row)).tolist() == few.asked(chain).tolist()
+    assert np.flatnonzero(~np.isnan(row)).tolist() == few.scored_positions(chain).tolist()
     assert len(read) == 8 and predictor.choices == {"log_probs": "masked"}
 
 
@@ -328,7 +334,7 @@ def test_a_broken_file_of_counts_is_told(tmp_path: Path) -> None:
 
 def test_a_floor_scores_variants_too(tmp_path: Path) -> None:
     backbone = opened(Bigram, tmp_path, ["ACDE"] * 9)
-    predictor = ZeroShot(score="auto").fit(backbone, Readout("variant", "real"), [], [], 0)
+    predictor = ZeroShot(score="auto").fit(backbone, Readout("variant", "regression"), [], [], 0)
     kept, broken = (
         float(np.asarray(value))
         for value in predictor.predict([("ACDE", "ACDW"), ("ACWE", "ACDE")])

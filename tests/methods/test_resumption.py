@@ -17,7 +17,7 @@ import torch
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import UserError
 from benchmark.methods.finetune import checkpoints
-from benchmark.methods.finetune.trainer import Loop
+from benchmark.methods.finetune.trainer import Trainer
 from tests.conftest import ROOT
 from tests.learning import LEVELS, REAL, StopError, answer, examples, method
 
@@ -101,7 +101,7 @@ def test_a_state_from_any_step_gives_the_same_bits(
         "finetune", "epochs=2", "batch.residue=4", "head_dropout=0.1", "save_minutes=0"
     )
     whole = learner.fit(esm, readout, train, test, 0)
-    gradients, valid_loss = Loop.gradients, Loop.valid_loss
+    gradients, valid_loss = Trainer.gradients, Trainer.valid_loss
     for stop in range(1, 9):
         left = iter(range(stop))
 
@@ -115,8 +115,8 @@ def test_a_state_from_any_step_gives_the_same_bits(
 
         folder = tmp_path / str(stop)
         with monkeypatch.context() as patched:
-            patched.setattr(Loop, "gradients", count(gradients))
-            patched.setattr(Loop, "valid_loss", count(valid_loss))
+            patched.setattr(Trainer, "gradients", count(gradients))
+            patched.setattr(Trainer, "valid_loss", count(valid_loss))
             if stop < 8:
                 with pytest.raises(StopError):
                     learner.fit(esm, readout, train, test, 0, folder)

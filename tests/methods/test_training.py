@@ -12,7 +12,7 @@ from benchmark.backbones.transformer import Transformer
 from benchmark.core import Example, Readout, Splits, UserError
 from benchmark.methods.finetune import trainer
 from benchmark.methods.finetune.heads import Objective
-from benchmark.methods.finetune.trainer import Loop
+from benchmark.methods.finetune.trainer import Trainer
 from benchmark.metrics import find
 from benchmark.run.evaluation import check, evaluate
 from tests.checkpoints import FAMILIES, make, save_progen2, save_proteinglm
@@ -152,16 +152,16 @@ def gradients(
     """Those of the one effective batch of an epoch."""
     found: dict[str, torch.Tensor] = {}
 
-    def look(self: Loop) -> None:
+    def look(self: Trainer) -> None:
         train_epoch(self)
         found.update({n: p.grad.clone() for n, p in self.trained.items() if p.grad is not None})
         raise StopError
 
-    train_epoch = Loop.train_epoch
+    train_epoch = Trainer.train_epoch
     train = examples(level, 12)
     size = f"batch.{LEVELS[level][0].level}=12"
     with monkeypatch.context() as patched:
-        patched.setattr(Loop, "train_epoch", look)
+        patched.setattr(Trainer, "train_epoch", look)
         with pytest.raises(StopError):
             method(name, size, *words).fit(backbone, LEVELS[level][0], train, train, 0)
     return found
@@ -224,9 +224,9 @@ def constant_loss(readout: Readout, train: Sequence[Example], valid: Sequence[Ex
     """On valid, of what is the best on train without looking at the chain."""
     objective = Objective(readout, train, None, torch.device("cpu"))
     t, v = (np.concatenate([objective.target(e) for e in part]) for part in (train, valid))
-    if readout.kind == "real":
+    if readout.kind == "regression":
         return float(np.mean((v - t.mean()) ** 2) / t.var())
-    if readout.kind == "labels":
+    if readout.kind == "multilabel":
         rate = t.mean(axis=0)
         return float(-np.mean(v * np.log(rate) + (1 - v) * np.log(1 - rate)))
     return float(-np.mean(np.log(np.bincount(t) / len(t))[v]))
@@ -308,7 +308,7 @@ def test_what_was_learned_predicts_without_training(
     fit = learner.fit(esm, REAL, train, test, 0, tmp_path)
     kept = {path.name for path in tmp_path.iterdir()}
     lines = (tmp_path / "curve.csv").read_text().splitlines()
-    monkeypatch.setattr(Loop, "run", None)
+    monkeypatch.setattr(Trainer, "run", None)
     loaded = learner.fit(esm, REAL, train, test, 0, tmp_path)
 
     assert answer(loaded, test) == answer(fit, test)

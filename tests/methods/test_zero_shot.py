@@ -20,7 +20,7 @@ from benchmark.methods.zero_shot import SCORES, ZeroShot
 from tests.checkpoints import make
 from tests.conftest import ROOT, SHARED, composed, make_backbone, random_chain
 
-VARIANT = Readout("variant", "real")
+VARIANT = Readout("variant", "regression")
 RNG = np.random.default_rng(0)
 WILD, OTHER = random_chain(RNG, 30), random_chain(RNG, 21)
 

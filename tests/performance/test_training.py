@@ -131,7 +131,7 @@ def test_bare_loop(benchmark: Any, backbone: Random, examples: list[Example]) ->
 def test_ours(benchmark: Any, backbone: Random, examples: list[Example]) -> None:
     """A whole fit of one epoch: adapters put in, a shuffled epoch, valid, adapters taken out."""
     learner = instantiate(composed("method=lora", "method.epochs=1").method, _convert_="all")
-    readout = Readout("protein", "real")
+    readout = Readout("protein", "regression")
     measure(benchmark, "ours", lambda: learner.fit(backbone, readout, examples, examples[:1], 0))
 
 

@@ -15,7 +15,7 @@ from benchmark.files import replacing
 from benchmark.report.breakdowns import by_method
 from benchmark.report.cells import tabulate
 from benchmark.report.leaderboard import markdown, rows_of_csv, write
-from benchmark.results.identity import migrate
+from benchmark.results.migrations import migrate
 from benchmark.results.record import Record
 from benchmark.results.storage import load, load_all, save
 from benchmark.stats.seeds import estimate, student

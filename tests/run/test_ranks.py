@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.distributed import divided
+from benchmark.distributed import map_sharded
 from tests.conftest import ROOT, random_chain
 
 
 def test_one_process_divides_nothing() -> None:
-    assert list(divided(lambda part: [x * x for x in part], range(7), 3)) == [
+    assert list(map_sharded(lambda part: [x * x for x in part], range(7), 3)) == [
         0, 1, 4, 9, 16, 25, 36,
     ]  # fmt: skip
 

@@ -20,7 +20,7 @@ from benchmark.core import (
 )
 from benchmark.data.splits import cross_validate
 from benchmark.metrics import find
-from benchmark.run.evaluation import evaluate, limited
+from benchmark.run.evaluation import evaluate, subset
 from benchmark.stats.bootstrap import mean, resamples, score
 from tests.conftest import make_task
 
@@ -128,9 +128,9 @@ def test_limit_takes_the_same_examples_in_any_order() -> None:
     splits = Splits(test, test, {"test": test}, {})
     turned = Splits(test[::-1], test[::-1], {"test": test[::-1]}, {})
 
-    assert len(limited(splits, 10).train) == 10
-    assert limited(splits, 10).train == limited(turned, 10).train[::-1]
-    assert limited(splits, None) is splits
+    assert len(subset(splits, 10).train) == 10
+    assert subset(splits, 10).train == subset(turned, 10).train[::-1]
+    assert subset(splits, None) is splits
 
 
 def test_each_fold_is_answered_by_what_was_learned_without_it() -> None:
@@ -250,18 +250,18 @@ def test_a_metric_of_other_answers_is_refused_before_anything_is_learned() -> No
 
     def fitted(kind: str, size: int, name: str) -> None:
         task = make_task("pocket_metal", f"task.kind={kind}", f"task.size={size}")
-        label = np.asarray(0.5) if kind == "real" else np.asarray(1)
+        label = np.asarray(0.5) if kind == "regression" else np.asarray(1)
         test = [e._replace(label=label) for e in examples(3)]
         splits = Splits(test, test, {"test": test}, {})
         evaluate(task, splits, Kmer(1), Unasked(), [find(name)], 0)
 
     for name in ("accuracy", "mcc", "roc_auc", "f1_macro"):
         with pytest.raises(UserError, match=f"{name} does not fit the task: labels are real"):
-            fitted("real", 1, name)
+            fitted("regression", 1, name)
     for name in ("spearman", "rmse", "perplexity"):
         with pytest.raises(UserError, match=f"{name} does not fit the task: labels are classes"):
-            fitted("class", 2, name)
+            fitted("classification", 2, name)
     with pytest.raises(UserError, match=r"perplexity does not fit the task: label 0\.5; "):
-        fitted("real", 1, "perplexity")
+        fitted("regression", 1, "perplexity")
     with pytest.raises(UserError, match="p_at_l5 does not fit the task: a prediction is no table"):
-        fitted("class", 2, "p_at_l5")
+        fitted("classification", 2, "p_at_l5")

@@ -13,7 +13,7 @@ from benchmark.cli.verbs.listing import with_parents
 from benchmark.core import RESIDUES, Area, Backbone, Method, Splits, Task, UserError
 from benchmark.data.tables import AMBIGUOUS
 from benchmark.metrics import find
-from benchmark.run.evaluation import evaluate, limited
+from benchmark.run.evaluation import evaluate, subset
 from tests.conftest import (
     EMBEDDED,
     NARROW,
@@ -109,12 +109,15 @@ def check_splits(task: Task) -> Splits:
             assert ((label[:, 0] < label[:, 1]) & (label[:, 1] < length)).all()
             continue
         shape = (length,) if readout.level == "residue" else ()
-        assert label.shape == shape + ((readout.size,) if readout.kind == "labels" else ())
-        if readout.kind == "log_prob":
-            assert np.flatnonzero(label == 0).tolist() == readout.asked(example.chains[0]).tolist()
-        elif readout.kind != "real":
+        assert label.shape == shape + ((readout.size,) if readout.kind == "multilabel" else ())
+        if readout.kind == "likelihood":
+            assert (
+                np.flatnonzero(label == 0).tolist()
+                == readout.scored_positions(example.chains[0]).tolist()
+            )
+        elif readout.kind != "regression":
             assert label.min() >= -1
-            assert label.max() < (readout.size if readout.kind == "class" else 2)
+            assert label.max() < (readout.size if readout.kind == "classification" else 2)
     for part in (splits.train, splits.valid, *splits.tests.values()):
         assert len({example.id for example in part}) == len(part)
     if "valid" in splits.notes:
@@ -146,7 +149,7 @@ def test_mirrored_splits(name: str) -> None:
     assert len(splits.train) + (0 if valid else len(splits.valid)) == train and len(found) == test
     assert {len(example.chains) for example in (*splits.train, *found)} == {chains}
     assert len({example.group for example in found}) == units
-    if task.readout.kind == "class" and task.readout.level != "pair":
+    if task.readout.kind == "classification" and task.readout.level != "pair":
         seen = {int(x) for e in (*splits.train, *splits.valid) for x in np.ravel(e.label)} - {-1}
         assert seen == set(range(task.readout.size))
 
@@ -168,7 +171,7 @@ def test_tasks_on_the_hub_are_mirrored_or_listed_and_tell_how_to_get_them(
 def test_methods_answer_every_embedded_task(task_name: str, method: str, esm_folder: Path) -> None:
     """A few examples, end to end: every metric comes out, and twice the same bits."""
     task = make_task(task_name)
-    splits = limited(task.load(), 30)
+    splits = subset(task.load(), 30)
     words = QUICK.get(method, [])
     learner = instantiate(composed(f"method={method}", *words).method, _convert_="all")
     backbone = instantiate(composed("model=onehot", "model.width=1").model, _convert_="all")
@@ -197,7 +200,7 @@ def test_methods_answer_every_embedded_task(task_name: str, method: str, esm_fol
 def test_scores_do_not_depend_on_batches(task_name: str, esm_folder: Path) -> None:
     """Small and large batches, rows in another order: the same score within 1e-3."""
     task = make_task(task_name)
-    splits = limited(task.load(), 40)
+    splits = subset(task.load(), 40)
     turned = splits._replace(tests={"test": splits.tests["test"][::-1]})
     learner = instantiate(composed().method, _convert_="all")
     metrics = [find(task.metrics[0])]
@@ -216,7 +219,7 @@ def test_methods_refuse_what_a_backbone_cannot_do(method: str) -> None:
         digest = "mute"
 
     task = make_task("pocket_metal")
-    splits = limited(task.load(), 5)
+    splits = subset(task.load(), 5)
     learner = instantiate(composed(f"method={method}").method, _convert_="all")
 
     with pytest.raises(UserError, match="the backbone Mute has none"):

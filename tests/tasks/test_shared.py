@@ -12,7 +12,7 @@ from benchmark.backbones.baselines.descriptors import Kmer
 from benchmark.core import MASK, RESIDUES, MaskedLogProbs, Readout, Splits
 from benchmark.metrics import find
 from benchmark.metrics.contact import rank_pairs
-from benchmark.run.evaluation import evaluate, limited
+from benchmark.run.evaluation import evaluate, subset
 from tests.conftest import SHARED, composed, make_backbone, make_task
 from tests.tasks.test_contracts import check_splits
 
@@ -25,7 +25,7 @@ def scores(
     task_name: str, model: str, *overrides: str, limit: int | None = None
 ) -> dict[str, float]:
     task = make_task(task_name, MIRROR, *overrides)
-    splits: Splits = limited(task.load(), limit)
+    splits: Splits = subset(task.load(), limit)
     method = instantiate(composed().method, _convert_="all")
     backbone = make_backbone(model, ESM2_8M)
     metrics = [find(name) for name in task.metrics]
@@ -55,8 +55,8 @@ def test_localization_of_esm2_8m_and_of_composition() -> None:
         "task.sizes={}",
     )
     whole = task.load()  # ordered by class: a share of it must be drawn, not cut off
-    few = limited(whole, 350)
-    splits = Splits(limited(whole, 1000).train, few.valid, few.tests, whole.notes)
+    few = subset(whole, 350)
+    splits = Splits(subset(whole, 1000).train, few.valid, few.tests, whole.notes)
     method = instantiate(composed().method, _convert_="all")
     found = {
         type(backbone).__name__: evaluate(task, splits, backbone, method, [find("accuracy")], 0)
@@ -89,7 +89,7 @@ def test_contacts_of_esm2_8m_by_its_own_head() -> None:
         labels.append(np.argwhere(np.triu(near, 7)))
     method = instantiate(composed("method=contact_head").method, _convert_="all")
     backbone = make_backbone("huggingface", ESM2_8M)
-    predictor = method.fit(backbone, Readout("pair", "class", 2, 6), [], [], 0)
+    predictor = method.fit(backbone, Readout("pair", "classification", 2, 6), [], [], 0)
     kept = [rank_pairs(np.asarray(p), 7) for p in predictor.predict([(c,) for c in chains])]
 
     assert find("p_at_l5")(kept, labels) == pytest.approx(0.400, abs=5e-4)

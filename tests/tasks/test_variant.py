@@ -60,8 +60,8 @@ def test_without_folds_an_assay_is_a_test_set_with_its_wild_type(tmp_path: Path)
     assert {e.chains[1] for e in splits.tests["ONE"]} == {WILD}
     assert {e.chains[1] for e in splits.tests["TWO"]} == {other}
     assert [e.chains[0] for e in splits.tests["ONE"]] == [row[1] for row in assay()]
-    assert not splits.train and not splits.valid and not splits.learn
-    assert splits.means == {"mean": {"ONE": 0.5, "TWO": 0.5}}
+    assert not splits.train and not splits.valid and not splits.train_valid_by_test
+    assert splits.aggregates == {"mean": {"ONE": 0.5, "TWO": 0.5}}
     assert splits.notes["changes"]["TWO"]["unknown_labels"] == 1
     assert "task.reference=" in splits.notes["mean"]
 
@@ -115,7 +115,7 @@ def test_what_was_measured_twice_is_in_one_fold(tmp_path: Path) -> None:
     splits = task(tmp_path, folds="random").load()
 
     for name, test in splits.tests.items():
-        train, valid = splits.learn[name]
+        train, valid = splits.train_valid_by_test[name]
         assert not {e.chains for e in test} & {e.chains for e in (*train, *valid)}
     assert splits.notes["also_in_train"] == {}
     folds = [(*row, i % 3) for i, row in enumerate(rows[:15] + rows[:3] + rows[1:4])]
@@ -184,12 +184,12 @@ def test_proteingyms_average(tmp_path: Path) -> None:
     each = table.groupby(["UniProt_ID", "coarse_selection_type"])["score"].mean()
     expected = each.groupby("coarse_selection_type").mean().mean()
 
-    weights = splits.means["proteingym"]
+    weights = splits.aggregates["proteingym"]
     assert sum(weights[name] * scores[name] for name in weights) == pytest.approx(expected)
-    assert list(splits.means) == ["mean", "proteingym"] and "mean" not in splits.notes
+    assert list(splits.aggregates) == ["mean", "proteingym"] and "mean" not in splits.notes
     folded = task(folder, reference=str(tmp_path / "reference.csv"), folds="random").load()
-    assert sum(folded.means["proteingym"].values()) == pytest.approx(1)
-    assert folded.means["proteingym"]["A4 0"] == pytest.approx(weights["A4"] / 5)
+    assert sum(folded.aggregates["proteingym"].values()) == pytest.approx(1)
+    assert folded.aggregates["proteingym"]["A4 0"] == pytest.approx(weights["A4"] / 5)
     write(folder / "NEW.csv", assay()[:12])
     with pytest.raises(UserError, match="assay NEW is not in the reference"):
         task(folder, reference=str(tmp_path / "reference.csv")).load()

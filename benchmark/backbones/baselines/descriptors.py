@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from benchmark.core import RESIDUES, Backbone, UserError
 from benchmark.data.digests import digest
 
-Floats = NDArray[np.float32]
+Float32 = NDArray[np.float32]
 INDEX = {residue: index for index, residue in enumerate(RESIDUES)}
 
 
-def encoding_table(name: Literal["onehot", "blosum62"]) -> Floats:
+def encoding_table(name: Literal["onehot", "blosum62"]) -> Float32:
     """A row for each of the 20 residues, and a last one of zeros for all else, (21, 20)."""
     table = np.zeros((len(RESIDUES) + 1, len(RESIDUES)), np.float32)
     if name == "onehot":
@@ -54,7 +54,7 @@ class Window(Backbone):
         """Digest of the settings and the table."""
         return digest(type(self).__name__, repr(asdict(self)), self._table.tobytes())
 
-    def embed_residues(self, chains: Sequence[str]) -> list[Floats]:
+    def embed_residues(self, chains: Sequence[str]) -> list[Float32]:
         """(L, width x 20) for each chain."""
         half, outside = self.width // 2, len(RESIDUES)
         rows = []
@@ -65,7 +65,7 @@ class Window(Backbone):
             rows.append(self._table[windows].reshape(len(chain), -1))
         return rows
 
-    def embed_proteins(self, chains: Sequence[str]) -> Floats:
+    def embed_proteins(self, chains: Sequence[str]) -> Float32:
         """Mean over residues, (n, width x 20)."""
         return np.stack([rows.mean(axis=0) for rows in self.embed_residues(chains)])
 
@@ -90,7 +90,7 @@ class Kmer(Backbone):
         """Digest of the settings."""
         return digest(type(self).__name__, repr(asdict(self)))
 
-    def embed_proteins(self, chains: Sequence[str]) -> Floats:
+    def embed_proteins(self, chains: Sequence[str]) -> Float32:
         """Shares within each k, then log length: (n, 20 + 400 + ... + 1)."""
         rows = np.zeros((len(chains), self.protein_dim), np.float32)
         for row, chain in zip(rows, chains, strict=True):

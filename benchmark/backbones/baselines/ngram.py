@@ -22,7 +22,7 @@ from benchmark.core import RESIDUES, Backbone, UserError
 from benchmark.data.digests import digest
 from benchmark.pocket import FOLDER
 
-Floats = NDArray[np.float32]
+Float32 = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Counts = NDArray[np.int64]
 END, OTHER = len(RESIDUES), len(RESIDUES) + 1
@@ -124,7 +124,7 @@ class Frequencies(Backbone):
         """Size of the corpus."""
         return {"counted_residues": self._residues}
 
-    def _log_probs(self, chains: Sequence[str]) -> list[Floats]:
+    def _log_probs(self, chains: Sequence[str]) -> list[Float32]:
         coded = (encode([chain]) for chain in chains)
         return [self._table[codes[:-2], codes[2:]].astype(np.float32) for codes in coded]
 

@@ -76,7 +76,7 @@ def show(splits: Splits, found: Audit) -> None:
     rows = Table("test set", *numbers(elsewhere), box=None, pad_edge=False)
     shares = Table("nearest relative", *numbers(present), box=None, pad_edge=False)
     for name, examples in splits.tests.items():
-        train, valid = splits.learn.get(name, (splits.train, splits.valid))
+        train, valid = splits.train_valid_by_test.get(name, (splits.train, splits.valid))
         seen = {chain for example in learned(splits, name) for chain in example.chains}
         there = [
             sum(

@@ -14,7 +14,7 @@ def show_leaderboard(request: Request) -> None:
 
     from benchmark.report import leaderboard
     from benchmark.report.breakdowns import by_identity, by_method
-    from benchmark.report.published import read_quoted
+    from benchmark.report.published import read_published
 
     results = Path(str(request.options.get("results", "results"))).expanduser()
     views = {"identity": by_identity, "method": by_method}
@@ -22,7 +22,7 @@ def show_leaderboard(request: Request) -> None:
     if by is not None and by not in views:
         raise UserError(f"by={by} is not known; there is by={', by='.join(views)}")
     cells = leaderboard.require(leaderboard.write(results), results)
-    text = views[by](cells) if by else leaderboard.markdown(cells, read_quoted(results))
+    text = views[by](cells) if by else leaderboard.markdown(cells, read_published(results))
     lines = text.replace("<br>", " ").splitlines()
     # a table is as wide as it needs: in a narrower one numbers would be cut off
     parts = [line.strip("|").split("|") for line in lines if line.startswith("|")]

@@ -30,7 +30,7 @@ from benchmark.embedding.features import check_lengths
 from benchmark.methods.contacts.contact_head import each_chain, require_contacts
 from benchmark.progress import track
 
-Floats = NDArray[np.float64]
+Float64 = NDArray[np.float64]
 
 
 class Pairs(NamedTuple):
@@ -39,7 +39,7 @@ class Pairs(NamedTuple):
     i: Array
     j: Array
     touching: Array
-    weights: Floats
+    weights: Float64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,19 +152,19 @@ def sample(
     return Pairs(i[use], j[use], touching[use], weights)
 
 
-def correct(attention: Array) -> Floats:
+def correct(attention: Array) -> Float64:
     """Make a map (L, L) symmetric, and take off what its rows and columns give by themselves."""
     whole = attention.astype(np.float64)
     whole += whole.T
     rows = whole.sum(axis=0)
     total = rows.sum()  # 0 where a head attends to special tokens alone
-    corrected: Floats = whole - np.outer(rows, rows) / total if total > 0 else whole
+    corrected: Float64 = whole - np.outer(rows, rows) / total if total > 0 else whole
     return corrected
 
 
 def regress(
     features: NDArray[np.float32], pairs: Pairs, inverse_penalty: float, seed: int
-) -> tuple[Floats, float]:
+) -> tuple[Float64, float]:
     """Weights (heads,) and bias."""
     from sklearn.linear_model import LogisticRegression
 
@@ -177,7 +177,7 @@ def regress(
 
 
 def predict(
-    backbone: Any, weights: Floats, bias: float, questions: Sequence[Chains]
+    backbone: Any, weights: Float64, bias: float, questions: Sequence[Chains]
 ) -> Iterator[Value]:
     """Probabilities (L, L) of each chain, in order."""
     from scipy.special import expit

@@ -16,7 +16,7 @@ from benchmark.core import (
     UserError,
     Value,
 )
-from benchmark.distributed import divided
+from benchmark.distributed import map_sharded
 from benchmark.embedding.features import check_lengths
 from benchmark.progress import track
 
@@ -69,5 +69,5 @@ def each_chain(
     assert isinstance(backbone, Backbone)
     chains = [chain for (chain,) in questions]
     check_lengths(backbone, chains)
-    answers = divided(lambda part: (answer(chain) for chain in part), chains, WINDOW)
+    answers = map_sharded(lambda part: (answer(chain) for chain in part), chains, WINDOW)
     yield from track(answers, len(chains), "contacts")

@@ -9,8 +9,8 @@ from torch import nn
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import RESIDUES, Backbone, Readout
 from benchmark.methods.finetune import checkpoints
-from benchmark.methods.finetune.trainable import Tuned, trainable
-from benchmark.methods.finetune.trainer import Body
+from benchmark.methods.finetune.trainable import TrainableBackbone, trainable
+from benchmark.methods.finetune.trainer import Encoder
 from benchmark.methods.finetune.training import Training
 
 
@@ -21,13 +21,13 @@ class Finetune(Training):
     VERSION = 1
     gradient_checkpointing: bool
 
-    def body(self, backbone: Backbone, readout: Readout) -> Body:
+    def encoder(self, backbone: Backbone, readout: Readout) -> Encoder:
         """The backbone, its weights to be replaced."""
         module = trainable(backbone, "finetune")
         return Weights(module, readout, self.gradient_checkpointing)
 
 
-class Weights(Tuned):
+class Weights(TrainableBackbone):
     """Trained copies of the module's weights, which take the place of the weights."""
 
     def __init__(self, backbone: Transformer, readout: Readout, checkpointing: bool) -> None:

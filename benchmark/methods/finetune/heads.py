@@ -51,9 +51,9 @@ class Head(nn.Module):
         vectors: rows of the examples one after another, as many as `lengths` says; (sum, width).
         A protein's scores are (1, size), residues' (L, size), pairs' (L, L).
         """
-        place = self.first.weight.device
-        with torch.autocast(place.type, enabled=False):
-            rows = vectors.to(place, torch.float32)
+        device = self.first.weight.device
+        with torch.autocast(device.type, enabled=False):
+            rows = vectors.to(device, torch.float32)
             if self.paired:
                 return [self.pairs(part) for part in torch.split(rows, list(lengths))]
             scores: Tensor = self.rest(self.first(rows))
@@ -85,17 +85,17 @@ class Objective:
     """
 
     def __init__(
-        self, readout: Readout, train: Sequence[Example], weighting: Weighting, place: torch.device
+        self, readout: Readout, train: Sequence[Example], weighting: Weighting, device: torch.device
     ) -> None:
         self.readout = readout
-        self.place = place
+        self.device = device
         self.mean, self.scale = 0.0, 1.0
         self.weights: Tensor | None = None
-        if readout.kind == "real":
+        if readout.kind == "regression":
             values = np.concatenate([np.ravel(self.target(e)) for e in train]).astype(np.float64)
             self.mean, self.scale = float(np.nanmean(values)), float(np.nanstd(values)) or 1.0
         elif weighting:
-            self.weights = torch.tensor(self.balanced(train), dtype=torch.float32, device=place)
+            self.weights = torch.tensor(self.balanced(train), dtype=torch.float32, device=device)
 
     def target(self, example: Example) -> Array:
         """The answers of an example, in the order of its scores; unknown ones NaN or -1.
@@ -119,14 +119,14 @@ class Objective:
 
     def known(self, target: Array) -> Array:
         """Which answers are known, in the target's shape."""
-        return np.asarray(~np.isnan(target) if self.readout.kind == "real" else target != -1)
+        return np.asarray(~np.isnan(target) if self.readout.kind == "regression" else target != -1)
 
     def balanced(self, train: Sequence[Example]) -> Array:
         """Weights of classes as scikit-learn's `balanced` has them: (size,), of labels (size, 2).
 
         A class that train lacks weighs 1.
         """
-        readout, labels = self.readout, self.readout.kind == "labels"
+        readout, labels = self.readout, self.readout.kind == "multilabel"
         counts = np.zeros((readout.size, 2) if labels else readout.size)
         for example in train:
             target = self.target(example)
@@ -142,7 +142,7 @@ class Objective:
         if self.weights is None:
             return float(known.sum())
         weights = self.weights.cpu().numpy()
-        if self.readout.kind == "labels":
+        if self.readout.kind == "multilabel":
             chosen = np.where(target == 1, weights[:, 1], weights[:, 0])
             return float(chosen[known].sum(dtype=np.float64))
         return float(weights[target[known]].sum(dtype=np.float64))
@@ -154,19 +154,19 @@ class Objective:
         else:
             answers = torch.cat(list(scores))
         truth = np.concatenate(targets)
-        known = torch.from_numpy(self.known(truth)).to(self.place)
-        if self.readout.kind == "real":
+        known = torch.from_numpy(self.known(truth)).to(self.device)
+        if self.readout.kind == "regression":
             wanted = torch.from_numpy(np.nan_to_num((truth - self.mean) / self.scale))
-            errors = answers[:, 0] - wanted.to(self.place, torch.float32)
+            errors = answers[:, 0] - wanted.to(self.device, torch.float32)
             return (errors.square() * known).sum()
-        wanted = torch.from_numpy(truth.astype(np.int64)).to(self.place)
-        if self.readout.kind == "class" and self.readout.level != "pair":
+        wanted = torch.from_numpy(truth.astype(np.int64)).to(self.device)
+        if self.readout.kind == "classification" and self.readout.level != "pair":
             return functional.cross_entropy(
                 answers, wanted, weight=self.weights, ignore_index=-1, reduction="sum"
             )
         weight = known.float()
         if self.weights is not None:
-            label = torch.arange(wanted.shape[-1], device=self.place)
+            label = torch.arange(wanted.shape[-1], device=self.device)
             table = self.weights
             weight = weight * (table[wanted] if table.ndim == 1 else table[label, wanted.clamp(0)])
         return functional.binary_cross_entropy_with_logits(
@@ -182,15 +182,15 @@ class Objective:
 def answers(head: Head, readout: Readout, scores: Sequence[Tensor]) -> Iterator[Array]:
     """Predictions, as a `Readout` has them, of each example's scores."""
     for part in scores:
-        if readout.kind == "real":
+        if readout.kind == "regression":
             values = part[:, 0] * head.scale + head.mean
-        elif readout.level == "pair" or readout.kind == "labels":
+        elif readout.level == "pair" or readout.kind == "multilabel":
             values = part.sigmoid()
         else:
             values = part.softmax(dim=-1)
             if readout.width == 1:
                 values = values[:, 1]
         found: Array = values.float().cpu().numpy()
-        if readout.kind == "labels" and readout.width == 1:
+        if readout.kind == "multilabel" and readout.width == 1:
             found = found[:, 0]
         yield found if readout.level in ("residue", "pair") else found[0]

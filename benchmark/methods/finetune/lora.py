@@ -10,8 +10,8 @@ from torch import nn
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import Backbone, Readout, UserError
 from benchmark.methods.finetune import checkpoints
-from benchmark.methods.finetune.trainable import Tuned, trainable
-from benchmark.methods.finetune.trainer import Body
+from benchmark.methods.finetune.trainable import TrainableBackbone, trainable
+from benchmark.methods.finetune.trainer import Encoder
 from benchmark.methods.finetune.training import Training, in_range
 
 PREFIX = "base_model.model."
@@ -42,7 +42,7 @@ class Lora(Training):
         in_range("lora_alpha", self.lora_alpha, above=0)
         in_range("lora_dropout", self.lora_dropout, least=0, below=1)
 
-    def body(self, backbone: Backbone, readout: Readout) -> Body:
+    def encoder(self, backbone: Backbone, readout: Readout) -> Encoder:
         """The backbone with adapters."""
         module = trainable(backbone, "lora")
         targets = linear_layers(module, self.target_modules)
@@ -92,7 +92,7 @@ def linear_layers(backbone: Transformer, asked: str | Sequence[str]) -> dict[str
     return chosen
 
 
-class Adapter(Tuned):
+class Adapter(TrainableBackbone):
     """LoRA's layers, which take the place of those that they adapt."""
 
     def __init__(

@@ -18,7 +18,7 @@ from benchmark.backbones.packing import again
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import Backbone, Chains, Readout, UserError
 from benchmark.embedding.features import check_counts, check_lengths, side_by_side, vectors
-from benchmark.methods.finetune.trainer import Source
+from benchmark.methods.finetune.trainer import VectorSource
 
 
 def trainable(backbone: Backbone, method: str) -> Transformer:
@@ -36,7 +36,7 @@ def trainable(backbone: Backbone, method: str) -> Transformer:
     return backbone
 
 
-class Tuned(ABC):
+class TrainableBackbone(ABC):
     """A transformer, some weights of which are trained."""
 
     facts: Mapping[str, Any]
@@ -47,7 +47,7 @@ class Tuned(ABC):
         self.checkpointing = checkpointing
         proteins = side_by_side(readout)
         self.width = backbone.protein_dim if proteins else backbone.residue_dim
-        self.place: torch.device = backbone.device
+        self.device: torch.device = backbone.device
 
     @abstractmethod
     def attach(self) -> None:
@@ -65,19 +65,19 @@ class Tuned(ABC):
         for parameter in before:
             parameter.requires_grad_(False)
         self.attach()
-        self.backbone.meter.forget()
+        self.backbone.flop_counter.forget()
         try:
             # without a cache, which would keep low-precision copies of what a step has changed
-            with torch.autocast(self.place.type, torch.bfloat16, low, cache_enabled=False):
+            with torch.autocast(self.device.type, torch.bfloat16, low, cache_enabled=False):
                 yield
         finally:
             self.detach()
             for parameter, asked in before.items():
                 parameter.requires_grad_(asked)
-            self.backbone.meter.forget()
+            self.backbone.flop_counter.forget()
 
     @contextmanager
-    def source(self, train: Sequence[Chains], valid: Sequence[Chains]) -> Iterator[Source]:
+    def source(self, train: Sequence[Chains], valid: Sequence[Chains]) -> Iterator[VectorSource]:
         """Vectors as the weights now make them."""
         check_counts([*train, *valid])
         check_lengths(self.backbone, [chain for chains in (*train, *valid) for chain in chains])
@@ -91,7 +91,7 @@ class Tuned(ABC):
                     return self.backbone.pool(chains).view(len(chosen), -1)
                 return self.backbone.residues(chains)
 
-        yield Source(rows, lambda: vectors(self.backbone, self.readout, valid, "valid"))
+        yield VectorSource(rows, lambda: vectors(self.backbone, self.readout, valid, "valid"))
 
     @contextmanager
     def checkpointed(self) -> Iterator[None]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from benchmark.backbones.device import inference, memory_errors
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import Array, Backbone, Chains, Example, UserError
-from benchmark.distributed import add_up, first, rank, world
+from benchmark.distributed import all_reduce, broadcast, rank, world_size
 from benchmark.embedding.batching import batches, lower_budget
 from benchmark.embedding.features import read_by, side_by_side
 from benchmark.methods.finetune import checkpoints
@@ -27,7 +27,7 @@ from benchmark.methods.finetune.checkpoints import Epoch
 from benchmark.methods.finetune.heads import Head, Objective
 from benchmark.progress import track
 
-Floats = NDArray[np.float32]
+Float32 = NDArray[np.float32]
 POOL = 16
 """Effective batches whose examples are sorted by length together."""
 ROWS = 16_384
@@ -35,21 +35,21 @@ ROWS = 16_384
 SCHEDULES = ("linear", "cosine", "constant")
 
 
-class Source(NamedTuple):
+class VectorSource(NamedTuple):
     """Where vectors to learn from come: a protein's row (1, width), or its residues' (L, width)."""
 
     train: Callable[[Sequence[int]], Tensor]
     """Those of some train examples, one after another, with gradients."""
-    valid: Callable[[], Iterable[Floats]]
+    valid: Callable[[], Iterable[Float32]]
     """Those of each valid example, in order."""
 
 
-class Body(Protocol):
+class Encoder(Protocol):
     """What is below the head: it makes vectors of chains, and some of its weights are trained."""
 
     width: int
     """Numbers in a chain's or a residue's vector."""
-    place: torch.device
+    device: torch.device
     total: int
     """Parameters."""
     facts: Mapping[str, Any]
@@ -69,7 +69,7 @@ class Body(Protocol):
 
     def source(
         self, train: Sequence[Chains], valid: Sequence[Chains]
-    ) -> AbstractContextManager[Source]:
+    ) -> AbstractContextManager[VectorSource]:
         """Vectors of these questions."""
         ...
 
@@ -82,33 +82,33 @@ class Body(Protocol):
         ...
 
 
-class Loop:
+class Trainer:
     """One training; its attributes are the state that is kept."""
 
     def __init__(
         self,
         settings: Any,
         backbone: Backbone,
-        body: Body,
+        encoder: Encoder,
         head: Head,
         objective: Objective,
         seed: int,
         folder: Path | None,
     ) -> None:
-        self.settings, self.backbone, self.body, self.head = settings, backbone, body, head
+        self.settings, self.backbone, self.encoder, self.head = settings, backbone, encoder, head
         self.objective, self.seed, self.folder = objective, seed, folder
         self.size = settings.batch[objective.readout.level]
         self.epoch = self.step = 0
-        self.loss = torch.zeros((), dtype=torch.float64, device=body.place)
+        self.loss = torch.zeros((), dtype=torch.float64, device=encoder.device)
         self.count = 0.0
         self.curve: list[Epoch] = []
         self.best: dict[str, Tensor] = {}
         self.spent = 0.0
-        self.before = dict(backbone.spent())
+        self.before = dict(backbone.usage())
         self.started = self.saved = time.monotonic()
 
     def run(self, train: Sequence[Example], valid: Sequence[Example]) -> dict[str, Any]:
-        """Train, leave what was learned in body and head, and tell what was chosen."""
+        """Train, leave what was learned in encoder and head, and tell what was chosen."""
         readout = self.objective.readout
         asked, held_out = (
             read_by(self.backbone, readout, [example.chains for example in part])
@@ -119,9 +119,9 @@ class Loop:
         self.targets = [self.objective.target(example) for example in train]
         truth = [self.objective.target(example) for example in valid]
         self.steps = ceil(len(train) / self.size) * self.settings.epochs
-        with self.body.attached(), self.body.source(asked, held_out) as self.source:
+        with self.encoder.attached(), self.encoder.source(asked, held_out) as self.source:
             heads = {f"head.{name}": part for name, part in self.head.named_parameters()}
-            self.trained = {**self.body.trained(), **heads}
+            self.trained = {**self.encoder.trained(), **heads}
             self.optimizer = torch.optim.AdamW(
                 self.trained.values(),
                 betas=tuple(self.settings.betas),
@@ -137,7 +137,7 @@ class Loop:
                     parameter.copy_(self.best[name])
             choices = self.choices()
             if self.folder and not rank():
-                self.body.save(self.folder)
+                self.encoder.save(self.folder)
                 checkpoints.save_tensors(self.folder / checkpoints.HEAD, self.head.state_dict())
                 checkpoints.finish(self.folder, choices, self.cost(), self.curve)
         return choices
@@ -145,7 +145,7 @@ class Loop:
     def train_epoch(self) -> None:
         """The rest of an epoch."""
         order = effective_batches(self.lengths, self.size, self.seed, self.epoch)
-        self.body.train(True)
+        self.encoder.train(True)
         self.head.train()
         todo = order[self.step :]
         for batch in track(todo, len(todo), self.progress):
@@ -170,12 +170,12 @@ class Loop:
         Processes take shares of equal lengths. What does not fit in memory is divided further.
         """
         weight = sum(self.objective.count(self.targets[row]) for row in batch)
-        share = sorted(batch, key=lambda row: -self.lengths[row])[rank() :: world()]
+        share = sorted(batch, key=lambda row: -self.lengths[row])[rank() :: world_size()]
         noise = np.random.SeedSequence([self.seed, self.epoch, self.step, rank()])
         while True:
             self.optimizer.zero_grad()
             torch.manual_seed(int(noise.generate_state(1)[0]))  # dropout's, the same when resumed
-            loss = torch.zeros((), device=self.body.place)
+            loss = torch.zeros((), device=self.encoder.device)
             lengths = [self.lengths[row] for row in share]
             parts = batches(lengths, self.backbone.batch_tokens)
             part: list[int] = []
@@ -189,7 +189,7 @@ class Loop:
         for parameter in self.trained.values():
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        add_up([*(p.grad for p in self.trained.values() if p.grad is not None), loss])
+        all_reduce([*(p.grad for p in self.trained.values() if p.grad is not None), loss])
         return loss, weight
 
     def backward(self, rows: Sequence[int], weight: float) -> Tensor:
@@ -202,7 +202,7 @@ class Loop:
 
     def valid_loss(self, truth: Sequence[Array]) -> float:
         """The mean loss over the known answers of valid."""
-        self.body.train(False)
+        self.encoder.train(False)
         self.head.eval()
         total, seen = 0.0, 0
         for rows, lengths in grouped(self.source.valid()):
@@ -245,8 +245,8 @@ class Loop:
             "valid_loss": [row.valid_loss for row in self.curve],
             "steps": self.curve[-1].step,
             "trained_parameters": sum(p.numel() for p in self.trained.values()),
-            "parameters": self.body.total + sum(p.numel() for p in self.head.parameters()),
-            **self.body.facts,
+            "parameters": self.encoder.total + sum(p.numel() for p in self.head.parameters()),
+            **self.encoder.facts,
         }
 
     def progress(self) -> str:
@@ -262,7 +262,7 @@ class Loop:
 
     def cost(self) -> dict[str, int]:
         """What went through the backbone so far, before and after a kill."""
-        return {name: v - self.before[name] for name, v in self.backbone.spent().items()}
+        return {name: v - self.before[name] for name, v in self.backbone.usage().items()}
 
     def save(self) -> None:
         """Keep the state."""
@@ -284,7 +284,7 @@ class Loop:
 
     def restore(self) -> None:
         """Go on from the state that a killed run has left, if there is one."""
-        if not first(bool(self.folder and (self.folder / checkpoints.STATE).exists())):
+        if not broadcast(bool(self.folder and (self.folder / checkpoints.STATE).exists())):
             return
         assert self.folder
         state = checkpoints.load_state(self.folder)
@@ -294,18 +294,18 @@ class Loop:
         self.loss.copy_(state["loss"])
         self.curve = [Epoch(*row) for row in state["curve"]]
         self.best, self.spent = state["best"], state["spent"]
-        charge(self.backbone, state["cost"])
+        add_usage(self.backbone, state["cost"])
         with torch.no_grad():
             for name, parameter in self.trained.items():
                 parameter.copy_(state["trained"][name])
         self.optimizer.load_state_dict(state["optimizer"])
 
 
-def charge(backbone: Backbone, cost: Mapping[str, int]) -> None:
+def add_usage(backbone: Backbone, cost: Mapping[str, int]) -> None:
     """Count what an earlier process has put through the backbone."""
     if isinstance(backbone, Transformer):
         for name, amount in cost.items():
-            backbone.meter.spent[name] += amount
+            backbone.flop_counter.usage[name] += amount
 
 
 def effective_batches(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -330,9 +330,9 @@ def rate(schedule: str, step: int, steps: int, warmup: float) -> float:
     return 1 - passed if schedule == "linear" else (1 + cos(pi * passed)) / 2
 
 
-def grouped(vectors: Iterable[Floats]) -> Iterator[tuple[Floats, list[int]]]:
+def grouped(vectors: Iterable[Float32]) -> Iterator[tuple[Float32, list[int]]]:
     """Rows of whole examples together, (n, width), and how many each has."""
-    group: list[Floats] = []
+    group: list[Float32] = []
     count = 0
     for rows in vectors:
         group.append(rows)

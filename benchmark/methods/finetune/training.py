@@ -13,11 +13,11 @@ import torch
 
 from benchmark.backbones.device import inference
 from benchmark.core import Backbone, Chains, Example, Method, Predictor, Readout, UserError, Value
-from benchmark.distributed import first
+from benchmark.distributed import broadcast
 from benchmark.embedding.features import read_by, side_by_side, vectors
 from benchmark.methods.finetune import checkpoints
 from benchmark.methods.finetune.heads import Head, Objective, Weighting, answers
-from benchmark.methods.finetune.trainer import SCHEDULES, Body, Loop, charge, grouped
+from benchmark.methods.finetune.trainer import SCHEDULES, Encoder, Trainer, add_usage, grouped
 from benchmark.methods.probe.design_matrix import known
 
 
@@ -83,7 +83,7 @@ class Training(Method):
             )
 
     @abstractmethod
-    def body(self, backbone: Backbone, readout: Readout) -> Body:
+    def encoder(self, backbone: Backbone, readout: Readout) -> Encoder:
         """What is below the head; a backbone that has not got it is refused."""
 
     def fit(
@@ -96,35 +96,35 @@ class Training(Method):
         folder: Path | None = None,
     ) -> Predictor:
         """Train on `train`, and keep the epoch with the lowest loss on `valid`."""
-        if self.class_weights and readout.kind == "real":
+        if self.class_weights and readout.kind == "regression":
             raise UserError("method.class_weights=balanced is for classes; real answers have none")
         devices = [] if not torch.cuda.is_available() else range(torch.cuda.device_count())
         with torch.random.fork_rng(devices):
             torch.manual_seed(seed)
-            body = self.body(backbone, readout)
+            encoder = self.encoder(backbone, readout)
             examples, held_out = (
                 answered(part, readout, what) for part, what in ((train, "train"), (valid, "valid"))
             )
-            objective = Objective(readout, examples, self.class_weights, body.place)
+            objective = Objective(readout, examples, self.class_weights, encoder.device)
             (chains,) = read_by(backbone, readout, [examples[0].chains])
-            width = body.width * (len(chains) if side_by_side(readout) else 1)
-            head = Head(width, readout, self.hidden, self.head_dropout).to(body.place)
+            width = encoder.width * (len(chains) if side_by_side(readout) else 1)
+            head = Head(width, readout, self.hidden, self.head_dropout).to(encoder.device)
             head.mean.fill_(objective.mean)
             head.scale.fill_(objective.scale)
-            if first(bool(folder and (folder / checkpoints.FIT).exists())):
+            if broadcast(bool(folder and (folder / checkpoints.FIT).exists())):
                 assert folder
-                body.load(folder)
+                encoder.load(folder)
                 head.load_state_dict(checkpoints.load_tensors(folder / checkpoints.HEAD))
                 kept = json.loads((folder / checkpoints.FIT).read_text(encoding="utf-8"))
                 choices = kept["choices"]
-                charge(backbone, kept["cost"])
+                add_usage(backbone, kept["cost"])
             else:
-                choices = Loop(self, backbone, body, head, objective, seed, folder).run(
+                choices = Trainer(self, backbone, encoder, head, objective, seed, folder).run(
                     examples, held_out
                 )
         head.requires_grad_(False)
         return Predictor(
-            lambda questions: predict(body, head, backbone, readout, questions), choices
+            lambda questions: predict(encoder, head, backbone, readout, questions), choices
         )
 
 
@@ -170,11 +170,11 @@ def answered(examples: Sequence[Example], readout: Readout, what: str) -> list[E
 
 
 def predict(
-    body: Body, head: Head, backbone: Backbone, readout: Readout, questions: Sequence[Chains]
+    encoder: Encoder, head: Head, backbone: Backbone, readout: Readout, questions: Sequence[Chains]
 ) -> Iterator[Value]:
     """Answer each question, in order, with what was learned in place."""
     read = read_by(backbone, readout, questions)
-    with body.attached():
+    with encoder.attached():
         head.eval()
         for rows, lengths in grouped(vectors(backbone, readout, read, "test")):
             with inference():

@@ -30,7 +30,7 @@ class Rows(NamedTuple):
             yield slice(start, start + CHUNK)
 
 
-class Spool:
+class MemmapTable:
     """A table that grows on disk and is read back as a memory map; gone with its folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -39,7 +39,7 @@ class Spool:
         self._file = self._path.open("wb")
         self._columns = 0
 
-    def __enter__(self) -> "Spool":
+    def __enter__(self) -> "MemmapTable":
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -58,7 +58,7 @@ class Spool:
 
 def known(answers: Array, readout: Readout) -> Array:
     """Which rows have an answer; of several labels at least one."""
-    mask = np.asarray(~np.isnan(answers) if readout.kind == "real" else answers != -1)
+    mask = np.asarray(~np.isnan(answers) if readout.kind == "regression" else answers != -1)
     return mask if mask.ndim == 1 else np.asarray(mask.any(axis=-1))
 
 
@@ -113,7 +113,7 @@ class Sampler:
             if len(rows)
         ]
         embedded = residue_features(self.backbone, [chains for chains, _ in chosen], what)
-        with Spool(self.folder) as spool:
+        with MemmapTable(self.folder) as spool:
             for residues, (_, rows) in zip(embedded, chosen, strict=True):
                 spool.append(residues[rows])
         return Rows(spool.table(), answers[use], np.ones(len(use)))
@@ -126,7 +126,7 @@ class Sampler:
         answers: list[Array] = []
         weights: list[Array] = []
         embedded = residue_features(self.backbone, [example.chains for example in examples], what)
-        with Spool(self.folder) as spool:
+        with MemmapTable(self.folder) as spool:
             for residues, example in zip(embedded, examples, strict=True):
                 i, j = np.triu_indices(len(residues), max(1, self.readout.min_separation))
                 touching = np.zeros((len(residues), len(residues)), bool)

@@ -31,7 +31,7 @@ from benchmark.embedding.features import pair_features, protein_features, read_b
 from benchmark.methods.probe.design_matrix import CHUNK, Rows, Sampler, describe
 from benchmark.progress import track
 
-Floats = NDArray[np.float64]
+Float64 = NDArray[np.float64]
 SMALL = 50_000_000
 """Numbers in a table of features that one thread works through quickly enough."""
 
@@ -39,11 +39,11 @@ SMALL = 50_000_000
 class Model(NamedTuple):
     """Scores (n, columns) are features @ weights + bias; `answer` makes predictions of them."""
 
-    weights: Floats
-    bias: Floats
-    answer: Callable[[Floats], Floats]
+    weights: Float64
+    bias: Float64
+    answer: Callable[[Float64], Float64]
 
-    def __call__(self, features: Array) -> Floats:
+    def __call__(self, features: Array) -> Float64:
         """Predictions for rows of features (n, f): (n,) or (n, size)."""
         return self.answer(features @ self.weights + self.bias)
 
@@ -108,7 +108,7 @@ class Linear(Method):
                 for part in table.chunks():
                     table.features[part] = scaler.transform(table.features[part])
             penalties = sorted(self.penalties, reverse=True)
-            if readout.kind == "real":
+            if readout.kind == "regression":
                 fits = ridge(rows, penalties)
             else:
                 fits = logistic(rows, readout, penalties, self.max_iter, self.tolerance)
@@ -147,9 +147,9 @@ def mean_loss(model: Model, rows: Rows, readout: Readout) -> float:
     for part in rows.chunks():
         guess, truth = model(rows.features[part]), rows.answers[part]
         weight = rows.weights[part]
-        if readout.kind == "real":
+        if readout.kind == "regression":
             loss, seen = (guess - truth) ** 2, ~np.isnan(truth)
-        elif readout.kind == "labels" or readout.size == 2:
+        elif readout.kind == "multilabel" or readout.size == 2:
             right = np.where(truth == 1, guess, 1 - guess)
             loss, seen = -np.log(np.clip(right, 1e-15, 1)), truth != -1
         else:
@@ -191,13 +191,13 @@ def logistic(
     """Logistic regression for each penalty: multinomial, binary, or one for each label."""
     from scipy.special import expit, softmax
 
-    if readout.kind == "labels":
+    if readout.kind == "multilabel":
         targets = [rows.answers[:, label] for label in range(readout.size)]
     else:
         targets = [rows.answers]
     paths = [_logistic_path(rows, target, penalties, max_iter, tolerance) for target in targets]
-    binary = readout.kind == "labels" or readout.size == 2
-    if readout.kind == "class" and len(np.unique(rows.answers)) < 2:
+    binary = readout.kind == "multilabel" or readout.size == 2
+    if readout.kind == "classification" and len(np.unique(rows.answers)) < 2:
         raise UserError("every training example has the same class; a probe needs at least two")
     for penalty in penalties:
         columns, biases = [], []
@@ -213,10 +213,10 @@ def logistic(
                 weights, bias = full, offset
             columns.append(weights)
             biases.append(bias)
-        answer: Callable[[Floats], Floats]
+        answer: Callable[[Float64], Float64]
         if not binary:
             answer = lambda scores: softmax(scores, axis=1)  # noqa: E731
-        elif readout.kind == "labels":
+        elif readout.kind == "multilabel":
             answer = expit
         else:
             answer = lambda scores: expit(scores[:, 0])  # noqa: E731
@@ -225,7 +225,7 @@ def logistic(
 
 def _logistic_path(
     rows: Rows, target: Array, penalties: Sequence[float], max_iter: int, tolerance: float
-) -> Iterator[tuple[Array, Floats, Floats]]:
+) -> Iterator[tuple[Array, Float64, Float64]]:
     """Classes, weights (f, columns) and bias for each penalty, each started from the one before."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression

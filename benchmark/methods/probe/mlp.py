@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from benchmark.core import Backbone, Chains, ProteinEmbeddings, Readout, ResidueEmbeddings
 from benchmark.embedding.features import refusal, side_by_side, vectors
-from benchmark.methods.finetune.trainer import Body, Source
+from benchmark.methods.finetune.trainer import Encoder, VectorSource
 from benchmark.methods.finetune.training import Training
-from benchmark.methods.probe.design_matrix import Spool
+from benchmark.methods.probe.design_matrix import MemmapTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Mlp(Training):
     VERSION = 1
     frozen = True
 
-    def body(self, backbone: Backbone, readout: Readout) -> Body:
+    def encoder(self, backbone: Backbone, readout: Readout) -> Encoder:
         """The backbone as it is."""
         if side_by_side(readout):
             if isinstance(backbone, ProteinEmbeddings):
@@ -43,7 +43,7 @@ class Frozen:
         self.backbone = backbone
         self.readout = readout
         self.width = width
-        self.place: torch.device = getattr(backbone, "device", torch.device("cpu"))
+        self.device: torch.device = getattr(backbone, "device", torch.device("cpu"))
         self.total = int(backbone.facts().get("parameters", 0))
         self.facts: Mapping[str, Any] = {}
 
@@ -59,7 +59,7 @@ class Frozen:
         """There is no dropout."""
 
     @contextmanager
-    def source(self, train: Sequence[Chains], valid: Sequence[Chains]) -> Iterator[Source]:
+    def source(self, train: Sequence[Chains], valid: Sequence[Chains]) -> Iterator[VectorSource]:
         """Tables on disk, read a batch at a time."""
         with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
             learn, held_out = (
@@ -69,16 +69,16 @@ class Frozen:
 
             def rows(chosen: Sequence[int]) -> Tensor:
                 found = np.concatenate([learn[row] for row in chosen])
-                return torch.from_numpy(found).to(self.place)
+                return torch.from_numpy(found).to(self.device)
 
-            yield Source(rows, lambda: held_out)
+            yield VectorSource(rows, lambda: held_out)
 
     def table(
         self, questions: Sequence[Chains], what: str, folder: Path
     ) -> list[np.ndarray[Any, Any]]:
         """The rows of each question, as views of one table."""
         counts = []
-        with Spool(folder) as spool:
+        with MemmapTable(folder) as spool:
             for rows in vectors(self.backbone, self.readout, questions, what):
                 spool.append(rows)
                 counts.append(len(rows))

@@ -1,4 +1,4 @@
-"""Quoted scores stand beside measured ones, and are never taken for them."""
+"""PublishedScore scores stand beside measured ones, and are never taken for them."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import yaml
 from benchmark.core import UserError
 from benchmark.report.cells import tabulate
 from benchmark.report.leaderboard import markdown, write
-from benchmark.report.published import read_quoted
+from benchmark.report.published import read_published
 from benchmark.results.storage import save
 from tests.conftest import ROOT
 from tests.report.test_leaderboard import record
@@ -21,8 +21,8 @@ ENTRY = {
 
 
 def quoted(folder: Path, *entries: Any) -> Any:
-    (folder / "quoted.yaml").write_text(yaml.safe_dump(list(entries)))
-    return read_quoted(folder)
+    (folder / "published.yaml").write_text(yaml.safe_dump(list(entries)))
+    return read_published(folder)
 
 
 def test_a_quoted_score_is_marked_and_never_ranked(tmp_path: Path) -> None:
@@ -32,11 +32,9 @@ def test_a_quoted_score_is_marked_and_never_ranked(tmp_path: Path) -> None:
     table = [line for line in lines if line.startswith("| ")]
 
     assert table[1].startswith("| a | **0.500** [0.400, 0.600] |"), "still the best"
-    assert table[-1] == "| Big (quoted, not measured) | 0.99 | 2 rmse | – |", "last, without a mean"
-    assert (
-        "Quoted, not measured: `solubility`, Big, roc_auc 0.99; Someone (2025), table 1 (verified)"
-        in lines
-    )
+    assert table[-1] == "| Big (published) | 0.99 | 2 rmse | – |", "last, without a mean"
+    note = "Published, not measured: `solubility`, Big, roc_auc 0.99; "
+    assert note + "Someone (2025), table 1 (verified)" in lines
     assert markdown(cells, quoted(tmp_path, {**ENTRY, "method": "lora"})) == markdown(cells)
 
 
@@ -51,13 +49,13 @@ def test_quoted_scores_are_read_from_beside_the_records(tmp_path: Path) -> None:
     save(record(), {"id": ["a"]}, tmp_path)
     write(tmp_path)
 
-    assert "| Big (quoted, not measured) | 0.99 |" in (tmp_path / "README.md").read_text()
+    assert "| Big (published) | 0.99 |" in (tmp_path / "README.md").read_text()
     assert "Big" not in (tmp_path / "leaderboard.csv").read_text()
 
 
 def test_the_packaged_file_tells_its_form(tmp_path: Path) -> None:
     """Its example, uncommented, is an entry; and nothing is filled that was not verified."""
-    text = (ROOT / "conf" / "quoted.yaml").read_text()
+    text = (ROOT / "conf" / "published.yaml").read_text()
     example = [line[2:] for line in text.splitlines() if line.startswith(("# - ", "#   "))]
 
     (entry,) = quoted(tmp_path, *yaml.safe_load("\n".join(example)))
