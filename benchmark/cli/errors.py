@@ -1,24 +1,38 @@
-"""How a mistake is told: one sentence, and a status that is not zero."""
+"""One sentence for each error, and the exit status that goes with it."""
 
 import re
 import sys
+import tempfile
+import traceback
 from typing import NoReturn
 
 from yaml import YAMLError
 
 from benchmark.cli.catalogue import GROUPS, config_folders
 from benchmark.cli.compose import settings_of
-from benchmark.core import UserError, unknown
+from benchmark.core import ExitCode, UserError, unknown
 
 
-def fail(sentence: str, status: int = 1) -> NoReturn:
-    """Say what is wrong and exit."""
+def fail(sentence: str, status: ExitCode = ExitCode.USER_ERROR) -> NoReturn:
+    """Print what is wrong and exit."""
     print(f"error: {sentence}", file=sys.stderr)
     sys.exit(status)
 
 
+def report_bug(error: Exception) -> NoReturn:
+    """Write the traceback to a file, name the file, and exit."""
+    with tempfile.NamedTemporaryFile("w", prefix="benchmark-", suffix=".log", delete=False) as log:
+        traceback.print_exception(error, file=log)
+    reason = (str(error).splitlines() or [""])[0]
+    fail(
+        f"this is a bug in the benchmark ({type(error).__name__}: {reason}); please report it with "
+        f"the traceback in {log.name}, or run again with debug=true to see it here",
+        ExitCode.BUG,
+    )
+
+
 def explain(error: Exception) -> str:
-    """The sentence that tells a user what is wrong."""
+    """One sentence that says what is wrong."""
     from omegaconf.errors import MissingMandatoryValue
 
     if isinstance(error.__cause__, UserError | OSError | TypeError | MemoryError):

@@ -15,7 +15,7 @@ from yaml import YAMLError
 from benchmark.cli.compose import build, with_current_names
 from benchmark.cli.errors import explain, fail
 from benchmark.cli.settings import check_settings, model_name
-from benchmark.core import UserError
+from benchmark.core import ExitCode, UserError
 from benchmark.distributed import rank
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def run_hydra() -> None:
     try:
         decorate(job)()
     except JobError:
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UserError(explain(error)) from None
 

@@ -10,16 +10,18 @@ from collections.abc import Sequence
 from yaml import YAMLError
 
 from benchmark.cli.catalogue import check_names
-from benchmark.cli.errors import explain, fail
+from benchmark.cli.errors import explain, fail, report_bug
 from benchmark.cli.job import run_hydra
 from benchmark.cli.verbs import VERBS, run_verb, spelled_out
-from benchmark.core import UserError, unknown
+from benchmark.core import ExitCode, UserError, unknown
 from benchmark.distributed import rank
+from benchmark.results.reference import default_results
 
 
 def main() -> None:
-    """Run `sys.argv`; a mistake of the user's ends in one sentence and a non-zero exit."""
-    argv = sys.argv[1:]
+    """Run `sys.argv`. Invalid input gives a one-line error and a non-zero exit code."""
+    argv = [word for word in sys.argv[1:] if word != "debug=true"]
+    debug = len(argv) < len(sys.argv) - 1
     if rank():
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
@@ -31,23 +33,33 @@ def main() -> None:
         if argv and argv[0] in VERBS:
             sys.exit(do_verb(argv))
         elif argv and "=" not in argv[0] and not argv[0].startswith("-"):
-            raise unknown("verb", argv[0], list(VERBS))
+            raise unknown("command", argv[0], list(VERBS))
         else:
             check_names(argv)
             sys.argv[1:] = with_seeds(argv)
+            if not any(word.startswith("results=") for word in argv):
+                sys.argv.append(f"results={default_results()}")
             run_hydra()
     except UserError as error:
+        if debug:
+            raise
         fail(str(error))
     except KeyboardInterrupt:
         fail(
-            "interrupted; what was finished is kept, and a training that had saved its state goes "
-            "on from there when it is run again",
-            130,
+            "interrupted; finished runs are saved, and the same command resumes a training from "
+            "its last saved state",
+            ExitCode.INTERRUPTED,
         )
     except BrokenPipeError:
-        os._exit(1)  # the reader of our output has gone
+        os._exit(ExitCode.FAILED)  # the reader of our output has gone
     except (OSError, YAMLError, MemoryError) as error:
+        if debug:
+            raise
         fail(explain(error))
+    except Exception as error:
+        if debug:
+            raise
+        report_bug(error)
 
 
 def do_verb(argv: list[str]) -> int:

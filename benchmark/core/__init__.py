@@ -28,7 +28,7 @@ from benchmark.core.backbone import (
     ResidueEmbeddings,
     Sampling,
 )
-from benchmark.core.errors import UserError, unknown
+from benchmark.core.errors import ExitCode, UserError, unknown
 from benchmark.core.method import Method, Predictor
 from benchmark.core.metric import Metric, Scorer, metric
 from benchmark.core.task import Area, Splits, Task
@@ -46,6 +46,7 @@ __all__ = [
     "ContactHead",
     "EmbeddingCache",
     "Example",
+    "ExitCode",
     "Kind",
     "Level",
     "MaskedLogProbs",

@@ -1,15 +1,32 @@
-"""What a user can mend, told in one sentence."""
+"""Errors that the user can fix, and the exit codes of the command line."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the exit status of `python -m benchmark` means."""
+
+    DONE = 0
+    FAILED = 1
+    """A check or gate failed, or some run of a multirun failed."""
+    USER_ERROR = 2
+    """The command, a file or a setting is wrong; one sentence says how to fix it."""
+    INVESTIGATE = 3
+    """The data do not decide: a person has to look."""
+    BUG = 70
+    """An error in this program."""
+    INTERRUPTED = 130
+    """Ctrl-C or SIGTERM."""
 
 
 class UserError(ValueError):
-    """Something the user can fix, told in one sentence that the command line prints."""
+    """An error that the user can fix, explained in one sentence that the command line prints."""
 
 
 def unknown(what: str, name: str, known: Sequence[str]) -> UserError:
-    """The sentence for a name that is not there, with the nearest that are."""
+    """The error for an unknown name, with the nearest known names."""
     near = get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
-    return UserError(f"{what} {name!r} is not known; {hint}")
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+    return UserError(f"unknown {what} {name!r}; {hint}")

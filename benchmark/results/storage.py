@@ -9,7 +9,7 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -63,10 +63,15 @@ def load(path: Path) -> Record:
         raise UserError(f"{path} is not a Record of this program; move it out of results") from None
 
 
-def load_all(results: Path) -> list[Record]:
-    """Every Record below a folder, oldest first; a broken one is told and left out."""
+def load_all(results: Path, tasks: Collection[str] | None = None) -> list[Record]:
+    """Every Record below a folder, or those of some tasks, oldest first.
+
+    A file that cannot be read is reported on stderr and left out.
+    """
     records = []
     for path in sorted(results.glob("*/*/*/*/seed*.json")):
+        if tasks is not None and path.parents[3].name not in tasks:
+            continue
         try:
             records.append(load(path))
         except UserError as error:

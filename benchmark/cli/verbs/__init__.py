@@ -13,6 +13,7 @@ from benchmark.cli.verbs.request import Request
 from benchmark.cli.verbs.store import show_store
 from benchmark.cli.verbs.why import show_why
 from benchmark.core import UserError
+from benchmark.results.reference import default_results
 
 
 class Verb(NamedTuple):
@@ -60,6 +61,8 @@ def run_verb(name: str, words: Sequence[str]) -> int:
         if key.partition(".")[0] not in verb.takes or not equals:
             takes = " ".join(f"{key}=..." for key in verb.takes) or "no settings"
             raise UserError(f"{name} takes {takes}, not {word!r}")
+    if "results" in verb.takes and not any(word.startswith("results=") for word in words):
+        words = [*words, f"results={default_results()}"]
     options: Any = OmegaConf.to_container(OmegaConf.from_cli(list(words)))
     folder = Path(str(options["config_dir"])) if "config_dir" in options else None
     if folder and not folder.is_dir():

@@ -1,0 +1,26 @@
+"""The committed Records that ship with the program, and where a user's own Records go."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark.results.record import Record
+from benchmark.results.storage import load_all
+
+CLONE = Path(__file__).parents[2]
+FOLDERS = (CLONE / "results", Path(__file__).parent / "reference")
+"""Where the committed Records are: in a clone, or inside the installed package."""
+
+
+def default_results() -> Path:
+    """The folder of a user's own Records: `results`, and in the clone `results/local`."""
+    in_clone = (CLONE / "pyproject.toml").is_file() and Path.cwd() == CLONE
+    return Path("results/local" if in_clone else "results")
+
+
+def with_reference(records: Sequence[Record], results: Path) -> list[Record]:
+    """A user's Records and the committed ones of the same tasks, oldest first."""
+    folder = next((folder for folder in FOLDERS if folder.is_dir()), None)
+    if folder is None or results.resolve() == folder.resolve():
+        return list(records)
+    tasks = {record.task for record in records}
+    return sorted([*load_all(folder, tasks), *records], key=lambda record: record.created)
