@@ -80,4 +80,6 @@ def test_the_bare_command_ends_in_a_table_and_a_score(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("results/pocket_ss8/pocket_mlm_m/linear/*/seed0.json"))
-    assert re.search(r"q8 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\] \(95 %, 120 units\)", done.stdout)
+    assert re.search(
+        r"q8 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\] \(95% CI, 120 homology clusters\)", done.stdout
+    )

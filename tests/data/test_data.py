@@ -175,7 +175,7 @@ def test_a_test_set_with_a_name_alone(tmp_path: Path) -> None:
     splits = protein(write_csv(tmp_path / "a.csv", rows)).load()
 
     assert list(splits.tests) == ["family"]
-    assert splits.notes["also_in_train"] == {"family": 1}
+    assert splits.report.also_in_train == {"family": 1}
 
 
 def test_the_hardest_test_set_ranks(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_truncation_is_counted_allowed_and_cuts_labels(tmp_path: Path) -> None:
 
     assert splits.train[0].chains == ("ACDE",)
     assert np.asarray(splits.train[0].label).tolist() == [0, 0, 0, 1]
-    assert splits.notes["changes"]["train"] == {"rows": 2, "truncated": 1, "residues_cut": 2}
+    assert splits.report.changes["train"] == {"rows": 2, "truncated": 1, "residues_cut": 2}
     with pytest.raises(UserError, match="max_length, more than the task allows"):
         Residue(**{**fields, "max_length": 4}).load()
 
