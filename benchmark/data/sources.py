@@ -185,7 +185,7 @@ def read_fasta(file: Path, what: str) -> "pa.Table":
             row: dict[str, str | None] = {"seq": sequence}
             if words and "=" not in words[0]:
                 row["id"] = words[0]
-            values = dict(word.split("=", 1) for word in words if "=" in word)
+            values: dict[str, str] = dict(word.split("=", 1) for word in words if "=" in word)
             if values.get("VALIDATION") == "True":
                 values["SET"] = "valid"
             names = {"TARGET": "label", "SET": "split"}

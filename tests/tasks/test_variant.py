@@ -160,7 +160,7 @@ def test_the_tables_own_folds_are_taken(tmp_path: Path) -> None:
     assert not splits.report.folds_made_here
     few = [(*row, i % 2) for i, row in enumerate(assay()[:30])]
     write(tmp_path / "ONE.csv", few, (*HEADER, "fold_modulo_5"))
-    with pytest.raises(UserError, match=r"ONE has 2 folds \(0, 1\); it takes three or more"):
+    with pytest.raises(UserError, match=r"ONE has 2 folds \(0, 1\); cross-validation needs"):
         task(tmp_path, folds="modulo").load()
 
 
@@ -195,7 +195,7 @@ def test_proteingyms_average(tmp_path: Path) -> None:
         task(folder, reference=str(tmp_path / "reference.csv")).load()
     (folder / "NEW.csv").unlink()
     write(folder / "A1.csv", assay()[:12])
-    with pytest.raises(UserError, match="the variants of A1 are not of its target_seq"):
+    with pytest.raises(UserError, match="the variants of A1 do not derive from its target_seq"):
         task(folder, reference=str(tmp_path / "reference.csv")).load()
 
 
@@ -209,7 +209,7 @@ GOOD = mutate(WILD, (3, "W"))
         (("A99W", GOOD[1], 1), "row 1 of assay ONE: its sequence has no W at 99, as A99W says"),
         ((GOOD[0], WILD, 1), "row 1 of assay ONE: its sequence has no W at 4"),
         ((*mutate("A" + WILD[1:] if WILD[0] != "A" else "C" + WILD[1:], (3, "W")), 1),
-         "row 1 of assay ONE: without .* it is not the protein of the rows before"),
+         "row 1 of assay ONE: undoing .* does not give the wild type of the rows before"),
         ((*GOOD, "high"), "row 1 of assay ONE: label 'high' is not a number"),
         ((GOOD[0], GOOD[1][:-1] + "1", 1), "row 1 of assay ONE has the letter '1'"),
     ],
@@ -236,7 +236,7 @@ def test_a_long_protein_is_read_around_its_mutations(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"is no folder of assays; unpack ProteinGym's"):
+    with pytest.raises(UserError, match=r"is not a folder of assays; unpack ProteinGym's"):
         make_task("variant_effect").load()
     write(tmp_path / "ONE.csv", [row[1:] for row in assay()], HEADER[1:])
     with pytest.raises(UserError, match="assay ONE has no column 'mutant'; it has mutated_seq"):
