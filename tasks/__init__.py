@@ -1,5 +1,5 @@
-"""Kinds of question, one file each; `conf/task/*.yaml` are the tasks themselves.
+"""Kinds of tasks, one file each; `conf/task/*.yaml` are the tasks themselves.
 
-A kind is a frozen dataclass whose fields are its yaml's keys (no defaults: the yaml gives every
+A kind is a frozen dataclass whose fields are the keys of its yaml (no defaults: the yaml has every
 value), with `readout` (the form of an answer) and `parse` (a table's cell to a label).
 """

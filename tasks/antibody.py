@@ -1,4 +1,4 @@
-"""What was measured of antibodies: hydrophobicity, self-association, melting, and the like."""
+"""Antibody assays: hydrophobicity, self-association, melting temperature, and the like."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from tasks.protein import Protein
 
 @dataclass(frozen=True, kw_only=True)
 class Antibody(Protein):
-    """One `assay` of many that a table has a column for; heavy and light chain are two columns.
+    """One `assay` of a table that has a column for each; heavy and light chain are two columns.
 
-    Antibodies that were not measured in it have an empty cell: they are neither learned nor scored.
+    Antibodies without a measurement have an empty cell: they are neither trained on nor scored.
     """
 
     VERSION = 1

@@ -1,4 +1,4 @@
-"""Which residue pairs touch."""
+"""Contacts between residues."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Contact(TableTask):
 
     @property
     def readout(self) -> Readout:
-        """Pairs from the nearest that any range is scored on."""
+        """Pairs from the smallest separation of any scored range."""
         return Readout("pair", "classification", 2, min(self.min_separation, NEAREST))
 
     def parse(self, cell: Any, chains: Chains) -> Array:
@@ -40,7 +40,7 @@ class Contact(TableTask):
         if len(chains) != 1:
             raise ValueError(f"{len(chains)} chains, but contacts need a single chain")
         if cell is None:
-            raise ValueError("no contacts; give an empty list if there are none")
+            raise ValueError("no contacts; give an empty list for a chain without contacts")
         pairs = np.asarray(cell)
         if pairs.size == 0:
             return np.empty((0, 2), np.int32)
@@ -56,7 +56,7 @@ class Contact(TableTask):
         return np.unique(separated, axis=0).astype(np.int32)
 
     def compact(self, prediction: Value) -> Array:
-        """Only the top L pairs of each range: they decide every score."""
+        """The top L pairs of each range, which determine every score."""
         return rank_pairs(np.asarray(prediction), self.min_separation)
 
     def rows(self, example: Example, kept: Value) -> Mapping[str, Any]:
@@ -73,7 +73,7 @@ class Contact(TableTask):
         }
 
     def from_row(self, row: Mapping[str, Any]) -> Array:
-        """The ranked pairs as a table again."""
+        """The ranked pairs as `benchmark.metrics.contact.rank_pairs` returns them."""
         pairs = np.empty(len(row["i"]), KEPT)
         pairs["length"], pairs["range"] = row["length"], [*map(list(RANGES).index, row["range"])]
         pairs["i"], pairs["j"], pairs["score"] = row["i"], row["j"], row["score"]

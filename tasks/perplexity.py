@@ -1,4 +1,4 @@
-"""How well a language model expects natural proteins."""
+"""Perplexity of natural proteins under a language model."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,13 +11,13 @@ from tasks.table import TableTask
 
 @dataclass(frozen=True, kw_only=True)
 class Perplexity(TableTask):
-    """The probability of each residue among the 20; all of the table is tested, nothing learned.
+    """The probability of each residue among the 20; the whole table is tested, without training.
 
-    context: left, the residues before it, for causal models; both, all others, for masked ones. The
-        two are different questions, whose scores are not to be compared.
-    positions: residues that are asked of each chain, the same ones of every model; null: all. With
-        few, long chains weigh no more than short ones, and the mean of each protein's own
-        perplexity is above that of all its residues: compare it at the same number only.
+    context: left, the residues before, for causal models; both, all other residues, for masked
+        models. The two perplexities must not be compared.
+    positions: number of scored residues in each chain, the same ones for every model; null: all.
+        With a small number, long chains weigh no more than short ones, and the mean of the
+        perplexities per protein exceeds that over all residues: compare only at the same number.
     """
 
     VERSION = 1
@@ -26,14 +26,16 @@ class Perplexity(TableTask):
 
     @property
     def readout(self) -> Readout:
-        """A log-probability a residue."""
+        """One log-probability per residue."""
         return Readout("residue", "likelihood", context=self.context, positions=self.positions)
 
     def parse(self, cell: Any, chains: Chains) -> Array:
-        """Make a label of shape (L,): 0 where a residue is asked, NaN elsewhere."""
+        """Make a label of shape (L,): 0 at scored residues, NaN elsewhere."""
         if len(chains) != 1:
-            raise ValueError(f"{len(chains)} chains, but perplexity is of a single one")
-        chain = chains[0][: self.max_length]  # as the model reads it: what is asked depends on it
+            raise ValueError(f"{len(chains)} chains, but perplexity needs a single chain")
+        chain = chains[0][
+            : self.max_length
+        ]  # as the model reads it: the scored positions depend on it
         label = np.full(len(chain), np.nan)
         label[self.readout.scored_positions(chain)] = 0
         return label

@@ -1,4 +1,4 @@
-"""One answer for each protein: solubility, localization, stability, binding, and the like."""
+"""One answer per protein: solubility, localization, stability, binding, and the like."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,9 +9,9 @@ from tasks.table import TableTask, read_answers
 
 @dataclass(frozen=True, kw_only=True)
 class Protein(TableTask):
-    """A number, a class of `size`, or any of `size` labels for each protein (of one chain or more).
+    """A number, a class of `size`, or any of `size` labels for each protein (one chain or more).
 
-    The label's cell is a number, or text that is one; for labels a list of `size` entries 0 or 1.
+    The label's cell is a number, as text or not; for multilabel a list of `size` entries 0 or 1.
     """
 
     VERSION = 1
@@ -20,12 +20,12 @@ class Protein(TableTask):
 
     @property
     def readout(self) -> Readout:
-        """One answer a protein."""
+        """One answer per protein."""
         return Readout("protein", self.kind, self.size, chains=self.chains)
 
     def parse(self, cell: Any, chains: Chains) -> Array:
-        """Make a label of shape (), or (size,) for labels."""
+        """Make a label of shape (), or (size,) for multilabel."""
         label = read_answers(cell, self.readout)
         if self.kind == "multilabel" or label.ndim == 0:
             return label
-        raise ValueError(f"label has the shape {label.shape}; a protein has one {self.kind} answer")
+        raise ValueError(f"label has the shape {label.shape}; give one value per protein")

@@ -1,4 +1,4 @@
-"""One answer for each residue: secondary structure, disorder, solvent accessibility."""
+"""One answer per residue: secondary structure, disorder, solvent accessibility."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,8 +14,8 @@ from tasks.table import TableTask, read_answers
 class Residue(TableTask):
     """A number or a class of `size` for each residue of a chain.
 
-    The label's cell is a list of numbers, or a string of one letter a residue: `states` gives the
-    letter of class 0, of class 1, and so on.
+    The label's cell is a list of numbers, or a string with one letter per residue: `states` lists
+    the letter of class 0, of class 1, and so on.
     """
 
     VERSION = 1
@@ -25,7 +25,7 @@ class Residue(TableTask):
 
     @property
     def readout(self) -> Readout:
-        """One answer a residue."""
+        """One answer per residue."""
         return Readout("residue", self.kind, self.size)
 
     def parse(self, cell: Any, chains: Chains) -> Array:
@@ -44,20 +44,20 @@ class Residue(TableTask):
 
 @dataclass(frozen=True, kw_only=True)
 class SecondaryStructure(Residue):
-    """DSSP states, eight or three; `states` is their order in the source, classes are in ours."""
+    """DSSP states, eight or three; `states` is their order in the source."""
 
     VERSION = 1
 
     @property
     def readout(self) -> Readout:
-        """One of 8 states or 3, in the order of the metrics."""
+        """One of 8 or 3 states, in the order of the metrics."""
         order = {len(DSSP3): DSSP3, len(DSSP8): DSSP8}.get(self.size)
         if order is None or sorted(self.states or "") != sorted(order):
             raise UserError(f"states must be the letters of {DSSP8} or {DSSP3} in some order")
         return Readout("residue", "classification", self.size)
 
     def parse(self, cell: Any, chains: Chains) -> Array:
-        """Make a label of shape (L,), classes counted as `benchmark.metrics` does."""
+        """Make a label of shape (L,), with classes in the order of `benchmark.metrics`."""
         order = DSSP8 if self.size == len(DSSP8) else DSSP3
         ours = np.array([order.index(state) for state in self.states or ""] + [-1])
         return ours[super().parse(cell, chains)]

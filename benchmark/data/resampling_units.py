@@ -1,7 +1,7 @@
-"""Rows that are not independent of each other are one unit.
+"""Resampling units: groups of rows that are not independent.
 
-It is drawn whole in a resample (`benchmark.stats.bootstrap`), and lies on one side of a split of
-ours.
+A unit is drawn as a whole in a resample (`benchmark.stats.bootstrap`), and `hold_out` never splits
+it.
 """
 
 from collections import Counter, defaultdict
@@ -14,13 +14,13 @@ from benchmark.core import Array, Chains, UserError
 
 
 def keys(rows: Sequence[Chains], chain: int | None, substitutions: int | None) -> list[str]:
-    """Name the unit of each row by a chain of it: rows with the same name are one unit.
+    """Name the unit of each row by one of its chains; rows with the same name are one unit.
 
-    chain: which chain of a row names it, 0 the first and -1 the last; None: the chain that occurs
-        in most rows. So pairs that share a protein move together as far as they can without all of
-        them becoming one unit, and A with B is the same pair as B with A.
-    substitutions: chains of one length that differ in no more places are one unit, and so are
-        those that are linked by others; None: only equal ones.
+    chain: index of the chain, 0 the first and -1 the last; None: the chain that occurs in most
+        rows. So pairs that share a protein are together as far as possible without all of them
+        becoming one unit, and A with B is the same pair as B with A.
+    substitutions: chains of one length that differ in at most this many positions, directly or
+        through others, are one unit; None: only equal chains.
     """
     for name, value in (("chain", chain), ("substitutions", substitutions)):
         if value is not None and (type(value) is not int or (value < 1 and name != "chain")):
@@ -32,8 +32,8 @@ def keys(rows: Sequence[Chains], chain: int | None, substitutions: int | None) -
         counts = [len(row) for row in rows]
         if not -min(counts) <= chain < min(counts):
             raise UserError(
-                f"unit.chain={chain} is not there; a row has {min(counts)} chains, 0 is the first, "
-                "-1 the last"
+                f"unit.chain={chain} does not exist; a row has {min(counts)} chains, 0 is the "
+                "first and -1 the last"
             )
         named = [row[chain] for row in rows]
     if substitutions is None:
@@ -43,8 +43,8 @@ def keys(rows: Sequence[Chains], chain: int | None, substitutions: int | None) -
 
 
 def linked(chains: Sequence[str], substitutions: int) -> dict[str, str]:
-    """The first of the chains that each one is linked to by steps of so many substitutions."""
-    # Two chains that differ in k places agree in one of any k + 1 pieces.
+    """Chain -> the first of the chains linked to it by steps of at most `substitutions`."""
+    # Two chains that differ in k positions agree in at least one of k + 1 pieces.
     buckets = defaultdict[tuple[int, int, str], list[int]](list)
     for row, chain in enumerate(chains):
         ends = [len(chain) * piece // (substitutions + 1) for piece in range(substitutions + 2)]
@@ -63,7 +63,7 @@ def linked(chains: Sequence[str], substitutions: int) -> dict[str, str]:
 
 
 def joined(rows: Sequence[Chains], groups: Sequence[str]) -> list[str]:
-    """Make one group of groups that share rows' chains: such rows must not be told apart."""
+    """Merge groups that contain rows with equal chains."""
     names, group = np.unique(groups, return_inverse=True)
     first = dict[Chains, int]()
     pairs = [(first.setdefault(row, g), g) for row, g in zip(rows, group.tolist(), strict=True)]

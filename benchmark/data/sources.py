@@ -1,14 +1,16 @@
-"""Where examples come from: the hub, a mirror of it, the package itself, or a file of the user's.
+"""Read tables from the hub, a mirror of it, this package, or the user's files.
 
 `source:` in a task's yaml is one of
 
-- `hub:<org>/<name>`: read with the `datasets` library; with `mirror=DIR` (or BENCHMARK_MIRROR) the
-  same code reads DIR/<org>/<name>/{train,valid,test}.parquet or .csv, and test.<name>.* beside;
+- `hub:<org>/<name>`: read with the `datasets` library; with `mirror=DIR` (or BENCHMARK_MIRROR)
+  DIR/<org>/<name>/{train,valid,test}.parquet or .csv is read instead, with test.<name>.* as further
+  test sets;
 - `package:<name>.parquet`: small real data inside this package (benchmark/pocket);
 - `file:PATH`: a folder laid out like a mirror, or one file of these formats with a column `split`.
 
-A FASTA file has a column `seq` and one for each KEY=VALUE of its headers; TARGET is `label`, SET is
-`split`, and VALIDATION=True makes that `valid`, as in the files of FLIP and biotrainer.
+A FASTA file has the columns `seq`, `id` (the first word of the header) and one for each KEY=VALUE
+of its headers; TARGET is `label`, SET is `split`, and VALIDATION=True makes that `valid`, as in the
+files of FLIP and biotrainer.
 """
 
 import csv
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.core import Array, UserError
+from benchmark.core import Array, DataReport, UserError
 from benchmark.pocket import FOLDER
 
 if TYPE_CHECKING:
@@ -35,23 +37,23 @@ FORMATS = {
 }
 VALID_NAMES = ("valid", "validation", "val", "dev")
 FIRST = ("test", "fold", "superfamily", "family")
-"""Test sets that come first, and so rank: of SCOP's levels the hardest; others follow by name."""
+"""Order of test sets, of which the first ranks: the hardest level of SCOP; others by name."""
 
 
 def read_tables(
     source: str, mirror: str | None, revision: str | None, whole: bool
-) -> tuple[dict[str, "pa.Table"], dict[str, Any]]:
-    """Read a source's splits by name, train first, and notes on where they were read.
+) -> tuple[dict[str, "pa.Table"], DataReport]:
+    """Read a source's splits by name, train first, and report where they were read.
 
-    whole: there are no splits, but one table, by whatever name.
+    whole: the source is one table without splits, of any name.
     """
     kind, _, name = source.partition(":")
-    notes: dict[str, Any] = {"source": source}
-    if kind == "hub" and not mirror:
-        tables = _from_hub(name, revision, notes)
-    elif kind == "hub" and mirror:
-        notes["mirror"] = True
+    report = DataReport(source=source, mirror=kind == "hub" and bool(mirror))
+    if kind == "hub" and mirror:
         tables = read_files(Path(mirror) / name, f"the mirror of {name}", whole)
+    elif kind == "hub":
+        tables, commit = _from_hub(name, revision)
+        report = DataReport(source=source, revision=commit)
     elif kind == "package":
         tables = read_files(FOLDER / name, f"the embedded {name}", whole)
     elif kind == "file":
@@ -60,11 +62,11 @@ def read_tables(
         raise UserError(f"source {source!r} is not known; it starts with hub:, package: or file:")
     if whole and len(tables) > 1:
         raise UserError(
-            f"{source} has the tables {', '.join(tables)}; a table of folds, or one of which all "
-            "is tested, has to be one"
+            f"{source} has the tables {', '.join(tables)}; a task with folds or without training "
+            "reads a single table"
         )
     if whole:
-        return tables, notes
+        return tables, report
     splits: dict[str, pa.Table] = {}
     for name, table in tables.items():
         known = split_name(name, source)
@@ -77,11 +79,11 @@ def read_tables(
         raise UserError(
             f"{source} has the splits {', '.join(tables)}; it needs at least train and test"
         )
-    return {name: splits[name] for name in ("train", "valid", *tests) if name in splits}, notes
+    return {name: splits[name] for name in ("train", "valid", *tests) if name in splits}, report
 
 
 def split_name(name: object, source: str) -> str:
-    """What we call a split of a source: train, valid, test, or X for a further test set test.X."""
+    """Our name of a source's split: train, valid, test, or X for a further test set test.X."""
     if name in VALID_NAMES:
         return "valid"
     first, _, further = str(name).partition(".")
@@ -96,7 +98,7 @@ def split_name(name: object, source: str) -> str:
 
 
 def read_files(path: Path, what: str, whole: bool) -> dict[str, "pa.Table"]:
-    """Read a folder of files by their names, or one file by its column `split`, or `whole`."""
+    """Read a folder of files by name, or one file: by its column `split`, or as a `whole`."""
     if path.is_dir():
         files = [file for file in sorted(path.iterdir()) if suffix(file)]
         names = [stem(file) for file in files]
@@ -127,18 +129,18 @@ def by_value(table: "pa.Table", column: str) -> dict[str, "pa.Table"]:
 
 
 def suffix(file: Path) -> str:
-    """The end of a file's name that tells its format, longest first; empty for others."""
+    """The suffix of a file's name that determines its format; empty for other files."""
     ends = sorted(FORMATS, key=len, reverse=True)
     return next((end for end in ends if file.name.lower().endswith(end)), "")
 
 
 def stem(file: Path) -> str:
-    """A file's name without that end."""
+    """A file's name without that suffix."""
     return file.name[: len(file.name) - len(suffix(file))]
 
 
 def open_file(file: Path, what: str) -> "pa.Table":
-    """Open one file, CSV and Parquet through `datasets`, past its cache: a changed file is seen."""
+    """Read one file; CSV and Parquet by `datasets`, without its cache, to see changed files."""
     import datasets
     from datasets.exceptions import DatasetGenerationError
 
@@ -166,33 +168,36 @@ def open_file(file: Path, what: str) -> "pa.Table":
         except (DatasetGenerationError, ValueError, OSError) as error:
             cause = error.__cause__ or error
             if isinstance(cause, OSError) and cause.errno:
-                raise cause from None  # the disk's fault, not the file's
+                raise cause from None  # an error of the disk, not of the file
             raise UserError(f"{what}: {file.name} is broken or not {kind}") from None
         return loaded.data.table
 
 
 def read_fasta(file: Path, what: str) -> "pa.Table":
-    """Read sequences, and the KEY=VALUE pairs of their headers as columns of text."""
+    """Read sequences, the first words of headers, and their KEY=VALUE pairs, as text columns."""
     import pyarrow as pa
     from biotite.sequence.io.fasta import FastaFile
 
     rows = []
     try:
         for header, sequence in FastaFile.read_iter(str(file)):
-            pairs = [word.split("=", 1) for word in header.split() if "=" in word]
-            values = {key: value or None for key, value in pairs}
+            words = header.split()
+            row: dict[str, str | None] = {"seq": sequence}
+            if words and "=" not in words[0]:
+                row["id"] = words[0]
+            values: dict[str, str] = dict(word.split("=", 1) for word in words if "=" in word)
             if values.get("VALIDATION") == "True":
                 values["SET"] = "valid"
             names = {"TARGET": "label", "SET": "split"}
-            rows.append({"seq": sequence} | {names.get(k, k): v for k, v in values.items()})
+            rows.append(row | {names.get(key, key): value or None for key, value in values.items()})
     except ValueError:
         raise UserError(f"{what}: {file.name} is broken or not fasta") from None
     columns = dict.fromkeys(name for row in rows for name in row)
     return pa.table({name: [row.get(name) for row in rows] for name in columns})
 
 
-def _from_hub(name: str, revision: str | None, notes: dict[str, Any]) -> dict[str, "pa.Table"]:
-    """Read a data set from the hub; with HF_HUB_OFFLINE=1 from an earlier download."""
+def _from_hub(name: str, revision: str | None) -> tuple[dict[str, "pa.Table"], str]:
+    """Read a data set from the hub, and its commit; with HF_HUB_OFFLINE=1 an earlier download."""
     import datasets
     from huggingface_hub import HfApi
     from huggingface_hub.errors import OfflineModeIsEnabled
@@ -200,7 +205,7 @@ def _from_hub(name: str, revision: str | None, notes: dict[str, Any]) -> dict[st
     datasets.enable_progress_bars()
     try:
         with suppress(OfflineModeIsEnabled):
-            # asked first: it fails at once without a network, and it resolves the revision
+            # first, because it fails at once without a network, and resolves the revision
             revision = HfApi().dataset_info(name, revision=revision, timeout=20).sha
         loaded = datasets.load_dataset(name, revision=revision)
     except Exception as error:  # the network stack below raises many unrelated types
@@ -210,12 +215,19 @@ def _from_hub(name: str, revision: str | None, notes: dict[str, Any]) -> dict[st
             f"earlier download, or give mirror=DIR with DIR/{name}/train.parquet and test.parquet "
             "(valid.parquet if there is one)"
         ) from None
-    notes["revision"] = revision or "of an earlier download"
-    return {split: loaded[split].data.table for split in loaded}
+    tables = {split: loaded[split].data.table for split in loaded}
+    return tables, revision or "an earlier download"
+
+
+def names_of(table: "pa.Table", column: str) -> list[str]:
+    """The user's own ids of the rows, from a column that may be absent; "" where there is none."""
+    if column not in table.column_names:
+        return [""] * table.num_rows
+    return ["" if value is None else str(value) for value in table[column].to_pylist()]
 
 
 def cells(column: "pa.ChunkedArray") -> list[Any]:
-    """A column's values; lists come as NumPy arrays, lists of pairs as (m, 2)."""
+    """A column's values; lists become NumPy arrays, lists of pairs (m, 2)."""
     import pyarrow as pa
 
     def is_list(kind: pa.DataType) -> bool:
@@ -233,7 +245,7 @@ def cells(column: "pa.ChunkedArray") -> list[Any]:
 
 
 def as_matrix(rows: "pa.ListArray") -> Array:
-    """A list of lists of one length as (rows, length); of several lengths as objects."""
+    """Lists of one length as (rows, length); of different lengths as an array of objects."""
     lengths = rows.value_lengths().to_numpy(False)
     if len(lengths) and (lengths == lengths[0]).all():
         return np.asarray(rows.flatten().to_numpy(False)).reshape(len(lengths), -1)

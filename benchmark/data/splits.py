@@ -1,28 +1,31 @@
-"""Splits of our own making, and what of a test set is in train, too."""
+"""Splits made here, and the overlap of test sets with train."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 from benchmark.core import Example, Splits, UserError
 from benchmark.data.digests import digest
 
+NEXT_FOLD = "for each fold, the next fold"
+"""`DataReport.valid` of a cross-validated task."""
+
 
 def hold_out(train: Sequence[Example], share: float) -> tuple[list[Example], list[Example]]:
-    """Set aside whole groups, about `share` of the rows, as valid; always the same ones."""
-    rows = defaultdict(list)
-    for example in train:
-        rows[example.group].append(example)
+    """Split train into train and valid by whole groups; deterministic, in any order of the rows.
+
+    share: approximate share of the rows that become valid.
+    """
+    rows = Counter(example.group for example in train)
     chosen: set[str] = set()
     wanted = share * len(train)
     for group in sorted(rows, key=lambda name: digest("valid", name)):
-        if wanted < len(rows[group]) / 2:
-            continue  # a unit that is too large for what is left to be taken
+        if wanted < rows[group] / 2:
+            continue  # the group is too large for what is left to choose
         chosen.add(group)
-        wanted -= len(rows[group])
+        wanted -= rows[group]
     if not chosen or len(chosen) == len(rows):
         raise UserError(
-            f"cannot hold_out a validation split out of {len(rows)} groups of train; "
+            f"train has {len(rows)} groups, too few to hold out a validation set; "
             "give the source a split named valid"
         )
     kept = [example for example in train if example.group not in chosen]
@@ -32,7 +35,10 @@ def hold_out(train: Sequence[Example], share: float) -> tuple[list[Example], lis
 def cross_validate(
     examples: Sequence[Example], folds: Sequence[object], prefix: str = ""
 ) -> tuple[dict[str, list[Example]], dict[str, tuple[list[Example], list[Example]]]]:
-    """Test each fold once; the next one is its valid, the rest its train. By name: `learn`."""
+    """Make each fold a test set, the next fold its valid and the other folds its train.
+
+    Returns the test sets, and the (train, valid) of each, both by `prefix` + fold.
+    """
     parts = defaultdict(list)
     for row, (example, fold) in enumerate(zip(examples, folds, strict=True)):
         if fold is None:
@@ -40,41 +46,44 @@ def cross_validate(
         parts[str(fold)].append(example)
     names = sorted(parts, key=lambda name: (len(name), name))
     if len(names) < 3:
-        what = prefix.strip() or "the table"
         raise UserError(
-            f"{what} has {len(names)} folds ({', '.join(names)}); it takes three or more"
+            f"{prefix.strip() or 'the table'} has {len(names)} folds ({', '.join(names)}); "
+            "cross-validation needs three or more"
         )
-    tests, learn = {}, {}
+    tests, learned_from = {}, {}
     for name, after in zip(names, [*names[1:], names[0]], strict=True):
         tests[prefix + name] = parts[name]
         rest = [e for other in names if other not in (name, after) for e in parts[other]]
-        learn[prefix + name] = rest, parts[after]
-    return tests, learn
+        learned_from[prefix + name] = rest, parts[after]
+    return tests, learned_from
+
+
+def count_shared(examples: Sequence[Example], others: Sequence[Example]) -> int:
+    """Count the examples whose chains equal those of one of the others."""
+    seen = {example.chains for example in others}
+    return sum(example.chains in seen for example in examples)
 
 
 def also_in_train(splits: Splits) -> dict[str, int]:
-    """Of each test set, how many examples have the chains of one of its train examples, if any."""
-    same = dict[str, int]()
-    for name, examples in splits.tests.items():
-        train, _ = splits.train_valid_by_test.get(name, (splits.train, splits.valid))
-        rows = {example.chains for example in train}
-        if count := sum(example.chains in rows for example in examples):
-            same[name] = count
-    return same
+    """Count, by test set, the examples whose chains equal those of a train example; no zeros."""
+    counts = {
+        name: count_shared(examples, splits.learned_from(name)[0])
+        for name, examples in splits.tests.items()
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
-def overlap(splits: Splits) -> dict[str, Any]:
-    """What of the test sets is in train, too: `also_in_train`, and the same of single chains.
+def chains_in_train(splits: Splits) -> dict[str, dict[str, int]]:
+    """Count, by test set, the examples with 0, 1, ... chains that occur in train.
 
-    With several chains also how many have 0, 1, ... chains that occur in train: pairs of which both
-    proteins, one or none was seen are the classes C1, C2 and C3 of Park and Marcotte 2012.
+    For protein pairs these are the classes C3, C2 and C1 of Park and Marcotte 2012
+    (doi:10.1038/nmeth.2259). Empty if every example has one chain.
     """
-    shared = dict[str, dict[str, int]]()
+    if all(len(example.chains) == 1 for test in splits.tests.values() for example in test):
+        return {}
+    found = {}
     for name, examples in splits.tests.items():
-        train, _ = splits.train_valid_by_test.get(name, (splits.train, splits.valid))
-        seen = {chain for example in train for chain in example.chains}
+        seen = {chain for example in splits.learned_from(name)[0] for chain in example.chains}
         counts = Counter(sum(chain in seen for chain in example.chains) for example in examples)
-        shared[name] = {str(chains): counts[chains] for chains in sorted(counts)}
-    notes: dict[str, Any] = {"also_in_train": also_in_train(splits)}
-    several = any(len(example.chains) > 1 for part in splits.tests.values() for example in part)
-    return notes | ({"chains_in_train": shared} if several else {})
+        found[name] = {str(chains): counts[chains] for chains in sorted(counts)}
+    return found

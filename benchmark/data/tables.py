@@ -1,24 +1,39 @@
-"""Tables become examples: every row checked, every change counted, every unit kept together."""
+"""Read tables into examples: every row is checked, and every change is counted."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from benchmark.core import RESIDUES, Array, Chains, Example, Readout, Splits, UserError
+from benchmark.core import (
+    RESIDUES,
+    Array,
+    Chains,
+    Example,
+    Readout,
+    Splits,
+    UserError,
+    known_answers,
+)
 from benchmark.data.digests import digest
 from benchmark.data.resampling_units import joined, keys
-from benchmark.data.sources import by_value, cells, read_tables
-from benchmark.data.splits import cross_validate, hold_out, overlap
+from benchmark.data.sources import by_value, cells, names_of, read_tables
+from benchmark.data.splits import (
+    NEXT_FOLD,
+    also_in_train,
+    chains_in_train,
+    cross_validate,
+    hold_out,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 AMBIGUOUS = "BJOUXZ"
-"""IUPAC letters that are a residue but not one of the 20; allowed, and counted."""
+"""IUPAC letters for a residue outside the 20; allowed, and counted."""
 CHAIN_BREAK = "|"
 VALID_SHARE = 0.1
 LIMITED = {
@@ -26,12 +41,12 @@ LIMITED = {
     "unknown_letters": "have letters outside the 20 residues",
     "unknown_labels": "have no known label",
 }
-"""Changes that a task limits by its `allow`."""
+"""Changes that a task limits by its `allow`, in words."""
 
 
 @dataclass
 class Changes:
-    """How many rows of a split are not as the source has them; the task limits each kind."""
+    """Counts of what is unknown or was changed in the rows of a split."""
 
     rows: int = 0
     truncated: int = 0
@@ -40,24 +55,29 @@ class Changes:
     unknown_labels: int = 0
     unknown_answers: int = 0
 
+    def facts(self) -> dict[str, int]:
+        """The counts that are not zero."""
+        return {name: count for name, count in vars(self).items() if count}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """A table of sequences and labels, and how it becomes examples. The fields are a task's yaml.
 
-    columns: names of the columns "sequence", "label", "group", "fold" and "test". Several sequence
-        columns are the chains of a row. A table with a fold column has no splits: each fold is a
-        test set, the next one its valid, and the mean over folds is the score. A table of which
-        nothing is learned has no labels and is tested whole, each value of a test column as a set
-        of its own; their plain mean comes first.
-    unit: what is resampled: its "name" in words, and as `benchmark.data.resampling_units.keys`
-        has them, "chain" and "substitutions"; a column "group" goes first.
+    columns: names of the columns "sequence", "label", "group", "fold", "test" and "id". Several
+        sequence columns hold the chains of a row. A table with a fold column has no splits: each
+        fold is a test set, the next fold its valid, and the mean over folds is the score. A table
+        for likelihoods has no labels and is tested whole; each value of a test column is a test
+        set, and their plain mean comes first. The id column names the rows in the table of
+        predictions; without one the column `id` is used if it exists.
+    unit: the resampling unit: its "name" in words, and "chain" and "substitutions", the arguments
+        of `benchmark.data.resampling_units.keys`; a column "group" takes precedence.
     chains: several chains of a row are embedded "apart" or "joined" (`benchmark.core.Readout`).
-    max_length: longer chains are cut to their first `max_length` residues.
-    allow: share of a split's rows that may be "truncated", hold "unknown_letters", or have
-        "unknown_labels"; more of them, and the run fails.
+    max_length: longer chains are truncated to their first `max_length` residues.
+    allow: largest share of a split's rows that may be "truncated", have "unknown_letters", or have
+        "unknown_labels"; if there are more, the run fails.
     sizes: examples per split as published.
-    mirror: folder that stands for the hub.
+    mirror: folder that replaces the hub.
     """
 
     source: str
@@ -71,57 +91,62 @@ class Table:
     mirror: str | None
 
     def read(self, parse: Callable[[Any, Chains], Array], readout: Readout) -> Splits:
-        """Read every split; `parse` makes a label of a cell, its ValueError says what is wrong.
+        """Read every split; `parse` makes a label from a cell, its ValueError says what is wrong.
 
-        A source without a validation split gives 10 % of its train groups, always the same ones.
+        Without a validation split 10 % of the train groups are held out, always the same ones.
         """
         self._check()
-        fold, learned = self.columns.get("fold"), readout.kind != "likelihood"
-        whole = fold is not None or not learned
-        tables, notes = read_tables(self.source, self.mirror, self.revision, whole)
-        if not learned:
+        fold, has_training = self.columns.get("fold"), readout.kind != "likelihood"
+        whole = fold is not None or not has_training
+        tables, report = read_tables(self.source, self.mirror, self.revision, whole)
+        if not has_training:
             tables = self._tests(*tables.values())
         splits, changes = {}, {}
         for name, table in tables.items():
-            splits[name], changes[name] = self._examples(name, table, parse, readout)
+            splits[name], change = self._examples(name, table, parse, readout)
+            changes[name] = change.facts()
         counts = {len(example.chains) for examples in splits.values() for example in examples}
         if len(counts) > 1:
             raise UserError(
                 f"{self.source} has rows of {min(counts)} and of {max(counts)} chains; "
                 "every row needs the same number"
             )
-        notes["unit"] = self.unit["name"]
-        notes["sizes"] = {name: len(examples) for name, examples in splits.items()}
-        sizes = {name: len(splits.get(name, ())) for name in self.sizes}
-        if sizes != self.sizes:
-            notes["published_sizes"] = dict(self.sizes)
-            if self.source.startswith("package:"):
-                raise UserError(
-                    f"{self.source} has {sizes} examples instead of {dict(self.sizes)}; "
-                    "install the package again"
-                )
-        notes["changes"] = {
-            name: {k: v for k, v in vars(change).items() if v} for name, change in changes.items()
-        }
-        if not learned:
-            means = {"mean": dict.fromkeys(splits, 1 / len(splits))} if len(splits) > 1 else {}
-            made = Splits([], [], splits, notes, aggregates=means)
+        sizes = {name: len(examples) for name, examples in splits.items()}
+        found = {name: sizes.get(name, 0) for name in self.sizes}
+        if found != self.sizes and self.source.startswith("package:"):
+            raise UserError(
+                f"{self.source} has {found} examples instead of {dict(self.sizes)}; "
+                "install the package again"
+            )
+        valid_from, aggregates = "", dict[str, dict[str, float]]()
+        if not has_training:
+            made = Splits([], [], splits)
+            if len(splits) > 1:
+                aggregates = {"mean": dict.fromkeys(splits, 1 / len(splits))}
         elif fold is not None:
             ((name, table),) = tables.items()
-            tests, learn = cross_validate(splits[name], table[fold].to_pylist())
-            notes["valid"] = "of each fold the next one"
-            means = {"mean": dict.fromkeys(tests, 1 / len(tests))}
-            made = Splits([], [], tests, notes, learn, means)
+            tests, learned_from = cross_validate(splits[name], table[fold].to_pylist())
+            made = Splits([], [], tests, train_valid_by_test=learned_from)
+            valid_from, aggregates = NEXT_FOLD, {"mean": dict.fromkeys(tests, 1 / len(tests))}
         else:
             train, valid = splits.pop("train"), splits.pop("valid", None)
             if valid is None:
                 train, valid = hold_out(train, VALID_SHARE)
-                notes["valid"] = f"{VALID_SHARE:.0%} of the train groups; the source has no valid"
+                valid_from = f"{VALID_SHARE:.0%} of the train groups; the source has no valid"
                 if not self.columns.get("group"):
-                    notes["valid"] += ", and no groups: relatives may be on both sides"
-            made = Splits(train, valid, splits, notes)
-        notes["sizes"] |= {name: len(examples) for name, examples in made.tests.items()}
-        return made._replace(notes=notes | overlap(made))
+                    valid_from += " and no groups, so homologs may be in both train and valid"
+            made = Splits(train, valid, splits)
+        report = replace(
+            report,
+            unit=self.unit["name"],
+            sizes=sizes | {name: len(examples) for name, examples in made.tests.items()},
+            published_sizes=dict(self.sizes) if found != self.sizes else {},
+            changes=changes,
+            valid=valid_from,
+            also_in_train=also_in_train(made),
+            chains_in_train=chains_in_train(made),
+        )
+        return made._replace(report=report, aggregates=aggregates)
 
     def _check(self) -> None:
         for name in ("columns", "unit", "allow", "sizes"):
@@ -143,8 +168,8 @@ class Table:
             return {"test": table}
         if column not in table.column_names or table[column].null_count:
             raise UserError(
-                f"{self.source} has no column {column!r}, or a row without it: it names each row's "
-                f"test set; the columns are {', '.join(table.column_names)}"
+                f"{self.source} has no column {column!r} or a row without a value in it; it "
+                f"names the test set of each row; the columns are {', '.join(table.column_names)}"
             )
         return by_value(table, column)
 
@@ -155,12 +180,12 @@ class Table:
         parse: Callable[[Any, Chains], Array],
         readout: Readout,
     ) -> tuple[list[Example], Changes]:
-        roles = ("sequence", "label", "group", "fold")
-        sequence, label, group_column, fold = map(self.columns.get, roles)
+        roles = ("sequence", "label", "group", "fold", "id")
+        sequence, label, group_column, fold, id_column = map(self.columns.get, roles)
         chain_columns = [sequence] if isinstance(sequence, str) else list(sequence or ())
         if not chain_columns or not (label or readout.kind == "likelihood"):
             raise UserError("columns.sequence and columns.label have to name columns")
-        names = [*chain_columns, *filter(None, (label, group_column, fold))]
+        names = [*chain_columns, *filter(None, (label, group_column, fold, id_column))]
         if missing := [name for name in names if name not in table.column_names]:
             raise UserError(
                 f"{self.source}, split {split}, has no column {missing[0]!r}; it has "
@@ -184,21 +209,20 @@ class Table:
                 changes.residues_cut += sum(map(len, whole)) - sum(map(len, chains))
                 answer = cut_label(answer, readout.level, len(chains[0]))
             changes.unknown_letters += any(set(chain) - set(RESIDUES) for chain in chains)
-            real = readout.kind in ("regression", "likelihood")
-            unknown = np.isnan(answer) if real else answer == -1
-            changes.unknown_labels += bool(np.size(unknown) and np.all(unknown))
-            if readout.kind != "likelihood":  # there what is not asked is no gap in the data
-                changes.unknown_answers += int(np.sum(unknown))
+            known = known_answers(answer, readout)
+            changes.unknown_labels += bool(known.size and not known.any())
+            if readout.kind != "likelihood":  # there, a position without an answer is not scored
+                changes.unknown_answers += int(np.sum(~known))
             rows.append(chains)
             answers.append(answer)
         if not rows:
             raise UserError(f"split {split} of {self.source} is empty; it needs at least one row")
-        for kind, told in LIMITED.items():
+        for kind, words in LIMITED.items():
             count, share = getattr(changes, kind), self.allow.get(kind, 0.0)
             if count > share * changes.rows:
                 raise UserError(
-                    f"{count} of {changes.rows} rows of split {split} of {self.source} {told}, "
-                    f"more than the task allows ({share:.0%}); mend the data or raise "
+                    f"{count} of {changes.rows} rows of split {split} of {self.source} {words}, "
+                    f"more than the task allows ({share:.0%}); fix the data or raise "
                     f"task.allow.{kind}"
                 )
         groups = [digest(key) for key in keys(rows, self.unit["chain"], self.unit["substitutions"])]
@@ -206,15 +230,16 @@ class Table:
             given = table[group_column].to_pylist()
             both = zip(given, groups, strict=True)
             groups = joined(rows, [own if g is None or g != g else str(g) for g, own in both])
-        examples = []
-        for chains, answer, group in zip(rows, answers, groups, strict=True):
-            examples.append(Example(chains, answer, f"{digest(*chains)}-{seen[chains]}", group))
+        examples, row_names = [], names_of(table, id_column or "id")
+        for chains, answer, group, name in zip(rows, answers, groups, row_names, strict=True):
+            row_id = f"{digest(*chains)}-{seen[chains]}"
+            examples.append(Example(chains, answer, row_id, group, name))
             seen[chains] += 1
         return examples, changes
 
 
 def read_chains(sequence: object, where: str) -> Chains:
-    """Split a cell into its chains and check every letter."""
+    """Split a cell into its chains and check every letter; `where` names the row in errors."""
     if not isinstance(sequence, str) or not sequence.strip():
         raise UserError(f"{where} has no sequence; every row needs one, in one-letter code")
     letters = sequence.strip()
@@ -231,7 +256,7 @@ def read_chains(sequence: object, where: str) -> Chains:
 
 
 def cut_label(label: Array, level: str, length: int) -> Array:
-    """Cut a label as its chain was cut to `length` residues."""
+    """Truncate a label like its chain, to `length` residues."""
     if level == "pair":
         return label[(label < length).all(axis=1)]
     return label[:length] if level == "residue" else label

@@ -58,7 +58,7 @@ def column_of(record: Record) -> Column:
         "evaluation version": versions["evaluation"],
     }
     question = json.dumps([record.data, asked], sort_keys=True)
-    embedded = str(record.notes.get("source", "")).startswith("package:")
+    embedded = str(record.data_report.get("source", "")).startswith("package:")
     return Column(record.area, embedded, record.task, record.version, question)
 
 

@@ -107,7 +107,9 @@ def table(cells: Cells, quoted: Sequence[PublishedScore] = ()) -> list[str]:
         test = next(iter(record.scores))
         of = f" of {test}" if len(record.scores) > 1 and test in record.data else ""
         head.append(f"{names[column]}<br>{record.primary}{of} {arrow}, n = {record.scored[test]:,}")
-        asked.append(("" if "published_sizes" in record.notes else column.task, record.primary))
+        asked.append(
+            ("" if "published_sizes" in record.data_report else column.task, record.primary)
+        )
         told = describe(column, cells) if names[column] != column.task else None
         notes += [f"`{names[column]}`: {text}" for text in (told, overlap(column, cells)) if text]
     if len(columns) > 1:

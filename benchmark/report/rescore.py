@@ -28,7 +28,7 @@ def complete(
     records = [
         record
         for record in storage.load_all(folder)
-        if record.data == data and record.notes.get("audit") != found.facts
+        if record.data == data and record.audit != found.facts
     ]
     done = 0
     for record in track(records, len(records), "scores by band"):
@@ -43,8 +43,7 @@ def complete(
             )
             continue
         strata = stratify(scorers, splits, kept, found, record.seed)
-        notes = {**record.notes, "audit": found.facts}
-        storage.write_record(replace(record, strata=strata, notes=notes), folder)
+        storage.write_record(replace(record, strata=strata, audit=found.facts), folder)
         done += 1
     if done:
         print(f"{done} Records of this data have scores by band now")

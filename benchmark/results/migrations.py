@@ -28,4 +28,9 @@ def migrate(values: dict[str, Any]) -> dict[str, Any]:
         area = "language_modeling" if values["area"] == "generation" else values["area"]
         values |= {"config": config, "identity": identity, "area": area, "format": 2}
         values["usage"] = values.pop("cost", {})
+        report = dict(values.pop("notes"))
+        values["audit"] = report.pop("audit", {})
+        if "mean" in report:
+            report["aggregate"] = report.pop("mean")
+        values["data_report"] = {name: value for name, value in report.items() if value}
     return values

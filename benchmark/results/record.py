@@ -1,4 +1,4 @@
-"""What one finished run leaves to be known."""
+"""The Record of a finished run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +35,8 @@ class Record:
     """Test set -> examples with a known answer; every one of them is scored."""
     units: Mapping[str, int]
     """Test set -> number of resampling units."""
-    notes: Mapping[str, Any]
+    data_report: Mapping[str, Any]
+    """`benchmark.core.DataReport` without empty values."""
     data: Mapping[str, str]
     """Split -> digest of its content."""
     config: Mapping[str, Any]
@@ -52,6 +53,8 @@ class Record:
     """UTC, ISO 8601."""
     strata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Test set -> stratum -> examples, units, scores, intervals (`benchmark.stats.strata`)."""
+    audit: Mapping[str, Any] = field(default_factory=dict)
+    """Program and parameters of the audit that `strata` are from; empty without an audit."""
     usage: Mapping[str, int] = field(default_factory=dict)
     """Of all processes: `forward_flops` and `backward_flops` of the backbone; `chains`, `tokens`
     and `padding_tokens` that went through it; `chains_from_store`, which cost nothing, and

@@ -153,7 +153,8 @@ class Run:
             units={name: test.units for name, test in tests.items()},
             strata=outcome.strata,
             usage=outcome.usage,
-            notes={**splits.notes} | ({"audit": self.audit.facts} if self.audit else {}),
+            data_report=splits.report.facts(),
+            audit=dict(self.audit.facts) if self.audit else {},
             data=self.identity["data"],
             config=self.config,
             settings={k: v for k, v in settings.items() if not k.endswith("._target_")}
@@ -167,12 +168,14 @@ class Run:
         )
 
     def predictions(self, outcome: Outcome) -> Mapping[str, list[Any]]:
-        """The table of predictions: a row for each test example."""
+        """The table of predictions: a row per test example; `name` only if any example has one."""
         rows: dict[str, list[Any]] = {}
-        for name, examples in self.splits.tests.items():
-            for example, kept in zip(examples, outcome.tests[name].predictions, strict=True):
-                seq = CHAIN_BREAK.join(example.chains)
-                cells = {"test": name, "id": example.id, "group": example.group, "seq": seq}
+        is_named = any(example.name for test in self.splits.tests.values() for example in test)
+        for test, examples in self.splits.tests.items():
+            for example, kept in zip(examples, outcome.tests[test].predictions, strict=True):
+                cells = {"test": test, "id": example.id}
+                cells |= {"name": example.name} if is_named else {}
+                cells |= {"group": example.group, "seq": CHAIN_BREAK.join(example.chains)}
                 for column, value in (cells | dict(self.task.rows(example, kept))).items():
                     rows.setdefault(column, []).append(value)
         return rows

@@ -1,4 +1,4 @@
-"""A run told in a few lines."""
+"""The summary that is printed after a run."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,64 +9,71 @@ from benchmark.stats.seeds import estimate
 
 
 def summary(records: Sequence[Record]) -> str:
-    """A run of one or more seeds in a line: score, interval, what one must know to trust it."""
+    """Score, interval and caveats of one run of one or more seeds."""
     record, found = records[-1], estimate(*primary(records))
-    test = next(iter(record.scores))
-    units = record.units[test]
+    report, test = record.data_report, next(iter(record.scores))
+    units = count(record.units[test], report.get("unit") or "resampling unit")
     text = f"{record.task} · {record.model} · {record.method}: {record.primary} "
     text += "undefined" if isnan(found.score) else str(found)
     if found.interval:
-        text += f" (95 %, {units:,} units)"
+        text += f" (95% CI, {units})"
     elif not isnan(found.score):
-        text += f" ({units} units: too few for an interval)"
+        text += f" ({units}: too few for a confidence interval)"
     lines = [text]
-    if cost := format_usage(records):
-        lines.append(cost)
+    if usage := format_usage(records):
+        lines.append(usage)
     if record.limit is not None:
-        lines.append(f"limit={record.limit}: a quick try, kept out of the leaderboard")
-    sizes = record.notes.get("sizes", {})
-    if published := record.notes.get("published_sizes"):
-        have = ", ".join(f"{name} {sizes.get(name, 0):,} of {n:,}" for name, n in published.items())
-        lines.append(f"not the published sizes: {have}")
-    for name, count in record.notes.get("also_in_train", {}).items():
-        lines.append(f"{name}: {count:,} of {sizes[name]:,} examples are in train, too")
-    shared = Counter[str]()
-    for counts in record.notes.get("chains_in_train", {}).values():
-        shared.update(counts)
-    if shared:
-        told = ", ".join(f"{chains} in {count:,}" for chains, count in sorted(shared.items()))
-        lines.append(f"chains of a test example that are in train, too: {told} examples")
+        lines.append(f"limit={record.limit}: not ranked")
+    sizes = report.get("sizes", {})
+    if published := report.get("published_sizes"):
+        pairs = [
+            f"{name} {sizes.get(name, 0):,} (published: {n:,})" for name, n in published.items()
+        ]
+        lines.append(f"sizes differ from the published ones: {', '.join(pairs)}")
+    for name, shared in report.get("also_in_train", {}).items():
+        lines.append(f"{name}: {shared:,} of {sizes[name]:,} examples are also in train")
+    seen = Counter[str]()
+    for counts in report.get("chains_in_train", {}).values():
+        seen.update(counts)
+    if seen:
+        pairs = [f"{chains} in {examples:,}" for chains, examples in sorted(seen.items())]
+        lines.append(f"number of chains also in train: {', '.join(pairs)} test examples")
     if apart := record.strata.get(test, {}).get(WITHOUT_OVERLAP):
         value = apart["scores"].get(record.primary)
-        told = "undefined" if value is None else f"{value:.3f}"
-        lines.append(
-            f"{test} {WITHOUT_OVERLAP}: {record.primary} {told}, {apart['examples']:,} examples"
-        )
-    for split, changes in record.notes.get("changes", {}).items():
-        altered = {k: v for k, v in changes.items() if k != "rows"}
-        if altered:
-            told = ", ".join(
-                f"{value:,} {name.replace('_', ' ')}" for name, value in altered.items()
-            )
-            lines.append(f"{split}: of {changes['rows']:,} rows {told}")
+        score = "undefined" if value is None else f"{value:.3f}"
+        examples = count(apart["examples"], "example")
+        lines.append(f"{test} {WITHOUT_OVERLAP}: {record.primary} {score} ({examples})")
+    for split, changes in report.get("changes", {}).items():
+        pairs = [f"{n:,} {kind.replace('_', ' ')}" for kind, n in changes.items() if kind != "rows"]
+        if pairs:
+            lines.append(f"{split}, {changes['rows']:,} rows: {', '.join(pairs)}")
     return "\n".join(lines)
 
 
+def count(number: int, noun: str) -> str:
+    """A number and its noun, plural unless it is 1: "120 proteins", "3 proteins of a pair"."""
+    head, of, rest = noun.partition(" of ")
+    if number != 1 and not head.endswith("s"):
+        ends_in_y = head.endswith("y") and head[-2:-1] not in "aeou"
+        head = f"{head[:-1]}ies" if ends_in_y else f"{head}s"
+    return f"{number:,} {head}{of}{rest}"
+
+
 def format_usage(records: Sequence[Record]) -> str:
-    """What all seeds together took of a backbone whose work is counted; of memory the most."""
-    costs = [record.usage for record in records]
-    if not any("forward_flops" in cost for cost in costs):
+    """Compute and memory of all seeds together, the largest of memory; "" if none was counted."""
+    usages = [record.usage for record in records]
+    if not any("forward_flops" in usage for usage in usages):
         return ""
 
     def over_seeds(name: str) -> list[int]:
-        return [cost.get(name, 0) for cost in costs]
+        return [usage.get(name, 0) for usage in usages]
 
     forward, backward = sum(over_seeds("forward_flops")), sum(over_seeds("backward_flops"))
     parts = [f"{forward:.1e} FLOPs forward" if forward else "no forward pass"]
     if backward:
         parts.append(f"{backward:.1e} backward")
-    if kept := sum(over_seeds("chains_from_store")):
-        parts.append(f"{kept:,} chains from the store")
+    if stored := sum(over_seeds("chains_from_store")):
+        parts.append(f"{stored:,} chains from the store")
     if memory := max(over_seeds("peak_bytes")):
         parts.append(f"{memory / 1e9:.1f} GB")
     if memory := max(over_seeds("peak_gpu_bytes")):

@@ -45,7 +45,7 @@ def test_a_run_leaves_a_record_predictions_and_tables(tmp_path: Path, toy_conf: 
     assert low <= score <= high
     assert record["cost"]["peak_bytes"] > 1e7 and "forward_flops" not in record["cost"]
     assert record["scored"]["test"] == record["examples"]["test"] == 30
-    assert f"accuracy {score:.3f} [{low:.3f}, {high:.3f}] (95 %, 30 units)" in done.stdout
+    assert f"accuracy {score:.3f} [{low:.3f}, {high:.3f}] (95% CI, 30 proteins)" in done.stdout
     assert str(path.relative_to(tmp_path)) in done.stdout
     rows = pq.read_table(path.with_suffix(".parquet")).to_pylist()
     assert list(rows[0]) == ["test", "id", "group", "seq", "label", "prediction"]
@@ -88,12 +88,12 @@ def test_several_seeds_are_runs_of_their_own_and_one_row(
     assert one["cost"]["backward_flops"] == 0 and one["cost"]["trained_parameters"] == 17
 
     (told,) = [line for line in done.stdout.splitlines() if line.startswith("toy · tiny")]
-    assert "± 0.000 [" in told and ", 3 seeds (95 %, 30 units)" in told
+    assert "± 0.000 [" in told and ", 3 seeds (95% CI, 30 proteins)" in told
     total = f"{3 * one['cost']['forward_flops']:.1e} FLOPs forward, "
     assert any(line.startswith(total) for line in done.stdout.splitlines())
     assert "], 3 seeds |" in (several / "results" / "README.md").read_text()
     more = benchmark(*words, "seeds=[2,5]", cwd=several)
-    assert more.stdout.count("skipped: result exists") == 1 and ", 2 seeds (95 %" in more.stdout
+    assert more.stdout.count("skipped: result exists") == 1 and ", 2 seeds (95% CI" in more.stdout
     assert "], 4 seeds |" in (several / "results" / "README.md").read_text()
     swept = benchmark("-m", *words[:3], "model=kmer,blosum62", "seeds=0,1", cwd=alone)
     assert swept.returncode == 0, swept.stderr
@@ -115,12 +115,15 @@ def test_a_cross_validated_run_ranks_by_the_mean(tmp_path: Path, toy_conf: Path)
     assert record["scored"] == record["units"] == {"mean": 130, **folds}
     assert record["examples"] == {"train": 0, "valid": 0, **folds, "mean": 130}
     assert {"test", "test, its train", "test, its valid"} <= set(record["data"])
-    assert f"accuracy {scores['mean']:.3f} [" in done.stdout and "(95 %, 130 units)" in done.stdout
+    assert (
+        f"accuracy {scores['mean']:.3f} [" in done.stdout
+        and "(95% CI, 130 proteins)" in done.stdout
+    )
     rows = pq.read_table(path.with_suffix(".parquet")).to_pylist()
     assert len({row["id"] for row in rows}) == len(rows) == 130
     assert "n = 130 |" in (tmp_path / "results" / "README.md").read_text()
     few = benchmark(*words, "limit=10", cwd=tmp_path)
-    assert "(95 %, 30 units)" in few.stdout, few.stderr
+    assert "(95% CI, 30 proteins)" in few.stdout, few.stderr
 
 
 def test_pairs_apart_and_joined_are_told_apart(tmp_path: Path, pair_conf: Path) -> None:
@@ -135,9 +138,9 @@ def test_pairs_apart_and_joined_are_told_apart(tmp_path: Path, pair_conf: Path) 
         features[chains] = record["choices"]["sample"]["train"]["features"]
         assert record["config"]["task"]["chains"] == chains
         assert record["backbone"]["linker"] == {"apart": None, "joined": "G" * 25}[chains]
-        assert record["notes"]["unit"] == "protein of a pair"
-        assert sum(record["notes"]["chains_in_train"]["test"].values()) == 40
-        assert "chains of a test example that are in train, too: " in done.stdout
+        assert record["data_report"]["unit"] == "protein of a pair"
+        assert sum(record["data_report"]["chains_in_train"]["test"].values()) == 40
+        assert "number of chains also in train: " in done.stdout
     assert features == {"apart": 842, "joined": 421}
     assert "pairs #2" in (tmp_path / "results" / "README.md").read_text()
     wrong = benchmark(*words, "task.chains=glued", cwd=tmp_path)
@@ -149,7 +152,7 @@ def test_a_limited_run_is_marked_and_kept_out(tmp_path: Path, toy_conf: Path) ->
         "--config-dir", str(toy_conf), "task=toy", "model=kmer", "limit=12", cwd=tmp_path
     )
 
-    assert "limit=12: a quick try, kept out of the leaderboard" in done.stdout
+    assert "limit=12: not ranked" in done.stdout
     assert not (tmp_path / "results" / "README.md").exists()
     (path,) = (tmp_path / "results").glob("toy/kmer/linear/*/seed0.json")
     assert json.loads(path.read_text())["examples"] == {"train": 12, "valid": 12, "test": 12}

@@ -1,12 +1,6 @@
-"""The audit finds what was planted, and the scores by band are those of the rows in the band."""
+"""Overlap with train in the audit: scores by identity band equal those of the rows in the band."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from benchmark.cli.verbs.audit import audit, shared
-from benchmark.core import RESIDUES, Example, Splits, UserError
+from benchmark.cli.verbs.audit import audit
+from benchmark.core import Splits, UserError
 from benchmark.data import mmseqs
-from benchmark.data.homology import EXACT, NONE, SHORT, nearest_relatives, search
+from benchmark.data.homology import EXACT, NONE, SHORT, search
+from benchmark.data.splits import count_shared
 from benchmark.metrics import find
 from benchmark.report.breakdowns import by_identity
 from benchmark.report.cells import tabulate
@@ -31,68 +26,9 @@ from benchmark.results.record import WITHOUT_OVERLAP
 from benchmark.stats.bootstrap import mean, score
 from benchmark.stats.strata import stratify
 from tests.cli.test_cli import benchmark, refused
-from tests.conftest import ROOT, SHARED, make_task, random_chain
+from tests.conftest import SHARED, make_task, random_chain
+from tests.data.test_homology import KNOWN, bands, examples, mutated
 from tests.report.test_leaderboard import record
-
-KNOWN = [random_chain(np.random.default_rng(seed), 200 + seed) for seed in range(60)]
-
-
-def mutated(chain: str, identity: float) -> str:
-    """The chain with the given share of its residues, at random places."""
-    rng = np.random.default_rng(len(chain))
-    letters = list(chain)
-    for place in rng.choice(len(chain), round(len(chain) * (1 - identity)), replace=False):
-        letters[place] = rng.choice([other for other in RESIDUES if other != letters[place]])
-    return "".join(letters)
-
-
-def without(chain: str, start: int, end: int) -> str:
-    return chain[:start] + chain[end:]
-
-
-def examples(*rows: Sequence[str], label: float = 0.0) -> list[Example]:
-    return [Example(tuple(r), np.asarray(label), f"{i}", f"{i}") for i, r in enumerate(rows)]
-
-
-def bands(
-    train: list[Example], test: list[Example], valid: list[Example] | None = None
-) -> list[str]:
-    return search(Splits(train, valid or [], {"test": test}, {}), {}).bands("test")
-
-
-PLANTED = {
-    KNOWN[0]: EXACT,
-    KNOWN[-1]: EXACT,
-    mutated(KNOWN[1], 0.95): "90–100 %",
-    KNOWN[2][:180]: "90–100 %",
-    mutated(without(KNOWN[3], 90, 100), 0.95): "90–100 %",
-    mutated(KNOWN[4], 0.8): "70–90 %",
-    mutated(without(KNOWN[5], 90, 110), 0.8): "70–90 %",
-    mutated(KNOWN[6], 0.6): "50–70 %",
-    mutated(KNOWN[6][:-20], 0.6): "50–70 %",
-    mutated(KNOWN[7], 0.4): "30–50 %",
-    random_chain(np.random.default_rng(97), 150) + KNOWN[10] + "GSGS" * 40: "90–100 %",
-    KNOWN[8][:140] + random_chain(np.random.default_rng(98), 200): NONE,
-    random_chain(np.random.default_rng(99), 220): NONE,
-    KNOWN[9][:29]: SHORT,
-    "ACDEFGHIK": SHORT,
-    "MKTAYIAKQR": EXACT,
-}
-"""A test protein and its band: copies, mutants, fragments, gaps; 140 of 208 residues are no kin."""
-
-
-def test_planted_relatives_are_found_in_their_bands() -> None:
-    train, valid = examples(*zip([*KNOWN[:-1], "MKTAYIAKQR"])), examples([KNOWN[-1]])
-    found = bands(train, examples(*([chain] for chain in PLANTED)), valid)
-
-    assert dict(zip(PLANTED, found, strict=True)) == PLANTED
-
-
-def test_identity_is_that_of_the_nearest() -> None:
-    near, far = mutated(KNOWN[0], 0.96), mutated(KNOWN[0], 0.75)
-    found = nearest_relatives([KNOWN[0], KNOWN[1]], [far, near, mutated(KNOWN[1], 0.62)])
-
-    assert found == pytest.approx([0.96, 0.62], abs=0.005)
 
 
 def test_a_row_is_as_novel_as_its_most_novel_chain() -> None:
@@ -170,7 +106,7 @@ def test_from_the_run_to_the_tables(tmp_path: Path, near_conf: Path) -> None:
     (path,) = (tmp_path / "results").glob("toy/kmer/linear/*/seed0.json")
     before = strata_of(path)["test"]
     assert list(before) == [WITHOUT_OVERLAP] and before[WITHOUT_OVERLAP]["examples"] == 58
-    assert "test without overlap: accuracy 0." in done.stdout and ", 58 examples" in done.stdout
+    assert "test without overlap: accuracy 0." in done.stdout and "(58 examples)" in done.stdout
 
     audited = benchmark("audit", "toy", "--config-dir", str(near_conf), cwd=tmp_path)
     assert audited.returncode == 0, audited.stderr
@@ -211,7 +147,7 @@ def test_from_the_run_to_the_tables(tmp_path: Path, near_conf: Path) -> None:
         assert title in table
     assert f"{strata[NONE]['scores']['accuracy']:.3f} [" in table
     again = benchmark("audit", "task=toy", f"config_dir={near_conf}", cwd=tmp_path)
-    assert "done before, nothing was searched" in again.stdout and "Records" not in again.stdout
+    assert "skipped: audit exists" in again.stdout and "Records" not in again.stdout
 
     path.unlink()
     assert benchmark(*words, cwd=tmp_path).returncode == 0
@@ -238,8 +174,10 @@ def test_an_audit_of_other_data_is_not_used(tmp_path: Path, near_conf: Path) -> 
     assert len(list((tmp_path / "results" / ".audit").iterdir())) == 2
 
 
-def test_a_score_that_is_not_had_again_gets_no_bands(tmp_path: Path, near_conf: Path) -> None:
-    """Predictions are scored by the metrics as they are now: had they changed, bands would lie."""
+def test_a_record_whose_score_changed_gets_no_scores_by_band(
+    tmp_path: Path, near_conf: Path
+) -> None:
+    """Bands are scored with the current metrics; a mismatch means that a metric has changed."""
     benchmark("--config-dir", str(near_conf), "task=toy", "model=kmer", cwd=tmp_path)
     (path,) = (tmp_path / "results").glob("toy/kmer/linear/*/seed0.json")
     values = json.loads(path.read_text())
@@ -321,25 +259,6 @@ def test_mistakes_are_one_sentence(
         audit(nothing, tmp_path)  # type: ignore[arg-type]
 
 
-def test_an_interrupted_search_leaves_no_process(tmp_path: Path) -> None:
-    """MMseqs2 is a script that starts programs: all of them end with us."""
-    code = (
-        "import signal; from benchmark.data.mmseqs import run\n"
-        "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
-        "run(['sh', '-c', 'sleep 300 & echo $! > pid; wait'])\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
-    ) as p:
-        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
-            time.sleep(0.05)
-        p.send_signal(signal.SIGTERM)
-    status = Path("/proc", (tmp_path / "pid").read_text().strip(), "stat")
-
-    assert not status.exists() or status.read_text().split()[2] == "Z"
-
-
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("name", "same"),
@@ -349,7 +268,7 @@ def test_overlap_of_published_splits(name: str, same: int) -> None:
     """As an independent count has it (the README of the data)."""
     splits = make_task(name, f"mirror={SHARED / 'data'}").load()
 
-    assert shared(splits.tests["test"], [*splits.train, *splits.valid]) == same
+    assert count_shared(splits.tests["test"], [*splits.train, *splits.valid]) == same
 
 
 @pytest.mark.shared

@@ -148,7 +148,7 @@ def record_numbers(file: Path) -> Numbers:
     record = json.loads(file.read_text(encoding="utf-8"))
     told = {name: record[name] for name in ("scores", "intervals", "units", "scored", "examples")}
     told |= {"strata": record["strata"], "choices": record["choices"]}
-    told |= {name: record["notes"].get(name) for name in NOTES}
+    told |= {name: record["data_report"].get(name) for name in NOTES}
     told |= {"cost": {name: record["usage"].get(name) for name in COSTS}}
     return dict(flat(told, f"seed{record['seed']}"))
 

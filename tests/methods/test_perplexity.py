@@ -160,8 +160,8 @@ def test_bands_are_test_sets_with_a_mean_and_labels_tell_nothing(
     splits = task.load()
 
     assert list(splits.tests) == ["70-90", "below-30"] and not splits.train and not splits.valid
-    assert splits.notes["sizes"] == {"70-90": 12, "below-30": 12}
-    assert splits.notes["changes"]["70-90"] == {
+    assert splits.report.sizes == {"70-90": 12, "below-30": 12}
+    assert splits.report.changes["70-90"] == {
         "rows": 12, "truncated": 12, "residues_cut": 120
     }  # fmt: skip
     assert len({example.group for example in splits.tests["70-90"]}) == 6
@@ -232,7 +232,7 @@ def test_a_fasta_on_the_command_line(tmp_path: Path) -> None:
 
     assert record["higher_is_better"] == {PPL: False, PER_PROTEIN: False}
     assert record["scored"] == {"test": 12} and PPL in record["intervals"]["test"]
-    assert record["notes"]["changes"] == {"test": {"rows": 12}}
+    assert record["data_report"]["changes"] == {"test": {"rows": 12}}
     assert record["backbone"]["counted_residues"] == 300
     rows = pq.read_table(path.with_suffix(".parquet")).to_pylist()
     logs = np.concatenate([row["prediction"] for row in rows])

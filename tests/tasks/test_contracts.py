@@ -120,7 +120,7 @@ def check_splits(task: Task) -> Splits:
             assert label.max() < (readout.size if readout.kind == "classification" else 2)
     for part in (splits.train, splits.valid, *splits.tests.values()):
         assert len({example.id for example in part}) == len(part)
-    if "valid" in splits.notes:
+    if splits.report.valid:
         assert not {e.group for e in splits.train} & {e.group for e in splits.valid}
     return splits
 
@@ -145,7 +145,7 @@ def test_mirrored_splits(name: str) -> None:
     (found,) = splits.tests.values()
 
     sizes = {"train": train, "valid": valid, "test": test}
-    assert splits.notes["sizes"] == {split: rows for split, rows in sizes.items() if rows}
+    assert splits.report.sizes == {split: rows for split, rows in sizes.items() if rows}
     assert len(splits.train) + (0 if valid else len(splits.valid)) == train and len(found) == test
     assert {len(example.chains) for example in (*splits.train, *found)} == {chains}
     assert len({example.group for example in found}) == units

@@ -56,7 +56,7 @@ def test_localization_of_esm2_8m_and_of_composition() -> None:
     )
     whole = task.load()  # ordered by class: a share of it must be drawn, not cut off
     few = subset(whole, 350)
-    splits = Splits(subset(whole, 1000).train, few.valid, few.tests, whole.notes)
+    splits = Splits(subset(whole, 1000).train, few.valid, few.tests, whole.report)
     method = instantiate(composed().method, _convert_="all")
     found = {
         type(backbone).__name__: evaluate(task, splits, backbone, method, [find("accuracy")], 0)
@@ -135,7 +135,7 @@ def test_antibodies_are_scored_fold_by_fold(assay: str, measured: int) -> None:
 
     assert next(iter(found)) == "mean" and found["mean"].scored == measured
     assert found["mean"].scores["spearman"] == pytest.approx(np.mean(by_hand))
-    assert splits.notes["also_in_train"] == {}
+    assert splits.report.also_in_train == {}
 
 
 def test_every_mirrored_format_of_labels_reads(tmp_path: Path) -> None:
@@ -152,8 +152,8 @@ def test_every_mirrored_format_of_labels_reads(tmp_path: Path) -> None:
         "task.allow.unknown_letters=1.0", "task.metrics=[q3]",
     )  # fmt: skip
     splits = ssp.load()
-    assert splits.notes["valid"].startswith("10%")
-    assert splits.notes["changes"]["train"]["unknown_answers"] > 0
+    assert splits.report.valid.startswith("10%")
+    assert splits.report.changes["train"]["unknown_answers"] > 0
     pairs = make_task(
         "pocket_metal", f"task.source=file:{path / 'peptide_HLA_MHC_affinity'}", "task.sizes={}",
         "task.columns.group=null", "task.allow.unknown_letters=1.0",

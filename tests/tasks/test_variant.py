@@ -56,14 +56,14 @@ def test_without_folds_an_assay_is_a_test_set_with_its_wild_type(tmp_path: Path)
     write(tmp_path / "TWO.csv", [*assay(other), (*mutate(other, (0, "W")), "")])
     splits = task(tmp_path).load()
 
-    assert {name: len(part) for name, part in splits.tests.items()} == splits.notes["sizes"]
+    assert {name: len(part) for name, part in splits.tests.items()} == splits.report.sizes
     assert {e.chains[1] for e in splits.tests["ONE"]} == {WILD}
     assert {e.chains[1] for e in splits.tests["TWO"]} == {other}
     assert [e.chains[0] for e in splits.tests["ONE"]] == [row[1] for row in assay()]
     assert not splits.train and not splits.valid and not splits.train_valid_by_test
     assert splits.aggregates == {"mean": {"ONE": 0.5, "TWO": 0.5}}
-    assert splits.notes["changes"]["TWO"]["unknown_labels"] == 1
-    assert "task.reference=" in splits.notes["mean"]
+    assert splits.report.changes["TWO"]["unknown_labels"] == 1
+    assert "task.reference=" in splits.report.aggregate
 
 
 @pytest.mark.parametrize("folds", ["random", "contiguous", "modulo"])
@@ -80,15 +80,15 @@ def test_folds_by_scheme(tmp_path: Path, folds: str) -> None:
         differ = [[i for i in range(40) if e.chains[0][i] != WILD[i]] for e in part]
         places.append({i for found in differ for i in found})
     if folds == "random":
-        assert splits.notes["changes"]["ONE"] == {"rows": rows}
+        assert splits.report.changes["ONE"] == {"rows": rows}
         sizes = [len({e.chains for e in part}) for part in splits.tests.values()]
         assert max(sizes) - min(sizes) <= 1
     else:
-        assert splits.notes["changes"]["ONE"] == {"rows": rows, "without_a_fold": 10}
+        assert splits.report.changes["ONE"] == {"rows": rows, "without_a_fold": 10}
         assert sorted(i for found in places for i in found) == list(range(40))
         step = 5 if folds == "modulo" else 1
         assert all(np.diff(sorted(found)).tolist() == [step] * 7 for found in places)
-    assert splits.notes["folds_made_here"] == ["ONE"]
+    assert splits.report.folds_made_here == ["ONE"]
     linear = instantiate(composed().method, _convert_="all")
     outcome = evaluate(made, splits, Kmer(1), linear, [find("spearman")], 0)
     assert list(outcome.tests)[:2] == ["mean", "ONE"]
@@ -117,10 +117,10 @@ def test_what_was_measured_twice_is_in_one_fold(tmp_path: Path) -> None:
     for name, test in splits.tests.items():
         train, valid = splits.train_valid_by_test[name]
         assert not {e.chains for e in test} & {e.chains for e in (*train, *valid)}
-    assert splits.notes["also_in_train"] == {}
+    assert splits.report.also_in_train == {}
     folds = [(*row, i % 3) for i, row in enumerate(rows[:15] + rows[:3] + rows[1:4])]
     write(tmp_path / "ONE.csv", folds, (*HEADER, "fold_random_5"))
-    told = task(tmp_path, folds="random").load().notes["also_in_train"]
+    told = task(tmp_path, folds="random").load().report.also_in_train
     assert told == {"ONE 0": 1, "ONE 1": 2, "ONE 2": 2}, "as the table's own folds have it"
 
 
@@ -157,10 +157,10 @@ def test_the_tables_own_folds_are_taken(tmp_path: Path) -> None:
     assert {name: len(part) for name, part in splits.tests.items()} == {
         f"ONE {fold}": 10 for fold in range(3)
     }
-    assert "folds_made_here" not in splits.notes
+    assert not splits.report.folds_made_here
     few = [(*row, i % 2) for i, row in enumerate(assay()[:30])]
     write(tmp_path / "ONE.csv", few, (*HEADER, "fold_modulo_5"))
-    with pytest.raises(UserError, match=r"ONE has 2 folds \(0, 1\); it takes three or more"):
+    with pytest.raises(UserError, match=r"ONE has 2 folds \(0, 1\); cross-validation needs"):
         task(tmp_path, folds="modulo").load()
 
 
@@ -186,7 +186,7 @@ def test_proteingyms_average(tmp_path: Path) -> None:
 
     weights = splits.aggregates["proteingym"]
     assert sum(weights[name] * scores[name] for name in weights) == pytest.approx(expected)
-    assert list(splits.aggregates) == ["mean", "proteingym"] and "mean" not in splits.notes
+    assert list(splits.aggregates) == ["mean", "proteingym"] and not splits.report.aggregate
     folded = task(folder, reference=str(tmp_path / "reference.csv"), folds="random").load()
     assert sum(folded.aggregates["proteingym"].values()) == pytest.approx(1)
     assert folded.aggregates["proteingym"]["A4 0"] == pytest.approx(weights["A4"] / 5)
@@ -195,7 +195,7 @@ def test_proteingyms_average(tmp_path: Path) -> None:
         task(folder, reference=str(tmp_path / "reference.csv")).load()
     (folder / "NEW.csv").unlink()
     write(folder / "A1.csv", assay()[:12])
-    with pytest.raises(UserError, match="the variants of A1 are not of its target_seq"):
+    with pytest.raises(UserError, match="the variants of A1 do not derive from its target_seq"):
         task(folder, reference=str(tmp_path / "reference.csv")).load()
 
 
@@ -209,7 +209,7 @@ GOOD = mutate(WILD, (3, "W"))
         (("A99W", GOOD[1], 1), "row 1 of assay ONE: its sequence has no W at 99, as A99W says"),
         ((GOOD[0], WILD, 1), "row 1 of assay ONE: its sequence has no W at 4"),
         ((*mutate("A" + WILD[1:] if WILD[0] != "A" else "C" + WILD[1:], (3, "W")), 1),
-         "row 1 of assay ONE: without .* it is not the protein of the rows before"),
+         "row 1 of assay ONE: undoing .* does not give the wild type of the rows before"),
         ((*GOOD, "high"), "row 1 of assay ONE: label 'high' is not a number"),
         ((GOOD[0], GOOD[1][:-1] + "1", 1), "row 1 of assay ONE has the letter '1'"),
     ],
@@ -230,13 +230,13 @@ def test_a_long_protein_is_read_around_its_mutations(tmp_path: Path) -> None:
     for example in splits.tests["ONE"]:
         assert len(example.chains[0]) == len(example.chains[1]) == 11
         assert example.chains[0] != example.chains[1]
-    assert splits.notes["changes"]["ONE"]["truncated"] == len(assay())
+    assert splits.report.changes["ONE"]["truncated"] == len(assay())
     with pytest.raises(UserError, match=r"further apart than task.max_length=9"):
         task(tmp_path, max_length=9).load()
 
 
 def test_what_is_missing_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"is no folder of assays; unpack ProteinGym's"):
+    with pytest.raises(UserError, match=r"is not a folder of assays; unpack ProteinGym's"):
         make_task("variant_effect").load()
     write(tmp_path / "ONE.csv", [row[1:] for row in assay()], HEADER[1:])
     with pytest.raises(UserError, match="assay ONE has no column 'mutant'; it has mutated_seq"):

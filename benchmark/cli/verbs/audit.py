@@ -1,7 +1,7 @@
-"""`audit`: how much of a test set resembles what is learned from.
+"""`audit`: similarity of the test sets to train and valid.
 
-What `benchmark.data.homology` finds is laid down beside the Records, for the runs to come;
-Records of the same data that are there get their scores by band from their stored predictions.
+The result of `benchmark.data.homology` is stored beside the Records, for later runs; Records of the
+same data get scores by identity band from their stored predictions.
 """
 
 import time
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmark.cli.compose import build, compose
 from benchmark.cli.verbs.request import Request
-from benchmark.core import Example, Splits, Task, UserError
+from benchmark.core import Splits, Task, UserError
 from benchmark.data import mmseqs
 from benchmark.data.digests import digest_splits
 from benchmark.data.homology import (
@@ -26,11 +26,12 @@ from benchmark.data.homology import (
     search,
     write_audit,
 )
+from benchmark.data.splits import count_shared
 from benchmark.report.rescore import complete
 
 
 def show_audit(request: Request) -> None:
-    """Tell how near each test protein is to train and valid; score the Records by it."""
+    """Count overlap with train and valid, and score Records by identity to the nearest relative."""
     from benchmark.report import leaderboard
     from benchmark.results.storage import check_writable
 
@@ -42,26 +43,28 @@ def show_audit(request: Request) -> None:
 
 
 def audit(task: Task, folder: Path) -> None:
-    """Search, unless it was done before; show; complete the Records in `folder`."""
+    """Search or read an earlier search, print it, and complete the Records in `folder`."""
     started = time.perf_counter()
     splits = task.load()
     if not any(learned(splits, test) for test in splits.tests):
-        raise UserError("this task has no train and no valid: there is nothing to be near to")
+        raise UserError(
+            "this task has no train and no valid to compare its test sets with; audit needs either"
+        )
     data, facts = digest_splits(splits), {"program": mmseqs.version(), **PARAMETERS}
     path, found = audit_path(folder, data), read_audit(folder, data)
     if found is not None and found.facts == facts:
-        told = f"done before, nothing was searched; delete {path} to search again"
+        line = f"skipped: audit exists ({path}); delete it to search again"
     else:
         found = search(splits, facts)
         write_audit(found, splits, path)
-        told = f"{path}, {time.perf_counter() - started:.1f} s"
+        line = f"{path}, {time.perf_counter() - started:.1f} s"
     show(splits, found)
-    print(told)
+    print(line)
     complete(task, splits, data, found, folder)
 
 
 def show(splits: Splits, found: Audit) -> None:
-    """Print for each test set what of it is elsewhere, too, and the share of it in each band."""
+    """Print, by test set, its overlap with train and valid and the share in each identity band."""
     from rich.console import Console
     from rich.table import Column, Table
 
@@ -72,11 +75,11 @@ def show(splits: Splits, found: Audit) -> None:
     present = [band for band in BANDS if any(band in count for count in bands.values())]
     chains = max(len(example.chains) for test in splits.tests.values() for example in test)
     places = [f"chain {place + 1} seen" for place in range(chains if chains > 1 else 0)]
-    elsewhere = ["examples", "in train", "in valid", *places, "repeated"]
-    rows = Table("test set", *numbers(elsewhere), box=None, pad_edge=False)
+    headings = ["examples", "in train", "in valid", *places, "repeated"]
+    rows = Table("test set", *numbers(headings), box=None, pad_edge=False)
     shares = Table("nearest relative", *numbers(present), box=None, pad_edge=False)
     for name, examples in splits.tests.items():
-        train, valid = splits.train_valid_by_test.get(name, (splits.train, splits.valid))
+        train, valid = splits.learned_from(name)
         seen = {chain for example in learned(splits, name) for chain in example.chains}
         there = [
             sum(
@@ -86,24 +89,19 @@ def show(splits: Splits, found: Audit) -> None:
             for place in range(len(places))
         ]
         again = len(examples) - len({example.chains for example in examples})
-        counts = len(examples), shared(examples, train), shared(examples, valid), *there, again
+        in_train, in_valid = count_shared(examples, train), count_shared(examples, valid)
+        counts = len(examples), in_train, in_valid, *there, again
         rows.add_row(name, *(f"{count:,}" for count in counts))
         shares.add_row(name, *(f"{bands[name][band] / len(examples):.1%}" for band in present))
     console = Console(highlight=False)
     console.print(rows)
-    if count := shared(splits.valid, splits.train):
-        print(f"{count:,} valid examples are in train, too")
+    if count := count_shared(splits.valid, splits.train):
+        print(f"{count:,} of {len(splits.valid):,} valid examples are also in train")
     console.print(shares)
     if chains > 1:
-        print(f"{EXACT}: each chain of a row is in train or valid, the row itself need not be")
+        print(f"{EXACT}: every chain of a row is in train or valid, but maybe not in the same row")
     if SHORT in present:
         print(
-            f"{SHORT}: of chains under {PARAMETERS['shortest']} residues MMseqs2 finds too few "
-            "relatives, so only equal chains are told"
+            f"{SHORT}: MMseqs2 misses too many relatives of chains under {PARAMETERS['shortest']} "
+            "residues, so only equal chains are counted"
         )
-
-
-def shared(examples: Sequence[Example], others: Sequence[Example]) -> int:
-    """Count the examples whose chains are those of another one."""
-    seen = {example.chains for example in others}
-    return sum(example.chains in seen for example in examples)

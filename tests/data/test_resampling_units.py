@@ -17,7 +17,7 @@ def test_one_chain_names_the_unit() -> None:
 
     assert names(rows, chain=0) == ["AC", "AC", "HI"]
     assert names(rows, chain=-1) == ["DE", "FG", "DE"]
-    with pytest.raises(UserError, match=r"unit.chain=2 is not there; a row has 2 chains"):
+    with pytest.raises(UserError, match=r"unit.chain=2 does not exist; a row has 2 chains"):
         names(rows, chain=2)
     with pytest.raises(UserError, match=r"unit.substitutions=0 is not allowed; give a whole"):
         names(rows, substitutions=0)

@@ -1,7 +1,6 @@
-"""Sources, rows and labels: what is read is what is there, and every bad row is named."""
+"""Rows and labels of tables: what is read is what is there, and every bad row is named."""
 
 import csv
-import gzip
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmark.core import Example, UserError
-from benchmark.data.digests import digest_examples
-from benchmark.data.splits import hold_out
+from benchmark.core import UserError
 from benchmark.data.tables import read_chains
 from tasks.contact import Contact
 from tasks.protein import Protein
@@ -46,34 +43,6 @@ def write_csv(path: Path, rows: list[tuple[Any, ...]], header: str = "seq,label,
 GOOD = [("ACDE", 0, "train"), ("CDEF", 1, "train"), ("AAAA", 1, "valid"), ("WWWW", 2, "test")]
 
 
-def test_one_file_with_a_split_column(tmp_path: Path) -> None:
-    splits = protein(write_csv(tmp_path / "a.csv", GOOD)).load()
-
-    assert [e.chains for e in splits.train] == [("ACDE",), ("CDEF",)]
-    assert [int(e.label) for e in splits.tests["test"]] == [2]
-    assert len(splits.valid) == 1
-
-
-def test_mirror_folder_with_named_test_sets(tmp_path: Path) -> None:
-    folder = tmp_path / "org" / "name"
-    folder.mkdir(parents=True)
-    for name in ("train", "valid", "test", "test.family"):
-        write_csv(folder / f"{name}.csv", [("ACD", 1), ("ACD", 1)], "seq,label")
-    splits = protein("hub:org/name", mirror=str(tmp_path)).load()
-
-    assert list(splits.tests) == ["test", "family"]
-    assert [e.id[-2:] for e in splits.train] == ["-0", "-1"], "occurrences are told apart"
-    assert splits.train[0].group == splits.train[1].group, "same chains, one unit"
-
-
-def test_a_changed_file_is_seen(tmp_path: Path) -> None:
-    source = write_csv(tmp_path / "a.csv", GOOD)
-    before = digest_examples(protein(source).load().train)
-    write_csv(tmp_path / "a.csv", [("ACDE", 1, "train"), *GOOD[1:]])
-
-    assert digest_examples(protein(source).load().train) != before
-
-
 @pytest.mark.parametrize(
     ("row", "told"),
     [
@@ -90,20 +59,6 @@ def test_a_changed_file_is_seen(tmp_path: Path) -> None:
 def test_a_bad_row_is_named(tmp_path: Path, row: tuple[Any, ...], told: str) -> None:
     source = write_csv(tmp_path / "a.csv", [row, *GOOD[1:]])
 
-    with pytest.raises(UserError, match=told):
-        protein(source).load()
-
-
-@pytest.mark.parametrize(
-    ("source", "told"),
-    [
-        ("ftp:x", "starts with hub:, package: or file:"),
-        ("file:/nowhere.csv", "is not there"),
-        ("hub:org/absent", "cannot get org/absent from the hub .* mirror=DIR"),
-        ("package:absent.parquet", "is not there"),
-    ],
-)
-def test_a_missing_source_says_what_to_do(source: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
         protein(source).load()
 
@@ -156,39 +111,6 @@ def test_groups_that_share_chains_are_one_and_none_is_ones_own(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
-    [
-        (["train", "test", "holdout"], "a split 'holdout'; allowed are train"),
-        (["train", "test", "valid", "val"], "two splits that mean valid"),
-        (["train", "test", "test.valid"], "a split 'test.valid'"),
-        (["train", "test", None], "a split 'None'"),
-    ],
-)
-def test_splits_have_known_names(tmp_path: Path, names: list[Any], told: str) -> None:
-    rows = [("ACD", 1, name) for name in names]
-    with pytest.raises(UserError, match=told):
-        protein(write_csv(tmp_path / "a.csv", rows)).load()
-
-
-def test_a_test_set_with_a_name_alone(tmp_path: Path) -> None:
-    rows = [*GOOD[:3], ("ACD", 1, "test.family"), ("ACDE", 1, "test.family")]
-    splits = protein(write_csv(tmp_path / "a.csv", rows)).load()
-
-    assert list(splits.tests) == ["family"]
-    assert splits.notes["also_in_train"] == {"family": 1}
-
-
-def test_the_hardest_test_set_ranks(tmp_path: Path) -> None:
-    sets = ("family", "fold", "superfamily", "another")
-    rows = [*GOOD[:3], *(("ACDE" + "W" * i, 1, f"test.{name}") for i, name in enumerate(sets))]
-    source = write_csv(tmp_path / "a.csv", rows)
-
-    assert list(protein(source).load().tests) == ["fold", "superfamily", "family", "another"]
-    rows.append(("ACDF", 1, "test"))
-    assert next(iter(protein(write_csv(tmp_path / "b.csv", rows)).load().tests)) == "test"
-
-
-@pytest.mark.parametrize(
     ("settings", "told"),
     [
         ({"max_length": "abc"}, "task.max_length=abc is not allowed; give 1 or more, or null"),
@@ -209,72 +131,6 @@ def test_settings_of_a_table_that_cannot_be(
         protein(write_csv(tmp_path / "a.csv", GOOD), **settings).load()
 
 
-def test_a_table_of_folds(tmp_path: Path) -> None:
-    """No splits, two chains from two columns, an answer that is not known."""
-    rows = [("ACD" + "W" * i, "EFG", i or None, i % 3) for i in range(9)]
-    source = write_csv(tmp_path / "a.csv", rows, "heavy,light,value,part")
-    columns = {"sequence": ["heavy", "light"], "label": "value", "fold": "part"}
-    task = protein(source, "regression", 1, columns=columns, allow={"unknown_labels": 0.2})
-    splits = task.load()
-
-    assert {name: len(part) for name, part in splits.tests.items()} == {"0": 3, "1": 3, "2": 3}
-    assert splits.aggregates == {"mean": dict.fromkeys("012", pytest.approx(1 / 3))}
-    assert splits.tests["0"][1].chains == ("ACDWWW", "EFG")
-    train, valid = splits.train_valid_by_test["2"]
-    assert [len(e.chains[0]) - 3 for e in train] == [1, 4, 7]
-    assert [len(e.chains[0]) - 3 for e in valid] == [0, 3, 6]
-    assert np.isnan(valid[0].label) and not splits.train and not splits.valid
-    for wrong, told in (
-        ([(*row[:3], row[3] % 2) for row in rows], r"2 folds \(0, 1\); it takes three"),
-        ([*rows, ("AC", "DE", 1, None)], "row 9 has no fold"),
-    ):
-        source = write_csv(tmp_path / "b.csv", wrong, "heavy,light,value,part")
-        with pytest.raises(UserError, match=told):
-            protein(source, "regression", 1, columns=columns, allow={"unknown_labels": 0.2}).load()
-    with pytest.raises(UserError, match="has no column 'x'; it has heavy, light"):
-        protein(source, columns={**columns, "fold": "x"}, allow={"unknown_labels": 1.0}).load()
-
-
-def test_a_compressed_table(tmp_path: Path) -> None:
-    write_csv(tmp_path / "a.csv", GOOD)
-    (tmp_path / "a.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes()))
-    plain, packed = (protein(f"file:{tmp_path / name}").load() for name in ("a.csv", "a.csv.gz"))
-
-    assert digest_examples(plain.train) == digest_examples(packed.train)
-
-
-def test_fasta_in_the_format_of_flip(tmp_path: Path) -> None:
-    """Headers in any order, sequences of several lines, a name that is there twice."""
-    (tmp_path / "a.fasta").write_text(
-        ">P1 SET=train VALIDATION=False TARGET=1 CLUSTER=x\nACD\nEFG\n"
-        ">P1 TARGET=2 SET=train VALIDATION=True\nACD\n"
-        ">P3 TARGET= SET=test\nWW\n>P4 SET=test TARGET=0\nWWW\n"
-    )
-    columns = {"sequence": "seq", "label": "label", "group": "CLUSTER"}
-    splits = protein(
-        f"file:{tmp_path / 'a.fasta'}", columns=columns, allow={"unknown_labels": 0.5}
-    ).load()
-
-    assert [(e.chains, int(e.label), e.group) for e in splits.train] == [(("ACDEFG",), 1, "x")]
-    assert [e.chains for e in splits.valid] == [("ACD",)]
-    assert [int(np.asarray(e.label)) for e in splits.tests["test"]] == [-1, 0]
-    (tmp_path / "b.fa").write_text("ACD\n")
-    with pytest.raises(UserError, match="has no column 'split'"):
-        protein(f"file:{tmp_path / 'b.fa'}").load()
-
-
-def test_na_is_a_peptide(tmp_path: Path) -> None:
-    rows = [("NA", 0, "train"), *GOOD]
-    assert protein(write_csv(tmp_path / "a.csv", rows)).load().train[0].chains == ("NA",)
-
-
-def test_a_broken_file_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
-
-    with pytest.raises(UserError, match=r"a\.parquet is broken"):
-        protein(f"file:{tmp_path / 'a.parquet'}").load()
-
-
 def test_missing_column_and_missing_test(tmp_path: Path) -> None:
     source = write_csv(tmp_path / "a.csv", GOOD, "sequence,label,split")
     with pytest.raises(UserError, match="has no column 'seq'; it has sequence, label, split"):
@@ -293,18 +149,9 @@ def test_truncation_is_counted_allowed_and_cuts_labels(tmp_path: Path) -> None:
 
     assert splits.train[0].chains == ("ACDE",)
     assert np.asarray(splits.train[0].label).tolist() == [0, 0, 0, 1]
-    assert splits.notes["changes"]["train"] == {"rows": 2, "truncated": 1, "residues_cut": 2}
+    assert splits.report.changes["train"] == {"rows": 2, "truncated": 1, "residues_cut": 2}
     with pytest.raises(UserError, match="max_length, more than the task allows"):
         Residue(**{**fields, "max_length": 4}).load()
-
-
-def test_valid_is_carved_by_group_and_says_so() -> None:
-    train = [Example(("A",), np.array(0), f"{i}", f"g{i // 3}") for i in range(300)]
-    kept, valid = hold_out(train, 0.1)
-
-    assert 27 <= len(valid) <= 33
-    assert not {e.group for e in kept} & {e.group for e in valid}
-    assert hold_out(train[::-1], 0.1)[1] == [e for e in train[::-1] if e in valid], "not by order"
 
 
 def test_labels_by_kind() -> None:

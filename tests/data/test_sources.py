@@ -1,0 +1,127 @@
+"""Sources: what is read equals what is in the files, and a mistake is one sentence."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmark.core import UserError
+from benchmark.data.digests import digest_examples
+from tests.data.test_tables import GOOD, protein, write_csv
+
+
+def test_one_file_with_a_split_column(tmp_path: Path) -> None:
+    splits = protein(write_csv(tmp_path / "a.csv", GOOD)).load()
+
+    assert [e.chains for e in splits.train] == [("ACDE",), ("CDEF",)]
+    assert [int(e.label) for e in splits.tests["test"]] == [2]
+    assert len(splits.valid) == 1
+
+
+def test_mirror_folder_with_named_test_sets(tmp_path: Path) -> None:
+    folder = tmp_path / "org" / "name"
+    folder.mkdir(parents=True)
+    for name in ("train", "valid", "test", "test.family"):
+        write_csv(folder / f"{name}.csv", [("ACD", 1), ("ACD", 1)], "seq,label")
+    splits = protein("hub:org/name", mirror=str(tmp_path)).load()
+
+    assert list(splits.tests) == ["test", "family"]
+    assert [e.id[-2:] for e in splits.train] == ["-0", "-1"], "occurrences are told apart"
+    assert splits.train[0].group == splits.train[1].group, "same chains, one unit"
+
+
+def test_a_changed_file_is_seen(tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "a.csv", GOOD)
+    before = digest_examples(protein(source).load().train)
+    write_csv(tmp_path / "a.csv", [("ACDE", 1, "train"), *GOOD[1:]])
+
+    assert digest_examples(protein(source).load().train) != before
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("ftp:x", "starts with hub:, package: or file:"),
+        ("file:/nowhere.csv", "is not there"),
+        ("hub:org/absent", "cannot get org/absent from the hub .* mirror=DIR"),
+        ("package:absent.parquet", "is not there"),
+    ],
+)
+def test_a_missing_source_says_what_to_do(source: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        protein(source).load()
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["train", "test", "holdout"], "a split 'holdout'; allowed are train"),
+        (["train", "test", "valid", "val"], "two splits that mean valid"),
+        (["train", "test", "test.valid"], "a split 'test.valid'"),
+        (["train", "test", None], "a split 'None'"),
+    ],
+)
+def test_splits_have_known_names(tmp_path: Path, names: list[Any], told: str) -> None:
+    rows = [("ACD", 1, name) for name in names]
+    with pytest.raises(UserError, match=told):
+        protein(write_csv(tmp_path / "a.csv", rows)).load()
+
+
+def test_a_test_set_with_a_name_alone(tmp_path: Path) -> None:
+    rows = [*GOOD[:3], ("ACD", 1, "test.family"), ("ACDE", 1, "test.family")]
+    splits = protein(write_csv(tmp_path / "a.csv", rows)).load()
+
+    assert list(splits.tests) == ["family"]
+    assert splits.report.also_in_train == {"family": 1}
+
+
+def test_the_hardest_test_set_ranks(tmp_path: Path) -> None:
+    sets = ("family", "fold", "superfamily", "another")
+    rows = [*GOOD[:3], *(("ACDE" + "W" * i, 1, f"test.{name}") for i, name in enumerate(sets))]
+    source = write_csv(tmp_path / "a.csv", rows)
+
+    assert list(protein(source).load().tests) == ["fold", "superfamily", "family", "another"]
+    rows.append(("ACDF", 1, "test"))
+    assert next(iter(protein(write_csv(tmp_path / "b.csv", rows)).load().tests)) == "test"
+
+
+def test_a_compressed_table(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", GOOD)
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes()))
+    plain, packed = (protein(f"file:{tmp_path / name}").load() for name in ("a.csv", "a.csv.gz"))
+
+    assert digest_examples(plain.train) == digest_examples(packed.train)
+
+
+def test_fasta_in_the_format_of_flip(tmp_path: Path) -> None:
+    """Headers in any order, sequences of several lines, a name that is there twice."""
+    (tmp_path / "a.fasta").write_text(
+        ">P1 SET=train VALIDATION=False TARGET=1 CLUSTER=x\nACD\nEFG\n"
+        ">P1 TARGET=2 SET=train VALIDATION=True\nACD\n"
+        ">P3 TARGET= SET=test\nWW\n>P4 SET=test TARGET=0\nWWW\n"
+    )
+    columns = {"sequence": "seq", "label": "label", "group": "CLUSTER"}
+    splits = protein(
+        f"file:{tmp_path / 'a.fasta'}", columns=columns, allow={"unknown_labels": 0.5}
+    ).load()
+
+    assert [(e.chains, int(e.label), e.group) for e in splits.train] == [(("ACDEFG",), 1, "x")]
+    assert [e.chains for e in splits.valid] == [("ACD",)]
+    assert [int(np.asarray(e.label)) for e in splits.tests["test"]] == [-1, 0]
+    (tmp_path / "b.fa").write_text("ACD\n")
+    with pytest.raises(UserError, match="has no column 'split'"):
+        protein(f"file:{tmp_path / 'b.fa'}").load()
+
+
+def test_na_is_a_peptide(tmp_path: Path) -> None:
+    rows = [("NA", 0, "train"), *GOOD]
+    assert protein(write_csv(tmp_path / "a.csv", rows)).load().train[0].chains == ("NA",)
+
+
+def test_a_broken_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
+
+    with pytest.raises(UserError, match=r"a\.parquet is broken"):
+        protein(f"file:{tmp_path / 'a.parquet'}").load()

@@ -1,0 +1,50 @@
+"""The summary after a run names unit, sizes, overlap and changes in plain words."""
+
+import pytest
+
+from benchmark.results.record import WITHOUT_OVERLAP
+from benchmark.run.summary import count, summary
+from tests.report.test_leaderboard import record
+
+
+def test_summary_of_a_run_with_every_caveat() -> None:
+    apart = {"examples": 1, "units": 1, "scores": {"roc_auc": 0.4}, "intervals": {}}
+    notes = {
+        "unit": "homology cluster",
+        "sizes": {"train": 2626, "test": 1234},
+        "published_sizes": {"train": 1706},
+        "changes": {"train": {"rows": 2626, "truncated": 12}, "test": {"rows": 1234}},
+        "also_in_train": {"test": 1000},
+        "chains_in_train": {"test": {"0": 1, "2": 1233}},
+    }
+    strata = {"test": {WITHOUT_OVERLAP: apart}}
+
+    assert summary([record(limit=200, strata=strata, notes=notes)]).splitlines() == [
+        "solubility · a · linear: roc_auc 0.500 [0.400, 0.600] (95% CI, 600 homology clusters)",
+        "limit=200: not ranked",
+        "sizes differ from the published ones: train 2,626 (published: 1,706)",
+        "test: 1,000 of 1,234 examples are also in train",
+        "number of chains also in train: 0 in 1, 2 in 1,233 test examples",
+        "test without overlap: roc_auc 0.400 (1 example)",
+        "train, 2,626 rows: 12 truncated",
+    ]
+
+
+def test_too_few_units_have_no_interval() -> None:
+    few = record(intervals={"test": {}}, units={"test": 9})
+
+    assert summary([few]).endswith("(9 resampling units: too few for a confidence interval)")
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "text"),
+    [
+        (1, "protein", "1 protein"),
+        (2, "protein of a pair", "2 proteins of a pair"),
+        (3, "antibody", "3 antibodies"),
+        (1200, "HLA", "1,200 HLAs"),
+        (2, "assay", "2 assays"),
+    ],
+)
+def test_units_are_counted_in_words(number: int, noun: str, text: str) -> None:
+    assert count(number, noun) == text
