@@ -7,6 +7,7 @@ It imports nothing of ours and no numerical library but NumPy. All its names are
 from benchmark.core.answers import (
     MASK,
     OLD_KINDS,
+    RESIDUE_INDEX,
     RESIDUES,
     Array,
     Chains,
@@ -15,21 +16,12 @@ from benchmark.core.answers import (
     Level,
     Readout,
     Value,
+    contact_map,
     known_answers,
 )
-from benchmark.core.backbone import (
-    Attentions,
-    Backbone,
-    CausalLogProbs,
-    ContactHead,
-    EmbeddingCache,
-    MaskedLogProbs,
-    ProteinEmbeddings,
-    ResidueEmbeddings,
-    Sampling,
-)
+from benchmark.core.backbone import Ability, Backbone, EmbeddingCache
 from benchmark.core.errors import UserError, unknown
-from benchmark.core.method import Method, Predictor
+from benchmark.core.method import FitContext, Method, Predictor
 from benchmark.core.metric import Metric, Scorer, metric
 from benchmark.core.task import Area, Splits, Task
 
@@ -37,30 +29,27 @@ __all__ = [
     "MASK",
     "OLD_KINDS",
     "RESIDUES",
+    "RESIDUE_INDEX",
+    "Ability",
     "Area",
     "Array",
-    "Attentions",
     "Backbone",
-    "CausalLogProbs",
     "Chains",
-    "ContactHead",
     "EmbeddingCache",
     "Example",
+    "FitContext",
     "Kind",
     "Level",
-    "MaskedLogProbs",
     "Method",
     "Metric",
     "Predictor",
-    "ProteinEmbeddings",
     "Readout",
-    "ResidueEmbeddings",
-    "Sampling",
     "Scorer",
     "Splits",
     "Task",
     "UserError",
     "Value",
+    "contact_map",
     "known_answers",
     "metric",
     "unknown",

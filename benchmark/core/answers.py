@@ -13,6 +13,9 @@ from benchmark.core.errors import UserError
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 """The 20 standard amino acids, in the order of every residue axis in this package."""
 
+RESIDUE_INDEX: Mapping[str, int] = {residue: index for index, residue in enumerate(RESIDUES)}
+"""Index of each amino acid on a residue axis."""
+
 MASK = "_"
 """Stands for a hidden residue in a chain that a masked language model is asked about."""
 
@@ -112,6 +115,11 @@ class Readout:
         """Numbers per answer in a prediction: 1 means that there is no last axis."""
         return 1 if self.kind == "classification" and self.size == 2 else self.size
 
+    @property
+    def first_separation(self) -> int:
+        """Smallest j - i of a pair i < j that is predicted, for `numpy.triu_indices`."""
+        return max(1, self.min_separation)
+
     def scored_positions(self, chain: str) -> NDArray[np.intp]:
         """Positions that a likelihood is scored at, counted from 0, ascending.
 
@@ -125,9 +133,21 @@ class Readout:
         return np.sort(known[np.argsort(lots[known], kind="stable")[: self.positions]])
 
 
-def known_answers(label: Value) -> Array:
-    """Which answers of a label are known, in its shape."""
+def known_answers(label: Value, readout: Readout | None = None) -> Array:
+    """Which answers of a label are known, in its shape; of pairs, where all are known, (1,)."""
     array = np.asarray(label)
-    if array.ndim == 2 and array.shape[1:] == (2,):  # residue pairs: what is absent is class 0
+    if readout is None:
+        pairs, is_real = array.ndim == 2 and array.shape[1:] == (2,), array.dtype.kind == "f"
+    else:
+        pairs, is_real = readout.level == "pair", readout.kind in ("regression", "likelihood")
+    if pairs:  # a pair that is not listed is in class 0
         return np.ones(1, bool)
-    return np.asarray(~np.isnan(array) if array.dtype.kind == "f" else array != -1)
+    return np.asarray(~np.isnan(array) if is_real else array != -1)
+
+
+def contact_map(label: Value, length: int) -> NDArray[np.bool_]:
+    """Contact map (L, L), symmetric, of a pair label: (m, 2), 0-based, or (0,) without contacts."""
+    contacts = np.zeros((length, length), bool)
+    i, j = np.asarray(label, np.intp).reshape(-1, 2).T
+    contacts[i, j] = contacts[j, i] = True
+    return contacts
