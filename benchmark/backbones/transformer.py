@@ -49,6 +49,7 @@ class Transformer(Backbone):
     ) -> None:
         config: Any = module.config
         self.module: Any = module.eval()
+        module._load_state_dict_pre_hooks.clear()  # in ESM a bound method: a reference cycle
         self.alphabet = alphabet
         self.layer = layer
         self.pooling = pooling
