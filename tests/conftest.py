@@ -1,6 +1,7 @@
 """Shared by all tests: small checkpoints made on the spot, tiny tasks, composed configurations."""
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,13 +55,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs the hub"))
 
 
+def architectures() -> list[str]:
+    """One name of conf/model for each class, and for masked and causal ProteinGLM."""
+    found: dict[tuple[str, ...], str] = {}
+    for name in yaml_names("model"):
+        base = re.search(r"^defaults:\s+- (\w+)", read_model(name), re.MULTILINE)
+        family = base[1] if base else name
+        found.setdefault((family, name[:3] if family == "proteinglm" else ""), name)
+    return list(found.values())
+
+
+def read_model(name: str) -> str:
+    return (ROOT / "conf" / "model" / f"{name}.yaml").read_text()
+
+
 def models_with_embeddings() -> list[str]:
-    """Names in conf/model; a table of frequencies has no embeddings."""
-    return [
-        name
-        for name in yaml_names("model")
-        if ".ngram." not in (ROOT / "conf" / "model" / f"{name}.yaml").read_text()
-    ]
+    """Of these, all but the tables of frequencies."""
+    return [name for name in architectures() if ".ngram." not in read_model(name)]
 
 
 def composed(*overrides: str, folder: Path | None = None) -> Any:

@@ -3,23 +3,18 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from benchmark.core import UserError
 
-if TYPE_CHECKING:
-    import torch
-
 Float32 = NDArray[np.float32]
 
 
-def resolve(device: str, dtype: str) -> tuple["torch.device", "torch.dtype"]:
+def resolve(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
     """The device and number type; `auto`: a GPU if there is one, bfloat16 if that GPU has it."""
-    import torch
-
     allowed = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     if dtype not in ("auto", *allowed):
         raise UserError(f"dtype={dtype} is not known; allowed are auto, {', '.join(allowed)}")
@@ -40,8 +35,6 @@ def resolve(device: str, dtype: str) -> tuple["torch.device", "torch.dtype"]:
 @contextmanager
 def inference() -> Iterator[None]:
     """No gradients; where torch finds no memory, on a GPU or not, Python's own MemoryError."""
-    import torch
-
     with memory_errors(), torch.inference_mode():
         yield
 
@@ -49,8 +42,6 @@ def inference() -> Iterator[None]:
 @contextmanager
 def memory_errors() -> Iterator[None]:
     """Python's own MemoryError where torch finds no memory, on a GPU or not."""
-    import torch
-
     try:
         yield
     except RuntimeError as error:

@@ -19,10 +19,9 @@ again to save memory (checkpointed blocks, the scores within fused kernels) does
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    import torch
+import torch
 
 
 class Batch(NamedTuple):
@@ -104,8 +103,6 @@ class FlopCounter:
         kind: batches of a kind cost the same for each token, so the first alone is watched; of
             None each is.
         """
-        import torch
-
         place = kind, torch.is_grad_enabled()
         if seen := self._known.get(place):
             yield
@@ -133,14 +130,13 @@ class FlopCounter:
 
 
 @contextmanager
-def watching(module: "torch.nn.Module", layers: int) -> Iterator[Seen]:
+def watching(module: torch.nn.Module, layers: int) -> Iterator[Seen]:
     """Note the products of linear layers in the passes of a block of code."""
-    import torch
     from transformers.pytorch_utils import Conv1D
 
     seen = Seen()
 
-    def linear(part: Any, args: Any, kwargs: Any, output: "torch.Tensor") -> None:
+    def linear(part: Any, args: Any, kwargs: Any, output: torch.Tensor) -> None:
         x = next(iter((*args, *kwargs.values())))
         work = 2 * output.numel() * x.shape[-1]  # not of the weight, which may be offloaded
         seen.forward += work

@@ -7,15 +7,14 @@ python -m benchmark model=huggingface model.path=checkpoints/step-1000
 import json
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.pretrained import Opened, Pretrained, load
 from benchmark.backbones.transformer import Objective, first_position, position_table
 from benchmark.core import UserError
-
-if TYPE_CHECKING:
-    import torch
 
 
 class HuggingFace(Pretrained):
@@ -31,7 +30,7 @@ class HuggingFace(Pretrained):
         self.read_as_x = read_as_x
         super().__init__(**settings)
 
-    def open(self, folder: Path, path: str, device_map: Any, dtype: "torch.dtype") -> Opened:
+    def open(self, folder: Path, path: str, device_map: Any, dtype: torch.dtype) -> Opened:
         """Load it by its configuration's architecture."""
         from transformers import (
             MODEL_MAPPING,
@@ -115,7 +114,7 @@ def open_alphabet(folder: Path, config: Any, trust_remote_code: bool) -> Alphabe
     return Alphabet.of_tokenizer(tokenizer)
 
 
-def longest_chain(module: "torch.nn.Module", special: int) -> int | None:
+def longest_chain(module: torch.nn.Module, special: int) -> int | None:
     """Residues that fit in a table of learned positions; None if there is none."""
     table = position_table(module)
     return None if table is None else table.num_embeddings - first_position(table) - special

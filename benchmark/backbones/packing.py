@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import torch
+import torch
 
 NAME = "packed"
 """Its name among transformers' attention implementations."""
@@ -23,7 +22,7 @@ class Pack:
     """Where the chains of a packed row begin and end, in tokens."""
 
     lengths: tuple[int, ...]
-    bounds: "torch.Tensor"
+    bounds: torch.Tensor
     """Running sums of the lengths, from 0, int32, on the model's device."""
 
 
@@ -31,10 +30,10 @@ PACK: ContextVar[Pack] = ContextVar("pack")
 
 
 def attend(
-    module: "torch.nn.Module",
-    query: "torch.Tensor",
-    key: "torch.Tensor",
-    value: "torch.Tensor",
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
     attention_mask: Any,
     scaling: float | None = None,
     is_causal: bool | None = None,
@@ -42,12 +41,11 @@ def attend(
     softcap: float | None = None,
     s_aux: Any = None,
     **_: Any,
-) -> tuple["torch.Tensor", None]:
+) -> tuple[torch.Tensor, None]:
     """Attention within each chain of a row; query, key, value are (1, heads, T, d).
 
     Refuses what it would have to leave out: windows, capped logits, sinks.
     """
-    import torch
     from torch.nn.functional import scaled_dot_product_attention
 
     if any(part is not None for part in (sliding_window, softcap, s_aux)):
@@ -76,12 +74,11 @@ def attend(
 
 
 @contextmanager
-def packed(module: Any, lengths: Sequence[int], first: int) -> Iterator["torch.Tensor"]:
+def packed(module: Any, lengths: Sequence[int], first: int) -> Iterator[torch.Tensor]:
     """Let a module attend within chains of these lengths; gives the positions, (1, T).
 
     first: the number of a chain's first position.
     """
-    import torch
     from transformers import AttentionInterface
 
     AttentionInterface.register(NAME, attend)

@@ -4,7 +4,9 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import torch
 
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.checkpoint import WEIGHTS, digest_folder, fetch
@@ -12,9 +14,6 @@ from benchmark.backbones.device import resolve
 from benchmark.backbones.transformer import Objective, Pooling, Transformer
 from benchmark.core import UserError
 from benchmark.data.digests import digest
-
-if TYPE_CHECKING:
-    import torch
 
 HEADS = ("lm_head.", "cls.", "output_layer.")
 """A language model's head, where it is part of the base model."""
@@ -29,10 +28,10 @@ COMPUTED = ("inv_freq", "position_ids")
 class Opened(NamedTuple):
     """A checkpoint's module, how to feed it, and what it holds besides."""
 
-    module: "torch.nn.Module"
+    module: torch.nn.Module
     alphabet: Alphabet
     max_length: int | None
-    language_model: "torch.nn.Module | None"
+    language_model: torch.nn.Module | None
     objective: Objective | None
     contact_head: bool
 
@@ -40,8 +39,8 @@ class Opened(NamedTuple):
 class Weights(NamedTuple):
     """The modules that a checkpoint's weights fill completely."""
 
-    base: "torch.nn.Module"
-    whole: "torch.nn.Module | None"
+    base: torch.nn.Module
+    whole: torch.nn.Module | None
     """With the head, if the checkpoint holds it."""
     contact_head: bool
 
@@ -88,7 +87,7 @@ class Pretrained(Transformer):
         )
 
     @abstractmethod
-    def open(self, folder: Path, path: str, device_map: Any, dtype: "torch.dtype") -> Opened:
+    def open(self, folder: Path, path: str, device_map: Any, dtype: torch.dtype) -> Opened:
         """Load what the folder holds; `path` is what the user calls it.
 
         device_map: a device, "auto", or a device or "disk" for each part, as accelerate has it.
@@ -132,7 +131,7 @@ def load(
     folder: Path,
     path: str,
     device_map: Any,
-    dtype: "torch.dtype",
+    dtype: torch.dtype,
     *,
     constants: tuple[str, ...] | None = None,
     **given: Any,

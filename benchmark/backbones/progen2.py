@@ -7,9 +7,10 @@ python -m benchmark model=progen2_small model.path=checkpoints/step-1000
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from benchmark.backbones.alphabet import Alphabet
@@ -17,15 +18,12 @@ from benchmark.backbones.device import inference
 from benchmark.backbones.pretrained import Opened, Pretrained, load
 from benchmark.core import UserError
 
-if TYPE_CHECKING:
-    import torch
-
 LETTERS = "ABCDEFGHIKLMNOPQRSTUVWXYZ"
 """Tokens 5 to 29; the authors score a residue among these 25. J has none and is read as X."""
 FIRST, PAD, START, END = 5, 0, 3, 4
-"""A chain is `1`, its residues from N to C, `2`; the models also learned `2`, C to N, `1`."""
+"""A chain is `1`, its residues from N to C, `2`; trained on `2`, C to N, `1`, too."""
 BLOCKS, CODEGEN_BLOCKS = 8, 4
-"""Parts into which the fused projection is cut, each with its heads' queries, values and keys."""
+"""Parts of the fused projection, each with its heads' queries, values and keys."""
 
 
 class ProGen2(Pretrained):
@@ -33,7 +31,7 @@ class ProGen2(Pretrained):
 
     VERSION = 1
 
-    def open(self, folder: Path, path: str, device_map: Any, dtype: "torch.dtype") -> Opened:
+    def open(self, folder: Path, path: str, device_map: Any, dtype: torch.dtype) -> Opened:
         """Load it unchanged, then order the rows of each fused projection as CodeGen does."""
         from transformers import CodeGenForCausalLM
 
@@ -53,10 +51,9 @@ class ProGen2(Pretrained):
         alphabet = Alphabet(ids, prefix=(START,), suffix=(END,), pad=PAD, ends=(END,))
         return Opened(base, alphabet, config.n_positions - 2, whole, "causal", contact_head=False)
 
-    def _log_likelihoods(self, chains: Sequence[str]) -> NDArray[np.float64]:
+    def log_likelihoods(self, chains: Sequence[str]) -> NDArray[np.float64]:
         """Mean over the residues, and over both directions, as the authors score."""
-        import torch
-
+        self.require("causal_log_probs", "this call")
         ids, mask = self.ids(chains)
         positions = torch.arange(ids.shape[1], device=ids.device)
         backwards = (mask.sum(dim=1, keepdim=True) - 1 - positions).clamp(min=0)
@@ -66,37 +63,37 @@ class ProGen2(Pretrained):
                 both.append(self.direction(row, mask))
         return (both[0] + both[1]) / 2
 
-    def direction(self, ids: "torch.Tensor", mask: "torch.Tensor") -> NDArray[np.float64]:
+    def direction(self, ids: torch.Tensor, mask: torch.Tensor) -> NDArray[np.float64]:
         """Mean log-likelihood of each row's residues; (B, T) token ids, terminals at both ends."""
         with inference():
             logits = self.language_model(input_ids=ids, attention_mask=mask).logits
             letters = logits[:, :-1, FIRST : FIRST + len(LETTERS)].double().log_softmax(-1)
-        asked = ids[:, 1:] - FIRST
-        residues = (asked >= 0) & (asked < len(LETTERS)) & mask[:, 1:].bool()
-        found = letters.gather(-1, asked.clamp(0, len(LETTERS) - 1)[..., None])[..., 0]
+        letter = ids[:, 1:] - FIRST
+        residues = (letter >= 0) & (letter < len(LETTERS)) & mask[:, 1:].bool()
+        found = letters.gather(-1, letter.clamp(0, len(LETTERS) - 1)[..., None])[..., 0]
         means = (found * residues).sum(dim=1) / residues.sum(dim=1)
         result: NDArray[np.float64] = means.cpu().numpy()
         return result
 
 
 def codegen_config(folder: Path) -> Any:
-    """Read the authors' `config.json`, or that of the copies on the hub, which renames keys."""
+    """Read the authors' `config.json`, or that of the copies on the hub, which rename keys."""
     from transformers import CodeGenConfig
 
     raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if raw.get("model_type") != "progen":
         raise UserError(
-            f"config.json says model_type={raw.get('model_type')}, so it is no ProGen2's; "
+            f"config.json says model_type={raw.get('model_type')}, so it is not a ProGen2; "
             "other architectures open with model=huggingface"
         )
     vocabulary = raw.get("vocab_size_emb", raw.get("vocab_size"))
     if (out := raw.get("vocab_size_lm_head", vocabulary)) != vocabulary:
         raise UserError(
             f"config.json says vocab_size_emb={vocabulary} and vocab_size_lm_head={out}; "
-            "a ProGen2 with tokens of its own cannot be opened"
+            "a ProGen2 with additional tokens is not supported"
         )
     if raw["n_head"] % BLOCKS:
-        raise UserError(f"config.json says n_head={raw['n_head']}; ProGen2's divide by {BLOCKS}")
+        raise UserError(f"config.json says n_head={raw['n_head']}; give a multiple of {BLOCKS}")
     same = ("n_positions", "n_layer", "n_head", "rotary_dim", "n_inner", "activation_function")
     return CodeGenConfig(
         **{key: raw[key] for key in (*same, "layer_norm_epsilon") if key in raw},
@@ -106,7 +103,7 @@ def codegen_config(folder: Path) -> Any:
     )
 
 
-def reorder(weight: "torch.Tensor") -> None:
+def reorder(weight: torch.Tensor) -> None:
     """From blocks of (query, value, key) to fewer, larger such blocks, in place; (3 dim, dim)."""
     parts = weight.view(CODEGEN_BLOCKS, BLOCKS // CODEGEN_BLOCKS, 3, -1, weight.shape[1])
     weight.copy_(parts.transpose(1, 2).reshape(weight.shape))

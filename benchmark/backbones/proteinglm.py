@@ -5,15 +5,14 @@ python -m benchmark model=proteinglm model.path=checkpoints/step-1000
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.pretrained import Opened, Pretrained, load
 from benchmark.backbones.transformer import Objective
 from benchmark.core import MASK
-
-if TYPE_CHECKING:
-    import torch
 
 LETTERS = "LAGVSERTIDPKQNFYMHWCXBUZO"
 """Tokens 1 to 25; 0 pads, 26 and 27 are `.` and `-`."""
@@ -27,7 +26,7 @@ class ProteinGLM(Pretrained):
 
     VERSION = 1
 
-    def open(self, folder: Path, path: str, device_map: Any, dtype: "torch.dtype") -> Opened:
+    def open(self, folder: Path, path: str, device_map: Any, dtype: torch.dtype) -> Opened:
         """Load it under its original parameter names; weights without a place are refused."""
         from benchmark.backbones.proteinglm_module import (
             ProteinGLMConfig,

@@ -1,22 +1,21 @@
-"""New chains from a causal language model, drawn residue by residue."""
+"""Sampling of new chains from a causal language model."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+
+import torch
 
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.device import inference
 from benchmark.backbones.flops import Batch, FlopCounter, watching
 from benchmark.core import RESIDUES
 
-if TYPE_CHECKING:
-    import torch
-
 
 class Causal(Protocol):
     """A model that chains are drawn from."""
 
     alphabet: Alphabet
-    device: "torch.device"
+    device: torch.device
     language_model: Any
     layers: int
     flop_counter: FlopCounter
@@ -32,13 +31,11 @@ def sample(
     seed: int,
 ) -> list[str]:
     """Continue each prompt (`benchmark.core.Sampling`), by nucleus sampling of the 20 residues."""
-    import torch
-
     letters = {model.alphabet.ids[residue]: residue for residue in RESIDUES}
     ends = model.alphabet.ends
     allowed = [*letters, *ends]
 
-    def legal(ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
+    def legal(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         forbidden = torch.full_like(scores, -torch.inf)
         forbidden[:, allowed] = 0
         return scores + forbidden

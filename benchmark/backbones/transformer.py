@@ -1,12 +1,12 @@
-"""What every backbone on a `transformers` module shares: ids, padding, layers, pooling, heads."""
+"""Backbones on a `transformers` module: token ids, batches, layers, pooling, heads."""
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from benchmark.backbones.alphabet import Alphabet
@@ -14,12 +14,9 @@ from benchmark.backbones.device import inference
 from benchmark.backbones.flops import Batch, FlopCounter
 from benchmark.backbones.packing import packed
 from benchmark.backbones.sampling import sample
-from benchmark.core import MASK, RESIDUES, Backbone, UserError
+from benchmark.core import MASK, RESIDUE_INDEX, RESIDUES, Ability, Backbone, UserError
 from benchmark.data.tables import CHAIN_BREAK
 from benchmark.embedding.rounding import ROUNDING, distance
-
-if TYPE_CHECKING:
-    import torch
 
 Float32 = NDArray[np.float32]
 Pooling = Literal["mean", "start", "last"]
@@ -27,47 +24,46 @@ Objective = Literal["masked", "causal"]
 
 
 class Transformer(Backbone):
-    """A module that maps (B, T) token ids to hidden states, and the alphabet to feed it with.
+    """A module that maps (B, T) token ids to hidden states, with the alphabet of its tokens.
 
-    layer: index into the hidden states, 0 the embedding layer's output; -1 the last, after the
+    layer: index into the hidden states; 0: output of the embedding layer; -1: the last, after the
         final normalisation.
     pooling: a protein is the mean over its residues, or the start token's or the last token's row.
-    language_model: the module with its head, which maps ids to logits over the vocabulary, and the
-        objective that it was trained on. Without it there are no log-probabilities.
-    contact_head: whether the checkpoint holds the weights of the module's `contact_head`.
-
-    Abilities that depend on the checkpoint are attributes of the object, not of the class.
+    language_model: the module with its head, which maps ids to logits over the vocabulary, and its
+        training objective. Without it there are no log-probabilities.
+    contact_head: whether the checkpoint has the weights of the module's `contact_head`.
     """
 
     def __init__(
         self,
-        module: "torch.nn.Module",
+        module: torch.nn.Module,
         alphabet: Alphabet,
         *,
         layer: int,
         pooling: Pooling,
         batch_tokens: int,
         max_length: int | None = None,
-        language_model: "torch.nn.Module | None" = None,
+        language_model: torch.nn.Module | None = None,
         objective: Objective | None = None,
         contact_head: bool = False,
     ) -> None:
         config: Any = module.config
         self.module: Any = module.eval()
+        module._load_state_dict_pre_hooks.clear()  # in ESM a bound method: a reference cycle
         self.alphabet = alphabet
         self.layer = layer
         self.pooling = pooling
         self.batch_tokens = batch_tokens
         self.max_length = max_length
         parameter = next(module.parameters())
-        # where inputs go; a module that is spread or offloaded moves them on from there
+        # of the inputs; a module that is spread or offloaded moves them on from there
         self.device = next(p.device for p in module.parameters() if p.device.type != "meta")
         self.dtype = str(parameter.dtype).removeprefix("torch.")
         self.layers = int(config.num_hidden_layers)
         self.residue_dim = self.protein_dim = int(config.hidden_size)
         self.flop_counter = FlopCounter(self.layers, attention_width(config))
         if not -self.layers - 1 <= layer <= self.layers:
-            raise UserError(f"layer={layer} is not there; the model has 0 to {self.layers}, and -1")
+            raise UserError(f"layer={layer} is not allowed; allowed are 0 to {self.layers}, and -1")
         if pooling not in ("mean", "start", "last"):
             raise UserError(f"pooling={pooling} is not known; allowed are mean, start, last")
         if pooling == "start" and not alphabet.prefix:
@@ -76,29 +72,31 @@ class Transformer(Backbone):
             )
         if pooling == "start" and objective == "causal":
             raise UserError(
-                "pooling=start is the same for every chain, as a causal model's start token sees "
-                "no residue; use mean or last"
+                "pooling=start is the same for every chain, because a causal model's start token "
+                "sees no residue; use mean or last"
             )
-        if CHAIN_BREAK in alphabet.ids:  # as ESM C and ESM3 were trained on complexes
+        if CHAIN_BREAK in alphabet.ids:  # ESM C and ESM3 were trained on complexes
             self.linker = CHAIN_BREAK
         self.objective = objective if language_model is not None else None
-        if language_model is not None:
-            self.language_model: Any = language_model.eval()
-            if objective == "masked" and MASK in alphabet.ids:
-                self.masked_log_probs = self._masked_log_probs
-            if objective == "causal" and alphabet.prefix:
-                self.causal_log_probs = self._causal_log_probs
-                self.log_likelihoods = self._log_likelihoods
-                self.sample = partial(sample, self)
-        if contact_head:
-            self.contacts = self._contacts
+        self.language_model: Any = None if language_model is None else language_model.eval()
+        self.has_contact_head = contact_head
         self.first_position = first_position(position_table(module))
         self.packing = self._packs()
 
-    def blocks(self) -> "dict[str, torch.nn.Module]":
-        """The layers that the states pass through, by their names in the module."""
-        import torch
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """Embeddings and attention maps; the rest as the checkpoint has the weights."""
+        found: set[Ability] = {"residue_embeddings", "protein_embeddings", "attention_maps"}
+        if self.objective == "masked" and MASK in self.alphabet.ids:
+            found.add("masked_log_probs")
+        if self.objective == "causal" and self.alphabet.prefix:
+            found |= {"causal_log_probs", "sampling"}
+        if self.has_contact_head:
+            found.add("contact_head")
+        return frozenset(found)
 
+    def blocks(self) -> dict[str, torch.nn.Module]:
+        """The blocks up to the embedding layer, by their names in the module."""
         for name, part in self.module.named_modules():
             if isinstance(part, torch.nn.ModuleList) and len(part) == self.layers:
                 used = self.layer % (self.layers + 1)
@@ -106,7 +104,7 @@ class Transformer(Backbone):
         return {}
 
     def _packs(self) -> bool:
-        """Whether packed batches are to be had, and give what single chains give."""
+        """Whether packed batches are possible, and equal to single chains."""
         takes = inspect.signature(self.module.forward).parameters
         if "position_ids" not in takes or not self.module._supports_attention_backend:
             return False
@@ -117,13 +115,11 @@ class Transformer(Backbone):
         try:
             together = self.embed_residues(probe)
         except (RuntimeError, ValueError, TypeError, IndexError):
-            return False  # it takes positions of another form; padding serves all
+            return False  # positions of another form; padding works everywhere
         return distance(together, alone) <= ROUNDING[self.dtype]
 
-    def ids(self, chains: Sequence[str]) -> tuple["torch.Tensor", "torch.Tensor"]:
+    def ids(self, chains: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids and attention mask of one right-padded batch, (B, T) each."""
-        import torch
-
         rows = [self.alphabet.encode(chain) for chain in chains]
         width = max(map(len, rows))
         ids = torch.full((len(rows), width), self.alphabet.pad)
@@ -133,10 +129,8 @@ class Transformer(Backbone):
             mask[index, : len(row)] = 1
         return ids.to(self.device), mask.to(self.device)
 
-    def states(self, chains: Sequence[str]) -> "list[torch.Tensor]":
-        """Hidden states of one batch: (tokens, dim) for each chain, special tokens included."""
-        import torch
-
+    def states(self, chains: Sequence[str]) -> list[torch.Tensor]:
+        """Hidden states of one batch: (tokens, dim) for each chain, including special tokens."""
         rows = [self.alphabet.encode(chain) for chain in chains]
         lengths = [len(row) for row in rows]
         last = self.layer in (-1, self.layers)
@@ -159,34 +153,28 @@ class Transformer(Backbone):
         return [row[:length] for row, length in zip(states, lengths, strict=True)]
 
     def counting(
-        self, module: "torch.nn.Module", kind: str | None, chains: Sequence[str]
+        self, module: torch.nn.Module, kind: str | None, chains: Sequence[str]
     ) -> AbstractContextManager[None]:
         """Count the pass of one padded batch through the module."""
         lengths = [len(chain) + self.alphabet.special for chain in chains]
         return self.flop_counter.passing(module, kind, Batch.padded(lengths))
 
-    def logits(self, chains: Sequence[str]) -> "torch.Tensor":
+    def logits(self, chains: Sequence[str]) -> torch.Tensor:
         """The language model's logits of one right-padded batch, (B, T, vocabulary)."""
-        import torch
-
         ids, mask = self.ids(chains)
         with self.counting(self.language_model, "logits", chains):
             logits = self.language_model(input_ids=ids, attention_mask=mask).logits
         assert isinstance(logits, torch.Tensor)
         return logits
 
-    def residues(self, chains: Sequence[str]) -> "torch.Tensor":
-        """The residues of one batch, chain after chain: (sum of L, dim), no special tokens."""
-        import torch
-
+    def residues(self, chains: Sequence[str]) -> torch.Tensor:
+        """Residues of one batch, concatenated: (sum of L, dim), without special tokens."""
         start, states = len(self.alphabet.prefix), self.states(chains)
         rows = [row[start : start + len(c)] for row, c in zip(states, chains, strict=True)]
         return torch.cat(rows)
 
-    def pool(self, chains: Sequence[str]) -> "torch.Tensor":
-        """The proteins of one batch by the chosen pooling: (n, dim), float32."""
-        import torch
-
+    def pool(self, chains: Sequence[str]) -> torch.Tensor:
+        """Proteins of one batch by the chosen pooling: (n, dim), float32."""
         states = [row.float() for row in self.states(chains)]
         if self.pooling == "start":
             return torch.stack([row[0] for row in states])
@@ -197,7 +185,7 @@ class Transformer(Backbone):
 
     def embed_residues(self, chains: Sequence[str]) -> list[Float32]:
         """(L, dim) for each chain."""
-        with inference():  # one transfer, in the model's own dtype
+        with inference():  # one transfer, in the model's dtype
             table = self.residues(chains).cpu().float().numpy()
         return np.split(table, np.cumsum([len(chain) for chain in chains])[:-1])
 
@@ -209,8 +197,6 @@ class Transformer(Backbone):
 
     def attentions(self, chains: Sequence[str]) -> list[Float32]:
         """(layers x heads, L, L) for each chain."""
-        import torch
-
         ids, mask = self.ids(chains)
         with inference(), eager(self.module), self.counting(self.module, "states", chains):
             maps = self.module(input_ids=ids, attention_mask=mask, output_attentions=True)
@@ -219,35 +205,47 @@ class Transformer(Backbone):
         parts = [slice(start, start + len(chain)) for chain in chains]
         return [row[:, part, part].numpy() for row, part in zip(table, parts, strict=True)]
 
-    def _residue_log_probs(self, chains: Sequence[str], shift: int) -> list[Float32]:
+    def _residue_log_probs(
+        self, chains: Sequence[str], ability: Ability, shift: int
+    ) -> list[Float32]:
+        self.require(ability, "this call")
         columns = [self.alphabet.ids[residue] for residue in RESIDUES]
         with inference():
             table = self.logits(chains)[..., columns].float().log_softmax(-1).cpu().numpy()
         start = len(self.alphabet.prefix) - shift
         return [row[start : start + len(chain)] for row, chain in zip(table, chains, strict=True)]
 
-    def _masked_log_probs(self, chains: Sequence[str]) -> list[Float32]:
-        return self._residue_log_probs(chains, 0)
+    def masked_log_probs(self, chains: Sequence[str]) -> list[Float32]:
+        """(L, 20) for each chain."""
+        return self._residue_log_probs(chains, "masked_log_probs", 0)
 
-    def _causal_log_probs(self, chains: Sequence[str]) -> list[Float32]:
-        return self._residue_log_probs(chains, 1)
+    def causal_log_probs(self, chains: Sequence[str]) -> list[Float32]:
+        """(L, 20) for each chain."""
+        return self._residue_log_probs(chains, "causal_log_probs", 1)
 
-    def _log_likelihoods(self, chains: Sequence[str]) -> NDArray[np.float64]:
+    def log_likelihoods(self, chains: Sequence[str]) -> NDArray[np.float64]:
+        """Mean over the 20 residues of each chain, (n,)."""
         means = []
-        for chain, table in zip(chains, self._causal_log_probs(chains), strict=True):
-            known = [(row, RESIDUES.index(c)) for row, c in enumerate(chain) if c in RESIDUES]
+        for chain, table in zip(chains, self.causal_log_probs(chains), strict=True):
+            known = [(row, RESIDUE_INDEX[c]) for row, c in enumerate(chain) if c in RESIDUES]
             means.append(np.mean([table[at] for at in known], dtype=np.float64))
         return np.array(means)
 
-    def _contacts(self, chains: Sequence[str]) -> list[Float32]:
+    def sample(self, prompts: Sequence[str], **settings: Any) -> list[str]:
+        """Nucleus sampling (`benchmark.backbones.sampling`)."""
+        self.require("sampling", "this call")
+        return sample(self, prompts, **settings)
+
+    def contacts(self, chains: Sequence[str]) -> list[Float32]:
+        """(L, L) for each chain."""
+        self.require("contact_head", "this call")
         ids, mask = self.ids(chains)
-        module: Any = self.module
-        with inference(), eager(module), self.counting(module, None, chains):
-            table = module.predict_contacts(ids, mask).float().cpu().numpy()
+        with inference(), eager(self.module), self.counting(self.module, None, chains):
+            table = self.module.predict_contacts(ids, mask).float().cpu().numpy()
         return [row[: len(chain), : len(chain)] for row, chain in zip(table, chains, strict=True)]
 
     def usage(self) -> Mapping[str, int]:
-        """What `benchmark.backbones.flops` counts."""
+        """Totals of `benchmark.backbones.flops`."""
         return dict(self.flop_counter.usage)
 
     def facts(self) -> Mapping[str, Any]:
@@ -262,15 +260,13 @@ class Transformer(Backbone):
 
 
 def attention_width(config: Any) -> int:
-    """Heads x width of a head; of most architectures the width of the model."""
+    """Heads x width of a head; in most architectures the width of the model."""
     width = getattr(config, "head_dim", None)
     return int(config.num_attention_heads * width if width else config.hidden_size)
 
 
 def position_table(module: Any) -> Any:
     """The module's table of learned positions; None if they are rotary or relative."""
-    import torch
-
     names = ("position_embeddings", "embed_positions", "wpe")
     for name, part in module.named_modules():
         if name.endswith(names) and isinstance(part, torch.nn.Embedding):
@@ -279,15 +275,15 @@ def position_table(module: Any) -> Any:
 
 
 def first_position(table: Any) -> int:
-    """The number of a row's first position: RoBERTa and its kin begin after the padding index."""
+    """Index of the first position: RoBERTa and its relatives begin after the padding index."""
     return 0 if table is None or table.padding_idx is None else int(table.padding_idx) + 1
 
 
 @contextmanager
 def eager(module: Any) -> Iterator[None]:
-    """Attention by plain matrix products for a while: the fused kernels return no maps."""
+    """Attention by plain matrix products: the fused kernels return no maps."""
     before = module.config._attn_implementation
-    if before == "eager":  # some architectures have no other, and complain when asked
+    if before == "eager":  # some architectures have no other, and warn when it is set
         yield
         return
     module.set_attn_implementation("eager")

@@ -19,19 +19,9 @@ from benchmark.core.answers import (
     contact_map,
     known_answers,
 )
-from benchmark.core.backbone import (
-    Attentions,
-    Backbone,
-    CausalLogProbs,
-    ContactHead,
-    EmbeddingCache,
-    MaskedLogProbs,
-    ProteinEmbeddings,
-    ResidueEmbeddings,
-    Sampling,
-)
+from benchmark.core.backbone import Ability, Backbone, EmbeddingCache
 from benchmark.core.errors import ExitCode, UserError, unknown
-from benchmark.core.method import Method, Predictor
+from benchmark.core.method import FitContext, Method, Predictor
 from benchmark.core.metric import Metric, Scorer, metric
 from benchmark.core.task import Area, DataReport, Splits, Task
 
@@ -40,27 +30,22 @@ __all__ = [
     "OLD_KINDS",
     "RESIDUES",
     "RESIDUE_INDEX",
+    "Ability",
     "Area",
     "Array",
-    "Attentions",
     "Backbone",
-    "CausalLogProbs",
     "Chains",
-    "ContactHead",
     "DataReport",
     "EmbeddingCache",
     "Example",
     "ExitCode",
+    "FitContext",
     "Kind",
     "Level",
-    "MaskedLogProbs",
     "Method",
     "Metric",
     "Predictor",
-    "ProteinEmbeddings",
     "Readout",
-    "ResidueEmbeddings",
-    "Sampling",
     "Scorer",
     "Splits",
     "Task",

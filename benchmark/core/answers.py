@@ -121,6 +121,11 @@ class Readout:
         """Numbers per answer in a prediction; 1: there is no last axis."""
         return 1 if self.kind == "classification" and self.size == 2 else self.size
 
+    @property
+    def first_separation(self) -> int:
+        """Smallest j - i of a pair i < j that is predicted, for `numpy.triu_indices`."""
+        return max(1, self.min_separation)
+
     def scored_positions(self, chain: str) -> NDArray[np.intp]:
         """Positions at which a likelihood is scored, 0-based, ascending.
 

@@ -1,149 +1,134 @@
-"""What a backbone offers: abilities that it declares, and where vectors are kept."""
+"""What a protein language model can do, and the cache of its embeddings."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core.answers import Level
+from benchmark.core.errors import UserError
+
+Float32 = NDArray[np.float32]
+Ability = Literal[
+    "residue_embeddings",
+    "protein_embeddings",
+    "masked_log_probs",
+    "causal_log_probs",
+    "attention_maps",
+    "contact_head",
+    "sampling",
+]
+ABILITIES: Mapping[Ability, tuple[str, str]] = {
+    "residue_embeddings": ("embed_residues", "a vector for each residue"),
+    "protein_embeddings": ("embed_proteins", "one vector for each protein"),
+    "masked_log_probs": ("masked_log_probs", "masked log-probabilities"),
+    "causal_log_probs": ("causal_log_probs", "causal log-probabilities"),
+    "attention_maps": ("attentions", "attention maps"),
+    "contact_head": ("contacts", "a trained contact head"),
+    "sampling": ("sample", "sampling of new chains"),
+}
+"""Ability -> its method, and what an error message calls it."""
 
 
 class EmbeddingCache(Protocol):
-    """Vectors of one backbone and level that are kept between runs, by sequence."""
+    """Embeddings of one backbone and level that are stored between runs, by sequence."""
 
     found: int
     """Vectors that were read."""
     embedded: int
-    """Vectors that were not there before."""
+    """Vectors that were computed and added."""
 
-    def verify(
-        self, embed: Callable[[Sequence[str]], Sequence[NDArray[np.float32]]], dtype: str
-    ) -> None:
-        """Try whether `embed` gives what is stored, after a change of code or libraries."""
+    def verify(self, embed: Callable[[Sequence[str]], Sequence[Float32]], dtype: str) -> None:
+        """After a change of code or libraries, check that `embed` reproduces stored vectors."""
         ...
 
     def __contains__(self, chain: str) -> bool: ...
 
-    def get(self, chain: str) -> NDArray[np.float32] | None:
-        """The vector, bit for bit as it was kept."""
+    def get(self, chain: str) -> Float32 | None:
+        """The vector, bit for bit as it was stored."""
         ...
 
-    def put(
-        self, chains: Sequence[str], vectors: Sequence[NDArray[np.float32]]
-    ) -> list[NDArray[np.float32]]:
-        """Keep new vectors; where another run was first, its own come back and are to be used."""
+    def put(self, chains: Sequence[str], vectors: Sequence[Float32]) -> list[Float32]:
+        """Store new vectors; return them, or those that another process stored first."""
         ...
 
 
 class Backbone(ABC):
     """A protein language model, as the rest of the benchmark sees it. It never sees a task.
 
-    What it can do is declared by the protocols below. An ability exists only if every weight that
+    A subclass overrides the methods of its abilities. An ability exists only if every weight that
     it uses came from the checkpoint.
     """
 
     VERSION: ClassVar[int] = 0
-    """Of the family; raised by hand when a change of its code moves what it gives."""
+    """Of the family; raised by hand when a change of its code changes outputs."""
     dtype: str = "float32"
     batch_tokens: int = 4096
-    """Residues in one batch, padding counted; lowered when memory does not suffice."""
+    """Residues in one batch, including padding; lowered when memory does not suffice."""
     max_length: int | None = None
-    """Longest chain that can be read, in residues; None: no limit."""
+    """Longest chain that the model accepts, in residues; None: no limit."""
     stored: bool = True
-    """Whether embedding takes longer than reading back what was embedded before."""
-    store: Mapping[Level, EmbeddingCache] | None = None
-    """Where its vectors are kept between runs; set by a run whose method leaves it as it is."""
+    """Whether embeddings are worth storing: computing them takes longer than reading them."""
     linker: str = "G" * 25
-    """What stands between chains that are read as one: ESMFold's poly-glycine (Lin et al. 2023)."""
+    """Put between chains that are embedded as one: ESMFold's poly-glycine (Lin et al. 2023)."""
+    residue_dim: int
+    protein_dim: int
 
     @property
     @abstractmethod
     def digest(self) -> str:
-        """Digest of what decides the outputs besides the settings: weights, tokenizer."""
+        """Digest of what determines the outputs besides the settings: weights, tokenizer."""
 
-    def facts(self) -> Mapping[str, Any]:
-        """What the Record tells of the backbone: parameters, revision, and the like."""
-        return {}
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """What this model can do: the methods that its class overrides."""
+        kind = type(self)
+        return frozenset(
+            ability
+            for ability, (name, _) in ABILITIES.items()
+            if getattr(kind, name) is not getattr(Backbone, name)
+        )
 
-    def usage(self) -> Mapping[str, int]:
-        """What its work has cost since it was made, by running totals; empty if none are kept.
+    def require(self, ability: Ability, reason: str) -> None:
+        """Raise a UserError if the model lacks an ability; `reason` names what needs it."""
+        if ability not in self.abilities:
+            raise UserError(
+                f"{reason} needs {ABILITIES[ability][1]}; the backbone {type(self).__name__} "
+                "has none; choose another model, or another method"
+            )
 
-        `forward_flops`, `backward_flops`; `chains` and `tokens` that passed, `padding_tokens`.
-        """
-        return {}
-
-
-@runtime_checkable
-class ResidueEmbeddings(Protocol):
-    """Ability: a vector for each residue."""
-
-    residue_dim: int
-
-    def embed_residues(self, chains: Sequence[str]) -> list[NDArray[np.float32]]:
+    def embed_residues(self, chains: Sequence[str]) -> list[Float32]:
         """Embed one batch: (L, residue_dim) for each chain, without padding or special tokens."""
-        ...
+        raise self._lacks("residue_embeddings")
 
-
-@runtime_checkable
-class ProteinEmbeddings(Protocol):
-    """Ability: a vector for each chain."""
-
-    protein_dim: int
-
-    def embed_proteins(self, chains: Sequence[str]) -> NDArray[np.float32]:
+    def embed_proteins(self, chains: Sequence[str]) -> Float32:
         """Embed one batch: (n, protein_dim)."""
-        ...
+        raise self._lacks("protein_embeddings")
 
+    def masked_log_probs(self, chains: Sequence[str]) -> list[Float32]:
+        """Natural-log probabilities of `RESIDUES`, (L, 20) for each chain, from both sides.
 
-@runtime_checkable
-class MaskedLogProbs(Protocol):
-    """Ability: what is expected at each position, seeing both sides of it."""
-
-    def masked_log_probs(self, chains: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Score one batch: natural-log probabilities of `RESIDUES`, (L, 20), that sum to 1.
-
-        A residue written `MASK` is hidden from the model; one that is written out is seen, also
-        where its own row is read (the wild-type marginal).
+        A residue written `MASK` is hidden from the model; any other is visible to it, also at its
+        own position (the wild-type marginal).
         """
-        ...
+        raise self._lacks("masked_log_probs")
 
-
-@runtime_checkable
-class CausalLogProbs(Protocol):
-    """Ability: what is expected at each position, seeing what stands before it."""
-
-    def causal_log_probs(self, chains: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Score one batch: natural-log probabilities of `RESIDUES`, (L, 20), that sum to 1."""
-        ...
+    def causal_log_probs(self, chains: Sequence[str]) -> list[Float32]:
+        """Natural-log probabilities of `RESIDUES`, (L, 20) for each chain, from what precedes."""
+        raise self._lacks("causal_log_probs")
 
     def log_likelihoods(self, chains: Sequence[str]) -> NDArray[np.float64]:
         """Mean natural-log likelihood of a residue of each chain, as the authors score it, (n,)."""
-        ...
+        raise self._lacks("causal_log_probs")
 
+    def attentions(self, chains: Sequence[str]) -> list[Float32]:
+        """Attention maps, (layers x heads, L, L) for each chain; row attends to column."""
+        raise self._lacks("attention_maps")
 
-@runtime_checkable
-class Attentions(Protocol):
-    """Ability: the attention maps of every layer and head."""
-
-    def attentions(self, chains: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Map one batch: (layers x heads, L, L) for each chain, row attends to column."""
-        ...
-
-
-@runtime_checkable
-class ContactHead(Protocol):
-    """Ability: contact probabilities by the checkpoint's own trained head."""
-
-    def contacts(self, chains: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Predict one batch: probabilities (L, L), symmetric."""
-        ...
-
-
-@runtime_checkable
-class Sampling(Protocol):
-    """Ability: new chains, drawn residue by residue."""
+    def contacts(self, chains: Sequence[str]) -> list[Float32]:
+        """Contact probabilities by the checkpoint's own head, (L, L) for each chain, symmetric."""
+        raise self._lacks("contact_head")
 
     def sample(
         self,
@@ -156,6 +141,20 @@ class Sampling(Protocol):
     ) -> list[str]:
         """Continue each prompt (first residues, or "") until the model ends it.
 
-        max_length: residues, the prompt's among them.
+        max_length: residues, including the prompt's.
         """
-        ...
+        raise self._lacks("sampling")
+
+    def _lacks(self, ability: Ability) -> UserError:
+        return UserError(f"the backbone {type(self).__name__} has no {ability}")
+
+    def facts(self) -> Mapping[str, Any]:
+        """What the Record stores about the model: parameters, revision, and the like."""
+        return {}
+
+    def usage(self) -> Mapping[str, int]:
+        """Running totals of the work since the model was opened; empty if not counted.
+
+        `forward_flops`, `backward_flops`; `chains`, `tokens` and `padding_tokens` processed.
+        """
+        return {}

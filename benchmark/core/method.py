@@ -1,48 +1,54 @@
-"""What learns a task from a backbone, and what it has learned."""
+"""A way to solve a task with a backbone, and the fitted predictor."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from benchmark.core.answers import Chains, Example, Readout, Value
-from benchmark.core.backbone import Backbone
+from benchmark.core.answers import Chains, Example, Level, Readout, Value
+from benchmark.core.backbone import Backbone, EmbeddingCache
 
 
 class Predictor(NamedTuple):
-    """What a method has learned."""
+    """A fitted method."""
 
     predict: Callable[[Sequence[Chains]], Iterable[Value]]
-    """Answers in the order of the questions. It is never shown a label."""
+    """Predictions in the order of the inputs. It never sees a label."""
     choices: Mapping[str, Any]
-    """What was chosen on valid and what was sampled, for the Record."""
+    """What was selected on valid and what was sampled, for the Record."""
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """What a fit works with besides its examples."""
+
+    backbone: Backbone
+    readout: Readout
+    seed: int
+    folder: Path | None = None
+    """Of this fit alone, created by whoever writes to it: an interrupted fit may store a state to
+    resume from, a finished one its weights. None: nothing is stored."""
+    caches: Mapping[Level, EmbeddingCache] = field(default_factory=dict)
+    """Stored embeddings of the backbone; empty unless the method is `frozen`."""
 
 
 class Method(ABC):
-    """A way for a backbone to learn a task: a linear probe, LoRA, zero-shot scoring, sampling."""
+    """A way to solve a task with a backbone: a linear probe, LoRA, zero-shot scoring, sampling."""
 
     VERSION: ClassVar[int] = 0
-    """Raised by hand when a change of its code moves predictions."""
+    """Raised by hand when a change of its code changes predictions."""
     frozen: bool = False
-    """Whether `fit` leaves the backbone as its checkpoint made it; only then is there a store."""
+    """Whether `fit` leaves the backbone's weights unchanged; only then are embeddings stored."""
     answers_likelihood: bool = False
-    """Whether it answers a "likelihood" task, from the backbone's own probabilities."""
+    """Whether it solves a "likelihood" task, from the backbone's own probabilities."""
 
     @abstractmethod
     def fit(
-        self,
-        backbone: Backbone,
-        readout: Readout,
-        train: Sequence[Example],
-        valid: Sequence[Example],
-        seed: int,
-        folder: Path | None = None,
+        self, train: Sequence[Example], valid: Sequence[Example], context: FitContext
     ) -> Predictor:
-        """Learn from `train`, choose by `valid`. The same seed gives the same bits on a CPU.
+        """Fit on `train`, select on `valid`. The same seed gives the same bits on a CPU.
 
-        It is called once for each fold of a cross-validated task, with one backbone: whatever it
-        changes in there, a later call must not see.
-
-        folder: of this fit alone, to be made by whoever writes to it: there a killed fit may keep
-            what it goes on from, and a finished one what it learned. None: nothing is kept.
+        A cross-validated task calls it once for each fold, with one backbone, which each call must
+        leave as it found it.
         """

@@ -1,1 +1,1 @@
-"""Vectors of chains, made in batches and kept on disk; imports core."""
+"""Embeddings: batching, extraction, features, and the store on disk. Imports core, data."""

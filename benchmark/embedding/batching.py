@@ -1,4 +1,4 @@
-"""Length-sorted batches under a token budget, with results in the order that was asked."""
+"""Length-sorted batches under a token budget, with results in the order of the input."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -8,15 +8,15 @@ from benchmark.core import Backbone, UserError
 
 T = TypeVar("T")
 WINDOW = 32
-"""Batches' worth of chains that are sorted by length together: more wastes less padding, less
-keeps fewer results waiting for their turn."""
+"""Batches whose chains are sorted by length together: more means less padding, fewer means less
+memory for results that wait for earlier chains."""
 
 
 def batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
     """Group indices by similar length, so that chains x longest chain stays within `max_tokens`.
 
-    The longest come first, so that what does not fit in memory fails at once. A chain longer than
-    the budget is a batch of its own. Every index occurs exactly once.
+    The longest come first, so that a lack of memory shows at once. A chain longer than the budget
+    is a batch of its own. Every index occurs exactly once.
     """
     grouped: list[list[int]] = []
     width = 0
@@ -56,14 +56,14 @@ def map_batches(
                 waiting = [[rest[at] for at in part] for part in parts][::-1]
                 continue
             if len(rows) != len(batch):
-                raise UserError(f"the backbone gave {len(rows)} rows for {len(batch)} chains")
+                raise UserError(f"the backbone returned {len(rows)} rows for {len(batch)} chains")
             results.update(zip(batch, rows, strict=True))
         yield from (results[i] for i in range(len(window)))
         start = stop
 
 
 def lower_budget(backbone: Backbone, lengths: Sequence[int]) -> None:
-    """Allow half of the residues of a batch of these lengths, which was too large."""
+    """Halve the budget after a batch of these lengths did not fit in memory."""
     if len(lengths) == 1:
         raise UserError(
             f"one chain of {lengths[0]} residues does not fit in memory; cut all chains with "

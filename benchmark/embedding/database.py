@@ -1,8 +1,8 @@
-"""A database on disk: an lmdb environment of values that are checked when they are read.
+"""A key-value database on disk (lmdb) with checksums.
 
-It is a cache: whatever goes wrong with it is told in one sentence on stderr, and costs time but
-neither the run nor a right value. Several processes read and write it at once; a process that is
-killed, or a disk that is full, takes back the last transaction and nothing else.
+It is a cache: a failure is reported in one sentence on stderr and costs time, but never stops the
+run or returns a wrong value. Several processes may use it at once; a killed process or a full disk
+loses the last transaction only.
 """
 
 import json
@@ -21,13 +21,13 @@ import lmdb
 from benchmark.files import replacing
 
 MAP_SIZE = 1 << 40
-"""Bytes of address space for an environment: larger than a node's disk, and nothing but a number.
+"""Bytes of address space for an environment, more than any disk; nothing is allocated.
 
-One size for all: an environment that outgrows the map of another process would shut that out."""
+The same for all processes: one with a smaller map could not open a larger environment."""
 LOCK_SIZE = 8192
 """Bytes of lmdb's lock file at its default of 126 readers."""
 PAGE = 4096
-"""The most bytes that storing a value takes besides its own, about."""
+"""Approximate upper bound of the overhead of one value, in bytes."""
 ABOUT = "about.json"
 DATA = "data.mdb"
 DAMAGE = (
@@ -41,7 +41,7 @@ DAMAGE = (
 class Database:
     """The open database in a folder.
 
-    room: asked before each transaction whether there is room for so many bytes.
+    room: called before each transaction; whether so many more bytes are allowed.
     """
 
     def __init__(self, folder: Path, room: Callable[[int], bool]) -> None:
@@ -51,8 +51,8 @@ class Database:
         env = lmdb.open(str(folder), map_size=MAP_SIZE, create=False)
         state = (folder / DATA).stat()
         if state.st_size < (env.info()["last_pgno"] + 1) * env.stat()["psize"]:
-            env.close()  # a process that reads a page that was cut off is killed
-            raise lmdb.CorruptedError("its end is missing")
+            env.close()  # reading a truncated page would kill the process
+            raise lmdb.CorruptedError("the file is truncated")
         env.reader_check()
         self._env: lmdb.Environment | None = env
         self._inode = state.st_ino
@@ -61,7 +61,7 @@ class Database:
         return self._read(key, lambda stored: True) is not None
 
     def get(self, key: bytes) -> bytearray | None:
-        """The value of a key, if it is there and as it was written."""
+        """The value of a key; None if it is absent or its checksum is wrong."""
         value: bytearray | None = self._read(key, lambda stored: unsealed(key, stored))
         return value
 
@@ -77,13 +77,13 @@ class Database:
             return None
 
     def add(self, items: Mapping[bytes, bytes]) -> dict[bytes, bytearray]:
-        """Write new values in one transaction; return those that were there before, and stay."""
+        """Write new values in one transaction; return those that already exist, which are kept."""
         before: dict[bytes, bytearray] = {}
         if self._env is None or not self._writes:
             return before
         try:
             if not self._room(sum(len(value) + PAGE for value in items.values())):
-                raise OSError("store_gb, or half of what the disk has free, is used up")
+                raise OSError("store_gb, or half of the free disk space, is used up")
             if (self.folder / DATA).stat().st_ino != self._inode:
                 raise OSError("another process removed it")
             with self._env.begin(write=True) as txn:
@@ -99,22 +99,22 @@ class Database:
             if isinstance(error, DAMAGE):
                 self._give_up(error)
             else:
-                tell(f"nothing more is written to {self.folder} ({error}); the run goes on")
+                warn(f"no more writes to {self.folder} ({error}); the run continues")
         return before
 
     def _give_up(self, error: lmdb.Error) -> None:
         self.close()
         if isinstance(error, DAMAGE):
             discard(self.folder)
-        tell(f"{self.folder} cannot be read ({error}); the run goes on without")
+        warn(f"{self.folder} cannot be read ({error}); the run continues without it")
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed, as after damage."""
+        """Whether it was closed, for example after damage."""
         return self._env is None
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         if self._env is not None:
             self._env.close()
             self._env = None
@@ -123,28 +123,28 @@ class Database:
 def open_database(
     folder: Path, about: Mapping[str, Any], room: Callable[[int], bool]
 ) -> Database | None:
-    """Open a database; make it if it is not there, and anew if it is damaged."""
+    """Open a database; create it if it is absent, and again if it is damaged."""
     try:
         make(folder, about)
         try:
             database = Database(folder, room)
         except DAMAGE as error:
             discard(folder)
-            tell(f"{folder} was damaged and is made anew ({error})")
+            warn(f"{folder} was damaged and is created again ({error})")
             make(folder, about)
             database = Database(folder, room)
         touch(folder)
         return database
     except (lmdb.Error, OSError) as error:
-        tell(f"{folder} cannot be used ({error}); the run goes on without")
+        warn(f"{folder} cannot be used ({error}); the run continues without it")
         return None
 
 
 def make(folder: Path, about: Mapping[str, Any]) -> None:
-    """Let a database's folder appear at once and complete, if it is not there.
+    """Create a database's folder atomically, if it is absent.
 
-    Its lock file is written in full: lmdb would leave holes in it, and a process is killed that
-    touches a hole of a mapped file when the disk is full.
+    The lock file is written in full: lmdb would leave it sparse, and on a full disk a process that
+    touches a hole of a mapped file is killed.
     """
     if folder.is_dir():
         return
@@ -153,14 +153,14 @@ def make(folder: Path, about: Mapping[str, Any]) -> None:
         new.mkdir()
         (new / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
         (new / "lock.mdb").write_bytes(bytes(LOCK_SIZE))
-        with suppress(OSError):  # another process was first
+        with suppress(OSError):  # another process created it first
             new.rename(folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
 
 def read_about(folder: Path) -> dict[str, Any]:
-    """What is written of a database; nothing where it is not there."""
+    """The description of a database; empty if it is absent."""
     with suppress(OSError, ValueError):
         about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         return about
@@ -168,13 +168,13 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 
 def write_about(folder: Path, about: Mapping[str, Any]) -> None:
-    """Write it anew, if the database is still there."""
+    """Replace the description, if the database still exists."""
     with suppress(OSError), replacing(folder / ABOUT) as file:
         file.write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 
 def discard(folder: Path) -> None:
-    """Remove a database at once; who has it open goes on with its own files until it is closed."""
+    """Remove a database atomically; processes that have it open continue with their files."""
     old = folder.with_name(f".old-{uuid4().hex}")
     with suppress(FileNotFoundError):
         folder.rename(old)
@@ -182,22 +182,22 @@ def discard(folder: Path) -> None:
 
 
 def touch(folder: Path) -> None:
-    """Note that a database is in use now."""
+    """Update the time of last use."""
     os.utime(folder / ABOUT)
 
 
-def tell(sentence: str) -> None:
-    """Say on stderr what is wrong with the store."""
+def warn(sentence: str) -> None:
+    """Report a problem of the store on stderr."""
     print(f"store: {sentence}", file=sys.stderr)
 
 
 def sealed(key: bytes, value: bytes) -> bytes:
-    """A value behind its checksum, which knows the key."""
+    """A value preceded by a checksum of key and value."""
     return zlib.crc32(value, zlib.crc32(key)).to_bytes(4, "little") + value
 
 
 def unsealed(key: bytes, stored: memoryview) -> bytearray | None:
-    """The value, if its checksum is right; else it counts as missing."""
+    """The value; None if its checksum is wrong."""
     value = stored[4:]
     right = stored[:4] == zlib.crc32(value, zlib.crc32(key)).to_bytes(4, "little")
     return bytearray(value) if right else None

@@ -1,57 +1,76 @@
-"""Vectors of chains, in order: read from the store, or embedded in batches and kept there."""
+"""Embeddings of chains, in order: read from the caches, or computed in batches and stored."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core import Backbone, Level
+from benchmark.core import Backbone, EmbeddingCache, Level
 from benchmark.distributed import map_sharded
 from benchmark.embedding.batching import WINDOW, map_batches
 
 Float32 = NDArray[np.float32]
 
-
 EMBEDDING_VERSION = 1
-"""Raised by hand when batching, pooling or alignment change what is embedded."""
+"""Raised by hand when a change of batching, pooling or alignment changes embeddings."""
 CHAINS_PER_GATHER = 1024
-"""Chains whose vectors are exchanged at a time, where several processes divide the work."""
+"""Chains between two exchanges of vectors, with several processes."""
 
 
-def embed(
-    how: Callable[[Sequence[str]], Sequence[Float32]],
-    backbone: Backbone,
-    level: Level,
-    chains: Sequence[str],
-) -> Iterator[Float32]:
-    """What `how` makes of each chain, in order: (dim,) a protein, or (L, dim) a chain's residues.
+@dataclass(frozen=True)
+class Embedder:
+    """Embeds chains with a backbone, and reads and writes its caches.
 
     Several processes divide the chains among them.
     """
-    return map_sharded(
-        lambda share: kept_or_made(how, backbone, level, share), chains, CHAINS_PER_GATHER
-    )
+
+    backbone: Backbone
+    caches: Mapping[Level, EmbeddingCache] = field(default_factory=dict)
+
+    def proteins(self, chains: Sequence[str]) -> Iterator[Float32]:
+        """Yield the vector of each chain, (protein_dim,)."""
+        self.backbone.require("protein_embeddings", "this combination of task and method")
+        embed = self.backbone.embed_proteins
+        return self._sharded(lambda batch: list(embed(batch)), "protein", chains)
+
+    def residues(self, chains: Sequence[str]) -> Iterator[Float32]:
+        """Yield the vectors of each chain's residues, (L, residue_dim)."""
+        self.backbone.require("residue_embeddings", "this combination of task and method")
+        return self._sharded(self.backbone.embed_residues, "residue", chains)
+
+    def _sharded(
+        self,
+        embed: Callable[[Sequence[str]], Sequence[Float32]],
+        level: Level,
+        chains: Sequence[str],
+    ) -> Iterator[Float32]:
+        cache = self.caches.get(level)
+        return map_sharded(
+            lambda share: read_or_embed(embed, self.backbone, cache, share),
+            chains,
+            CHAINS_PER_GATHER,
+        )
 
 
-def kept_or_made(
-    how: Callable[[Sequence[str]], Sequence[Float32]],
+def read_or_embed(
+    embed: Callable[[Sequence[str]], Sequence[Float32]],
     backbone: Backbone,
-    level: Level,
+    cache: EmbeddingCache | None,
     chains: Sequence[str],
 ) -> Iterator[Float32]:
-    """Vectors of one process's share of the chains.
+    """Yield the vectors of one process's share of the chains.
 
-    Chains that the store lacks fill whole batches, and are kept when a window of batches is done;
-    those that it holds are read when their turn comes, so few vectors are in memory at a time.
+    Chains that the cache lacks fill whole batches and are stored after each window of batches;
+    the others are read one at a time, so that few vectors are in memory.
     """
-    shelf = backbone.store[level] if backbone.store else None
-    if shelf:
-        shelf.verify(lambda part: list(map_batches(how, part, backbone)), backbone.dtype)
+    if cache:
+        cache.verify(lambda part: list(map_batches(embed, part, backbone)), backbone.dtype)
 
-    def make(missing: list[str]) -> list[Float32]:
-        rows = map_batches(how, missing, backbone)
+    def compute(missing: list[str]) -> list[Float32]:
+        rows = map_batches(embed, missing, backbone)
         vectors = [np.asarray(row, np.float32) for row in rows]
-        return shelf.put(missing, vectors) if shelf else vectors
+        return cache.put(missing, vectors) if cache else vectors
 
     start = stop = 0
     while start < len(chains):
@@ -59,16 +78,16 @@ def kept_or_made(
         tokens = 0
         while stop < len(chains) and tokens < WINDOW * backbone.batch_tokens:
             chain = chains[stop]
-            if chain not in missing and not (shelf and chain in shelf):
+            if chain not in missing and not (cache and chain in cache):
                 missing[chain] = None
                 tokens += len(chain)
             stop += 1
-        made = dict(zip(missing, make(list(missing)), strict=True))
+        computed = dict(zip(missing, compute(list(missing)), strict=True))
         for chain in chains[start:stop]:
-            vector = made.get(chain)
-            if vector is None and shelf:
-                vector = shelf.get(chain)
+            vector = computed.get(chain)
+            if vector is None and cache:
+                vector = cache.get(chain)
             if vector is None:  # its entry was damaged
-                (vector,) = make([chain])
+                (vector,) = compute([chain])
             yield vector
         start = stop

@@ -1,77 +1,63 @@
-"""From a backbone's embeddings to the rows of numbers that a probe learns from."""
+"""Feature vectors of proteins, residues and residue pairs, from a backbone's embeddings."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core import (
-    Backbone,
-    Chains,
-    ProteinEmbeddings,
-    Readout,
-    ResidueEmbeddings,
-    UserError,
-)
-from benchmark.embedding.extraction import embed
+from benchmark.core import Backbone, Chains, Readout, UserError
+from benchmark.embedding.extraction import Embedder
 from benchmark.progress import track
 
 Float32 = NDArray[np.float32]
 
 SEPARATIONS = (6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256)
-"""Lower bounds of the bins of sequence separation, in residues; nearer pairs are in none."""
+"""Lower bounds of the bins of sequence separation, in residues; closer pairs are in no bin."""
 
 
-def protein_features(backbone: Backbone, questions: Sequence[Chains], what: str) -> Float32:
-    """One row a protein: its chains' vectors side by side, (n, chains x dim).
+def protein_features(embedder: Embedder, inputs: Sequence[Chains], label: str) -> Float32:
+    """One row for each protein: its chains' vectors side by side, (n, chains x dim).
 
-    A chain that occurs several times is embedded once.
+    A chain that occurs several times is embedded once. label: shown beside the progress bar.
     """
-    if not isinstance(backbone, ProteinEmbeddings):
-        raise refusal(backbone, "one vector a protein")
-    check_counts(questions)
-    unique = list(dict.fromkeys(chain for chains in questions for chain in chains))
-    check_lengths(backbone, unique)
-    pool = backbone.embed_proteins
-    vectors = embed(lambda batch: list(pool(batch)), backbone, "protein", unique)
+    check_counts(inputs)
+    unique = list(dict.fromkeys(chain for chains in inputs for chain in chains))
+    vectors = embedder.proteins(unique)
+    check_lengths(embedder.backbone, unique)
     row = {chain: index for index, chain in enumerate(unique)}
-    table = np.stack(list(track(vectors, len(unique), what)))
+    table = np.stack(list(track(vectors, len(unique), label)))
     return np.concatenate(
-        [table[[row[chain] for chain in column]] for column in zip(*questions, strict=True)], axis=1
+        [table[[row[chain] for chain in column]] for column in zip(*inputs, strict=True)], axis=1
     )
 
 
-def residue_features(
-    backbone: Backbone, questions: Sequence[Chains], what: str
-) -> Iterator[Float32]:
-    """The residues of each single-chain protein, (L, dim), in order; few are held at a time."""
-    if not isinstance(backbone, ResidueEmbeddings):
-        raise refusal(backbone, "a vector for each residue")
-    chains = [chain for (chain,) in questions]
-    check_lengths(backbone, chains)
-    yield from track(embed(backbone.embed_residues, backbone, "residue", chains), len(chains), what)
+def residue_features(embedder: Embedder, inputs: Sequence[Chains], label: str) -> Iterator[Float32]:
+    """Yield the residues of each single-chain protein, (L, dim), in order."""
+    chains = [chain for (chain,) in inputs]
+    vectors = embedder.residues(chains)
+    check_lengths(embedder.backbone, chains)
+    yield from track(vectors, len(chains), label)
 
 
-def side_by_side(readout: Readout) -> bool:
-    """Whether an answer is about whole proteins, and not about the residues of one."""
+def is_protein_level(readout: Readout) -> bool:
+    """Whether an answer is about whole proteins rather than the residues of one."""
     return readout.level in ("protein", "variant")
 
 
-def vectors(
-    backbone: Backbone, readout: Readout, questions: Sequence[Chains], what: str
+def feature_rows(
+    embedder: Embedder, readout: Readout, inputs: Sequence[Chains], label: str
 ) -> Iterator[Float32]:
-    """Of each question (`read_by`), in order: a protein's (1, width), or its residues' (L, dim)."""
-    if side_by_side(readout):
-        yield from protein_features(backbone, questions, what)[:, None]
+    """Yield the rows of each input (`embedded_chains`): a protein (1, width), residues (L, dim)."""
+    if is_protein_level(readout):
+        yield from protein_features(embedder, inputs, label)[:, None]
     else:
-        yield from residue_features(backbone, questions, what)
+        yield from residue_features(embedder, inputs, label)
 
 
 def pair_features(residues: Float32, i: NDArray[np.intp], j: NDArray[np.intp]) -> Float32:
     """Pairs of residues, (m, 3 x dim + bins): product, distance and sum of their vectors.
 
-    All three are symmetric, so (i, j) and (j, i) are one question. Last comes the bin of the
-    separation |i - j|, one-hot.
+    All three are symmetric in i and j. The last columns are the one-hot bin of |i - j|.
     """
     a, b = residues[i], residues[j]
     bins = np.searchsorted(SEPARATIONS, np.abs(i - j), side="right")
@@ -79,13 +65,15 @@ def pair_features(residues: Float32, i: NDArray[np.intp], j: NDArray[np.intp]) -
     return np.concatenate([a * b, np.abs(a - b), a + b, near], axis=1)
 
 
-def read_by(backbone: Backbone, readout: Readout, questions: Sequence[Chains]) -> Sequence[Chains]:
-    """The chains to embed: all, or joined to one by the backbone's linker, or a variant's own."""
+def embedded_chains(
+    backbone: Backbone, readout: Readout, inputs: Sequence[Chains]
+) -> Sequence[Chains]:
+    """The chains to embed: all, or joined by the backbone's linker, or the variant alone."""
     if readout.level == "variant":
-        return [chains[:1] for chains in questions]
+        return [chains[:1] for chains in inputs]
     if readout.chains == "apart":
-        return questions
-    joined = [backbone.linker.join(chains) for chains in questions]
+        return inputs
+    joined = [backbone.linker.join(chains) for chains in inputs]
     longest = max(map(len, joined), default=0)
     if backbone.max_length is not None and longest > backbone.max_length:
         raise UserError(
@@ -95,9 +83,9 @@ def read_by(backbone: Backbone, readout: Readout, questions: Sequence[Chains]) -
     return [(chain,) for chain in joined]
 
 
-def check_counts(questions: Sequence[Chains]) -> None:
-    """Refuse proteins of different numbers of chains: their vectors lie side by side."""
-    counts = {len(chains) for chains in questions}
+def check_counts(inputs: Sequence[Chains]) -> None:
+    """Refuse proteins with different numbers of chains: their vectors are concatenated."""
+    counts = {len(chains) for chains in inputs}
     if len(counts) > 1:
         raise UserError(
             f"the task's proteins have {min(counts)} to {max(counts)} chains; "
@@ -106,18 +94,10 @@ def check_counts(questions: Sequence[Chains]) -> None:
 
 
 def check_lengths(backbone: Backbone, chains: Sequence[str]) -> None:
-    """Refuse chains that the backbone would have to cut: a score must not depend on that."""
+    """Refuse chains that the backbone would truncate, which would change the score silently."""
     longest = max(map(len, chains))
     if backbone.max_length is not None and longest > backbone.max_length:
         raise UserError(
             f"a chain has {longest} residues and the model reads {backbone.max_length}; "
             f"cut all chains, for every model alike, with task.max_length={backbone.max_length}"
         )
-
-
-def refusal(backbone: Backbone, what: str) -> UserError:
-    """What to say where a backbone lacks what is asked of it."""
-    return UserError(
-        f"this task and method need {what}; the backbone {type(backbone).__name__} has none; "
-        "choose another model, or another method"
-    )

@@ -1,12 +1,12 @@
-"""The embedding store: a frozen backbone embeds a sequence once, whatever the task, seed or run.
+"""The embedding store: a frozen backbone embeds a sequence once for all tasks, seeds and runs.
 
     <store>/protein-<digest>/   a vector for each protein
     <store>/residue-<digest>/   a vector for each residue
     <store>/digests/            digests of the files of checkpoints
 
-A group is named by the digest of all that decides its vectors besides the sequence, and an entry by
-the sequence's: what changes is not found again. Groups of residue vectors are large: the longest
-unused are dropped, whole, when they pass a size. The folder is on a disk of this machine.
+A group is named by the digest of everything that determines its vectors except the sequence, an
+entry by the digest of the sequence. Residue groups are large: beyond a size limit the least
+recently used ones are deleted as a whole. The folder must be on a local disk.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ from benchmark.embedding.database import (
     discard,
     open_database,
     read_about,
-    tell,
+    warn,
     write_about,
 )
 from benchmark.embedding.rounding import ROUNDING, distance
@@ -41,44 +41,44 @@ from benchmark.embedding.rounding import ROUNDING, distance
 Float32 = NDArray[np.float32]
 
 CHECKED_WITH = "checked with"
-"""In a group's description: the code and libraries that gave its vectors when it was last tried."""
+"""In a group's description: the code and libraries with which it was last verified."""
 CANARIES = "canaries"
-"""In a group's description: two of its chains, which are embedded again after a change of those."""
+"""In a group's description: two of its chains, embedded again after a change of those."""
 FORMAT = 2
-"""Raised when entries are written in another way: then older groups are not found again."""
+"""Of entries; raised when it changes, so that older groups are no longer found."""
 CHUNK = 64_000_000
-"""Bytes of one transaction, which lie in memory until it ends."""
+"""Bytes of one transaction, held in memory until it ends."""
 HEADER = struct.Struct("<HHII")
-"""Bits of a number (32, or 16 where the lower halves are all zero), dimensions, shape."""
+"""Bits of a number (32, or 16 if the lower halves are all zero), dimensions, shape."""
 NETWORK = (
     "afpfs", "afs", "auristor", "beegfs", "blobfuse", "ceph", "cifs", "davfs", "gcsfuse", "gluster",
     "goofys", "gpfs", "juicefs", "lustre", "nfs", "orangefs", "panfs", "pvfs", "rclone", "s3fs",
     "smb", "sshfs", "webdav", "weka",
 )  # fmt: skip
-"""First letters of the types of file systems that span machines: lmdb's locks do not."""
+"""Prefixes of network file systems, on which lmdb's locks do not work."""
 
 
 class EmbeddingCache:
-    """The vectors of one backbone and level, float32; they come back bit for bit.
+    """The vectors of one backbone and level, float32, read back bit for bit.
 
-    about: JSON of what a user wants to know of them, and the code and libraries that run now.
+    about: JSON description for the user, and the current code and libraries.
     """
 
     def __init__(
-        self, folder: Path, about: Mapping[str, Any], open_it: Callable[[], Database | None]
+        self, folder: Path, about: Mapping[str, Any], opener: Callable[[], Database | None]
     ) -> None:
-        self._folder, self._about, self._open = folder, about, open_it
+        self._folder, self._about, self._open = folder, about, opener
         self.found = self.embedded = 0
 
     @cached_property
     def database(self) -> Database | None:
-        """Opened when it is first asked for, so that a run touches only what it uses."""
+        """Opened at first use, so that a run opens only what it needs."""
         return self._open()
 
     def verify(self, embed: Callable[[Sequence[str]], Sequence[Float32]], dtype: str) -> None:
-        """Where code or libraries have changed since, embed two stored chains again and compare.
+        """After a change of code or libraries, embed two stored chains again and compare.
 
-        A difference beyond rounding starts the group anew.
+        A difference beyond rounding deletes the group.
         """
         about = read_about(self._folder)
         now, chains = self._about[CHECKED_WITH], about.get(CANARIES, [])
@@ -89,9 +89,9 @@ class EmbeddingCache:
         if len(before) == len(chains) and distance(embed(chains), before) <= ROUNDING[dtype]:
             write_about(self._folder, {**about, CHECKED_WITH: now})
             return
-        tell(
-            f"{self._folder.name} holds other vectors than today's code and libraries give; "
-            "it is started anew"
+        warn(
+            f"{self._folder.name} holds vectors that the current code and libraries do not "
+            "reproduce; it is started anew"
         )
         self.database.close()
         discard(self._folder)
@@ -109,22 +109,22 @@ class EmbeddingCache:
         return decode(value)
 
     def put(self, chains: Sequence[str], vectors: Sequence[Float32]) -> list[Float32]:
-        """Keep new vectors; where another run was first, its own come back and are to be used."""
+        """Store new vectors; return them, or those that another process stored first."""
         self.embedded += len(chains)
-        kept = dict(zip(map(key_of, chains), vectors, strict=True))
-        for items in self._transactions(kept):
+        stored = dict(zip(map(key_of, chains), vectors, strict=True))
+        for items in self._transactions(stored):
             before = self.database.add(items) if self.database else {}
-            kept |= {key: decode(value) for key, value in before.items()}
+            stored |= {key: decode(value) for key, value in before.items()}
         about = read_about(self._folder)
         if chains and self.database and CANARIES not in about:
             write_about(self._folder, {**about, CANARIES: sorted(chains, key=len)[:2]})
-        return [kept[key_of(chain)] for chain in chains]
+        return [stored[key_of(chain)] for chain in chains]
 
     def _transactions(self, vectors: Mapping[bytes, Float32]) -> Iterator[dict[bytes, bytes]]:
         items: dict[bytes, bytes] = {}
         size = 0
         for key, vector in vectors.items():
-            if np.isfinite(vector).all():  # what a device computed wrongly once must not last
+            if np.isfinite(vector).all():  # a device's transient error must not be stored
                 items[key] = encode(vector)
                 size += len(items[key])
             if size > CHUNK:
@@ -134,21 +134,21 @@ class EmbeddingCache:
 
 
 class Group(NamedTuple):
-    """A group on disk, as it is seen from outside."""
+    """A group on disk."""
 
     folder: Path
     level: str
     size: int
     """Bytes."""
     used: float
-    """Time it was last opened or written to, in seconds since 1970."""
+    """Time of last opening or writing, in seconds since 1970."""
 
     def about(self) -> dict[str, Any]:
-        """Its model and settings."""
+        """Model and settings."""
         return read_about(self.folder)
 
     def entries(self) -> int | None:
-        """Its number of vectors, or None if it is damaged."""
+        """Number of vectors; None if it is damaged."""
         try:
             with lmdb.open(str(self.folder), readonly=True, create=False, lock=False) as env:
                 return env.stat()["entries"]
@@ -157,25 +157,25 @@ class Group(NamedTuple):
 
 
 class Store:
-    """The open store: at most `gigabytes` of residue vectors, and never more than is free."""
+    """The open store, with at most `gigabytes` of residue vectors."""
 
     def __init__(self, folder: Path, gigabytes: float) -> None:
         self.folder = folder
         self.gigabytes = gigabytes
         self._databases: dict[str, Database | None] = {}
-        for old in folder.glob(".old-*"):  # a process was killed while it removed them
+        for old in folder.glob(".old-*"):  # left by a process killed while removing them
             shutil.rmtree(old, ignore_errors=True)
 
     @property
     def digests(self) -> Database | None:
-        """Digests of files, by what the file system tells of them."""
+        """Digests of files, by their state in the file system."""
         return self._database("digests", {})
 
-    def shelf(self, level: Level, decides: Any, about: Mapping[str, Any]) -> EmbeddingCache:
-        """The place of a backbone's vectors.
+    def cache(self, level: Level, decides: Any, about: Mapping[str, Any]) -> EmbeddingCache:
+        """The cache of a backbone's vectors.
 
-        decides: JSON of all that decides them besides the sequence.
-        about: JSON of what a user wants to know of them.
+        decides: JSON of everything that determines them except the sequence.
+        about: JSON description for the user.
         """
         text = json.dumps([FORMAT, level, decides], sort_keys=True)
         name = f"{level}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
@@ -183,13 +183,13 @@ class Store:
 
     def _database(self, name: str, about: Mapping[str, Any]) -> Database | None:
         known = self._databases.get(name)
-        if name not in self._databases or (known and known.closed):  # lmdb opens a file but once
+        if name not in self._databases or (known and known.closed):  # lmdb opens a file only once
             room = partial(self._make_room, name)
             self._databases[name] = open_database(self.folder / name, about, room)
         return self._databases[name]
 
     def _make_room(self, name: str, size: int) -> bool:
-        """Drop residue groups, the longest unused first, until `size` more bytes are allowed."""
+        """Delete residue groups, least recently used first, until `size` more bytes are allowed."""
         cap = self.gigabytes * 1e9 if name.startswith("residue") else float("inf")
         while True:
             all_groups = groups(self.folder)
@@ -211,9 +211,9 @@ class Store:
 
 @contextmanager
 def opened(setting: str | None, gigabytes: float) -> Iterator[Store | None]:
-    """The store that `store=` names; None where it is off.
+    """The store that `store=` names; None if it is off.
 
-    A folder that cannot be used is an error where it was named; the default is done without.
+    An unusable folder is an error if the user named it; without the default folder the run goes on.
     """
     store = None
     if setting != "off":
@@ -222,7 +222,7 @@ def opened(setting: str | None, gigabytes: float) -> Iterator[Store | None]:
         except UserError as error:
             if setting:
                 raise
-            tell(f"{error}; the run goes on without")
+            warn(f"{error}; the run continues without a store")
     try:
         yield store
     finally:
@@ -231,15 +231,15 @@ def opened(setting: str | None, gigabytes: float) -> Iterator[Store | None]:
 
 
 def folder_of(setting: object) -> Path:
-    """The folder that `store=` names: the user's own on this machine if it is not given."""
+    """The folder that `store=` names; by default one of this user on this machine."""
     if setting in (False, "off"):
-        raise UserError("store=off is no store; give the folder of one")
+        raise UserError("store=off names no store; give its folder")
     default = Path(tempfile.gettempdir(), f"plm-benchmark-{os.getuid()}")
     return Path(str(setting)).expanduser() if setting else default
 
 
 def prepared(setting: str | None) -> Path:
-    """Make the store's folder; refuse a network file system, and a default that is not ours."""
+    """Create the store's folder; refuse network file systems and a default of another user."""
     folder = folder_of(setting)
     if kind := network(folder):
         raise UserError(
@@ -250,7 +250,7 @@ def prepared(setting: str | None) -> Path:
         folder.mkdir(mode=0o777 if setting else 0o700, parents=True, exist_ok=True)
         state = folder.lstat()
         if not setting and (state.st_uid != os.getuid() or state.st_mode & 0o077):
-            raise UserError(f"{folder} is not this user's alone; give store=DIR, or store=off")
+            raise UserError(f"other users can access {folder}; give store=DIR, or store=off")
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise UserError(
@@ -260,7 +260,7 @@ def prepared(setting: str | None) -> Path:
 
 
 def network(folder: Path) -> str | None:
-    """The type of the file system that a folder is on, if it spans machines."""
+    """The type of a folder's file system if it is a network file system, else None."""
     import psutil
 
     path = folder.resolve()
@@ -273,18 +273,18 @@ def network(folder: Path) -> str | None:
 
 
 def groups(folder: Path) -> list[Group]:
-    """What is stored in a folder, the longest unused first."""
+    """The groups in a folder, least recently used first."""
     found = []
     for level in ("protein", "residue"):
         for path in folder.glob(f"{level}-*"):
-            with suppress(FileNotFoundError):  # another process may drop it meanwhile
+            with suppress(FileNotFoundError):  # another process may delete it meanwhile
                 size, used = (path / DATA).stat().st_size, (path / ABOUT).stat().st_mtime
                 found.append(Group(path, level, size, used))
     return sorted(found, key=lambda group: group.used)
 
 
 def clear(folder: Path, name: str) -> None:
-    """Remove a group, or "all" that the store holds."""
+    """Remove a group, or "all" groups."""
     known = [group.folder.name for group in groups(folder)]
     if name == "all":
         for path in (*map(folder.joinpath, known), folder / "digests", *folder.glob(".new-*")):
@@ -301,7 +301,7 @@ def key_of(chain: str) -> bytes:
 
 
 def encode(vector: Float32) -> bytes:
-    """Shape and numbers; those of bfloat16 models take 16 bits each."""
+    """Serialise shape and numbers; values of bfloat16 models take 16 bits each."""
     words = np.ascontiguousarray(vector, dtype="<f4").view("<u4")
     short = not (words & 0xFFFF).any()
     header = HEADER.pack(16 if short else 32, vector.ndim, *(*vector.shape, 0)[:2])
@@ -309,7 +309,7 @@ def encode(vector: Float32) -> bytes:
 
 
 def decode(value: bytearray) -> Float32:
-    """The array that was encoded."""
+    """Inverse of `encode`."""
     bits, dimensions, *shape = HEADER.unpack_from(value)
     words = np.frombuffer(value, f"<u{bits // 8}", offset=HEADER.size)
     if bits == 16:

@@ -1,20 +1,19 @@
-"""How likely a language model finds the residues of a chain, given those before, or all others."""
+"""The likelihood of a chain's residues by a language model, given those before, or all others."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core import (
     MASK,
-    RESIDUES,
+    RESIDUE_INDEX,
+    Ability,
     Array,
     Backbone,
-    CausalLogProbs,
     Chains,
-    MaskedLogProbs,
     Readout,
     UserError,
     Value,
@@ -25,96 +24,97 @@ from benchmark.embedding.features import check_lengths
 from benchmark.progress import track
 
 T = TypeVar("T")
-Asked = Callable[[str], NDArray[np.intp]]
-"""From a chain to the residues in question, counted from 0."""
-COLUMN = {residue: column for column, residue in enumerate(RESIDUES)}
+Positions = Callable[[str], NDArray[np.intp]]
+"""From a chain to its scored positions, 0-based."""
 CHAINS_PER_GATHER = 1024
-"""Chains whose results are exchanged at a time, where several processes divide the work."""
+"""Chains between two exchanges of results, with several processes."""
 
 
-def read(
-    how: Callable[[Sequence[str]], Sequence[T]], chains: Sequence[str], backbone: Backbone
+def map_chains(
+    score: Callable[[Sequence[str]], Sequence[T]], chains: Sequence[str], backbone: Backbone
 ) -> Iterator[T]:
-    """What `how` makes of each chain, in batches that several processes divide among them."""
-    results = map_sharded(lambda part: map_batches(how, part, backbone), chains, CHAINS_PER_GATHER)
+    """Apply `score` to all chains, in batches that several processes divide among them."""
+    results = map_sharded(
+        lambda part: map_batches(score, part, backbone), chains, CHAINS_PER_GATHER
+    )
     return track(results, len(chains), "zero-shot")
 
 
-def hide(chain: str, at: int) -> str:
+def mask(chain: str, at: int) -> str:
     """The chain with one residue masked."""
     return chain[:at] + MASK + chain[at + 1 :]
 
 
-def hidden_rows(backbone: Any, masked: Sequence[str]) -> list[Array]:
+def masked_rows(backbone: Backbone, masked: Sequence[str]) -> list[Array]:
     """Log-probabilities (20,) at the masked residue of each chain of a batch."""
     tables = backbone.masked_log_probs(masked)
-    # a copy, or the whole batch's table would be kept
+    # copies, or the whole batch's table would stay in memory
     return [table[chain.index(MASK)].copy() for chain, table in zip(masked, tables, strict=True)]
 
 
-def each_hidden(backbone: Any, asked: Asked, chains: Sequence[str]) -> list[Array]:
-    """Log-probabilities of the asked residues of each chain of a batch, each masked in turn.
+def masked_scores(backbone: Backbone, positions: Positions, chains: Sequence[str]) -> list[Array]:
+    """Log-probabilities of the scored residues of each chain of a batch, each masked in turn.
 
-    The masked copies of one batch of chains are made at once, and read in batches of their own.
+    The masked copies of the chains are read in batches of their own.
     """
-    places = [asked(chain).tolist() for chain in chains]
-    masked = [hide(chain, at) for chain, found in zip(chains, places, strict=True) for at in found]
-    rows = map_batches(partial(hidden_rows, backbone), masked, backbone)
+    scored = [positions(chain).tolist() for chain in chains]
+    masked = [mask(chain, at) for chain, found in zip(chains, scored, strict=True) for at in found]
+    rows = map_batches(partial(masked_rows, backbone), masked, backbone)
     return [
-        np.array([next(rows)[COLUMN[chain[at]]] for at in found], np.float64)
-        for chain, found in zip(chains, places, strict=True)
+        np.array([next(rows)[RESIDUE_INDEX[chain[at]]] for at in found], np.float64)
+        for chain, found in zip(chains, scored, strict=True)
     ]
 
 
-def each_next(backbone: Any, asked: Asked, chains: Sequence[str]) -> list[Array]:
-    """Log-probabilities of the asked residues of each chain of a batch, which is read once."""
+def causal_scores(backbone: Backbone, positions: Positions, chains: Sequence[str]) -> list[Array]:
+    """Log-probabilities of the scored residues of each chain of a batch, in one pass."""
     tables = backbone.causal_log_probs(chains)
     return [
-        np.array([table[at, COLUMN[chain[at]]] for at in asked(chain).tolist()], np.float64)
+        np.array([table[at, RESIDUE_INDEX[chain[at]]] for at in positions(chain)], np.float64)
         for chain, table in zip(chains, tables, strict=True)
     ]
 
 
-class Reading(NamedTuple):
-    """What it takes to be asked about residues in a context."""
+class Scoring(NamedTuple):
+    """How residues are scored in a context."""
 
-    ability: type
+    ability: Ability
     kind: str
-    how: Callable[[Any, Asked, Sequence[str]], list[Array]]
+    score: Callable[[Backbone, Positions, Sequence[str]], list[Array]]
     task: str
-    """Asks this of models that are able."""
+    """A task with this context."""
 
 
-READINGS = {
-    "left": Reading(CausalLogProbs, "causal", each_next, "perplexity"),
-    "both": Reading(MaskedLogProbs, "masked", each_hidden, "pseudo_perplexity"),
+SCORINGS = {
+    "left": Scoring("causal_log_probs", "causal", causal_scores, "perplexity"),
+    "both": Scoring("masked_log_probs", "masked", masked_scores, "pseudo_perplexity"),
 }
 """By `Readout.context`."""
 
 
-def require(backbone: Backbone, context: str | None) -> Reading:
-    """Refuse a context in which the backbone expects nothing, and tell which task asks of it."""
-    reading = READINGS[str(context)]
-    if isinstance(backbone, reading.ability):
-        return reading
-    able = [other for other in READINGS.values() if isinstance(backbone, other.ability)]
-    instead = "choose a language model with its head"
+def scoring(backbone: Backbone, context: str | None) -> Scoring:
+    """How to score in a context; refuses a backbone without the ability."""
+    found = SCORINGS[str(context)]
+    if found.ability in backbone.abilities:
+        return found
+    able = [other for other in SCORINGS.values() if other.ability in backbone.abilities]
+    hint = "choose a language model with its head"
     if able:
-        instead = f"of its {able[0].kind} ones ask task={able[0].task} or pocket_{able[0].task}"
+        hint = f"for its {able[0].kind} ones give task={able[0].task} or pocket_{able[0].task}"
     raise UserError(
-        f"context={context} needs {reading.kind} log-probabilities, and the backbone "
-        f"{type(backbone).__name__} has none; {instead}"
+        f"context={context} needs {found.kind} log-probabilities, and the backbone "
+        f"{type(backbone).__name__} has none; {hint}"
     )
 
 
 def residue_log_probs(
-    backbone: Backbone, readout: Readout, questions: Sequence[Chains]
+    backbone: Backbone, readout: Readout, inputs: Sequence[Chains]
 ) -> Iterator[Value]:
-    """Log-probabilities (L,) of each chain's residues, NaN where none was asked, in order."""
-    reading = require(backbone, readout.context)
-    chains = [chain for (chain,) in questions]
+    """Yield log-probabilities (L,) of each chain's residues, NaN at positions not scored."""
+    score = scoring(backbone, readout.context).score
+    chains = [chain for (chain,) in inputs]
     check_lengths(backbone, chains)
-    found = read(partial(reading.how, backbone, readout.scored_positions), chains, backbone)
+    found = map_chains(partial(score, backbone, readout.scored_positions), chains, backbone)
     for chain, values in zip(chains, found, strict=True):
         row = np.full(len(chain), np.nan, np.float32)
         row[readout.scored_positions(chain)] = values

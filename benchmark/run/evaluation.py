@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import signature
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,10 @@ import numpy as np
 
 from benchmark.core import (
     Backbone,
+    EmbeddingCache,
     Example,
+    FitContext,
+    Level,
     Method,
     Metric,
     Predictor,
@@ -66,6 +70,7 @@ def evaluate(
     metrics: Sequence[Metric],
     seed: int,
     folder: Path | None = None,
+    caches: Mapping[Level, EmbeddingCache] | None = None,
 ) -> Outcome:
     """Learn from train, choose by valid, then answer and score each test set once.
 
@@ -77,13 +82,15 @@ def evaluate(
             "this task asks how likely a language model itself finds residues, which "
             f"{type(method).__name__} does not tell; leave method= out, or give method=zero_shot"
         )
+    check_fit(method)
     validate_metrics(task, splits, metrics)
     seconds: dict[str, float] = {}
     choices: dict[str, Any] = {}
 
     def fit(train: Sequence[Example], valid: Sequence[Example], folder: Path | None) -> Predictor:
         with clock(seconds, "fit"):
-            predictor = method.fit(backbone, task.readout, train, valid, seed, folder)
+            context = FitContext(backbone, task.readout, seed, folder, caches or {})
+            predictor = method.fit(train, valid, context)
         if not isinstance(predictor, Predictor):
             raise UserError(f"{type(method).__name__}.fit gave no benchmark.core.Predictor")
         return predictor
@@ -121,6 +128,17 @@ def evaluate(
     return Outcome({**means, **tests}, choices, seconds)
 
 
+def check_fit(method: Method) -> None:
+    """Refuse a method whose `fit` has an old signature."""
+    try:
+        signature(method.fit).bind([], [], None)
+    except TypeError:
+        raise UserError(
+            f"{type(method).__name__}.fit has an old signature; write def fit(self, train, valid, "
+            "context), where context has backbone, readout, seed and folder"
+        ) from None
+
+
 def validate_metrics(task: Task, splits: Splits, metrics: Sequence[Metric]) -> None:
     """Refuse a metric that cannot score such answers, before hours are spent on them."""
     for examples in splits.tests.values():
@@ -143,7 +161,7 @@ def check(prediction: Value, example: Example, readout: Readout) -> None:
             f"the method gave a prediction of shape {values.shape}, not {shape(example, readout)}"
         )
     if readout.level == "pair":
-        values = values[np.triu_indices(len(values), max(1, readout.min_separation))]
+        values = values[np.triu_indices(len(values), readout.first_separation)]
     if readout.kind == "likelihood":
         values = values[readout.scored_positions(example.chains[0])]
     if not np.isfinite(values).all():

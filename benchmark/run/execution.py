@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import metrics
-from benchmark.core import Backbone, Method, Metric, Splits, Task, UserError
+from benchmark.core import (
+    Backbone,
+    EmbeddingCache,
+    Level,
+    Method,
+    Metric,
+    Splits,
+    Task,
+    UserError,
+)
 from benchmark.data.digests import digest_splits, make_key
 from benchmark.data.homology import Audit, read_audit
 from benchmark.data.tables import CHAIN_BREAK
@@ -16,8 +25,8 @@ from benchmark.results.identity import deciding, flat
 from benchmark.results.record import Record
 from benchmark.run.code_digest import declared_version, own_digest
 from benchmark.run.environment import environment, now
-from benchmark.run.evaluation import Outcome, clock, evaluate, subset
-from benchmark.run.identity import keep_vectors
+from benchmark.run.evaluation import Outcome, check_fit, clock, evaluate, subset
+from benchmark.run.identity import open_caches
 from benchmark.run.usage import total_usage
 from benchmark.stats.bootstrap import EVALUATION_VERSION
 from benchmark.stats.strata import stratify
@@ -38,6 +47,7 @@ class Run:
     """The parts of the key, by name."""
     audit: Audit | None
     """What the results folder knows of this data."""
+    caches: Mapping[Level, EmbeddingCache]
 
     @classmethod
     def prepare(
@@ -54,6 +64,7 @@ class Run:
         """Read the data, then open the backbone, and tell this run from all others."""
         require(task, Task, "task")
         require(method, Method, "method")
+        check_fit(method)
         scorers = tuple(metrics.find(name) for name in task.metrics)
         splits = subset(task.load(), config["limit"])
         data = digest_splits(splits)
@@ -83,10 +94,11 @@ class Run:
             "method": choices["method"],
             "key": make_key(identity),
         }
+        caches: Mapping[Level, EmbeddingCache] = {}
         if store and method.frozen and backbone.stored:
-            keep_vectors(backbone, store, identity["model"], names["model"])
+            caches = open_caches(backbone, store, identity["model"], names["model"])
         audit = read_audit(Path(config["results"]), data)
-        return cls(config, names, task, splits, backbone, method, scorers, identity, audit)
+        return cls(config, names, task, splits, backbone, method, scorers, identity, audit, caches)
 
     def with_seed(self, seed: int) -> "Run":
         """The same run by another seed; data and backbone are shared."""
@@ -104,6 +116,7 @@ class Run:
         outcome = evaluate(
             *(self.task, self.splits, self.backbone, self.method, self.scorers, seed),
             folder=Path(self.config["results"], self.path).with_suffix(""),
+            caches=self.caches,
         )
         kept = {name: test.predictions for name, test in outcome.tests.items()}
         with clock(outcome.seconds, "score"):
@@ -114,10 +127,9 @@ class Run:
     def usage(self) -> dict[str, int]:
         """Running totals of what the backbone has done, and of what it did not have to do."""
         totals = dict(self.backbone.usage())
-        if self.backbone.store:
-            shelves = self.backbone.store.values()
-            totals["chains_from_store"] = sum(shelf.found for shelf in shelves)
-            totals["chains_embedded"] = sum(shelf.embedded for shelf in shelves)
+        if caches := self.caches.values():
+            totals["chains_from_store"] = sum(cache.found for cache in caches)
+            totals["chains_embedded"] = sum(cache.embedded for cache in caches)
         return totals
 
     def record(self, outcome: Outcome, seconds: Mapping[str, float]) -> Record:

@@ -1,22 +1,24 @@
-"""What tells a run's vectors from those of other runs in the store."""
+"""The embedding caches of a run, named by everything that determines its embeddings."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from benchmark.core import Backbone
+from benchmark.core import Backbone, EmbeddingCache, Level
 from benchmark.embedding.extraction import EMBEDDING_VERSION
 from benchmark.embedding.store import CHECKED_WITH, Store
 from benchmark.run.code_digest import declared_version, own_digest
 from benchmark.run.environment import package_version
 
 LIBRARIES = ("torch", "transformers", "esm")
-"""Packages whose version may move an embedding: after a change stored ones are compared."""
+"""Packages that may change an embedding: after a new version stored vectors are compared."""
 
 
-def keep_vectors(backbone: Backbone, store: Store, model: Mapping[str, Any], name: str) -> None:
-    """Give the backbone its place in the store, by all that decides its vectors but the sequence.
+def open_caches(
+    backbone: Backbone, store: Store, model: Mapping[str, Any], name: str
+) -> dict[Level, EmbeddingCache]:
+    """Open a backbone's caches in the store, by all that determines its vectors but the sequence.
 
-    model: its settings that decide a score.
+    model: its settings that affect a score.
     """
     decides = {
         "digest": backbone.digest,
@@ -30,8 +32,8 @@ def keep_vectors(backbone: Backbone, store: Store, model: Mapping[str, Any], nam
         "dtype": backbone.dtype,
         CHECKED_WITH: {**libraries, "code": own_digest()},
     }
-    rows = {key: value for key, value in model.items() if key != "pooling"}
-    backbone.store = {
-        "protein": store.shelf("protein", {**decides, "settings": model}, about),
-        "residue": store.shelf("residue", {**decides, "settings": rows}, about),
+    residue = {key: value for key, value in model.items() if key != "pooling"}
+    return {
+        "protein": store.cache("protein", {**decides, "settings": model}, about),
+        "residue": store.cache("residue", {**decides, "settings": residue}, about),
     }

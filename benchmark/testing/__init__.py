@@ -1,1 +1,1 @@
-"""Is a model what it says? Imports backbones, core and pocket."""
+"""Checks of third-party models, tasks and methods; imports backbones and embedding."""

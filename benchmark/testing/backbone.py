@@ -1,4 +1,4 @@
-"""Is a backbone what it says? Its promises, tried on real proteins that ship with the package.
+"""Checks of a backbone (model adapter) on real proteins that ship with the package.
 
 python -m benchmark check model=esm2_8m
 python -m benchmark check model=huggingface model.path=checkpoints/step-1000 dtype=bfloat16
@@ -10,43 +10,33 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmark.backbones.transformer import Transformer
-from benchmark.core import (
-    MASK,
-    RESIDUES,
-    Array,
-    Attentions,
-    Backbone,
-    CausalLogProbs,
-    ContactHead,
-    MaskedLogProbs,
-    ProteinEmbeddings,
-    ResidueEmbeddings,
-    Sampling,
-)
+from benchmark.core import MASK, RESIDUES, Array, Backbone
 from benchmark.embedding.rounding import ROUNDING, distance
 from benchmark.pocket import FOLDER
 
 CHAINS, LONGEST = 12, 160
-"""Number of real chains that are tried, and residues that are taken of each."""
+"""Number of real chains, and of residues of each at most."""
 UNKNOWN = "MBJOUXZK"
 ALIGNED = 0.75
-"""Share of chains in which the changed residue's own row must move most: attention may move another
-more now and then, a shift by one moves another always."""
+"""Fraction of chains in which the mutated residue's own row must change most: attention may change
+another row more in some chains, a shift by one does in all."""
 DRIFT = 0.05
-"""Mean relative distance that lower precision may move a residue's vector by."""
+"""Largest mean relative change of a residue's vector in lower precision."""
+AT = 5
+"""Position that is masked or mutated, 0-based."""
 
 
 class Finding(NamedTuple):
-    """One promise, what was found, and what is allowed."""
+    """The result of one check."""
 
-    promise: str
+    check: str
     found: str
     allowed: str
-    kept: bool
+    passed: bool
 
 
 def real_chains(longest: int | None) -> list[str]:
-    """The first embedded chains, cut to different lengths that the backbone reads."""
+    """The first embedded chains, cut to different lengths that the backbone accepts."""
     import pyarrow.parquet as pq
 
     table = pq.read_table(FOLDER / "structure.parquet", columns=["seq"])
@@ -56,108 +46,110 @@ def real_chains(longest: int | None) -> list[str]:
 
 
 def findings(backbone: Backbone, make: Callable[[str], Backbone]) -> Iterator[Finding]:
-    """Try every promise that the backbone makes; `make` opens it again in another dtype."""
+    """Run every check that applies to the backbone; `make` opens it again in a given dtype."""
     chains = real_chains(backbone.max_length)
+    able = backbone.abilities
+    yield Finding("abilities", ", ".join(sorted(able)) or "none", "one or more", bool(able))
     again = make(backbone.dtype)
     same = again.digest == backbone.digest
-    yield Finding("opened twice, one digest", backbone.digest, again.digest, same)
-    for embed in embedders(backbone):
-        yield from embeddings(embed, backbone, chains)
-    if isinstance(backbone, ResidueEmbeddings):
-        yield from alignment(backbone, chains)
+    yield Finding("opened twice: same digest", backbone.digest, again.digest, same)
+    if "residue_embeddings" in able:
+        yield from safely("residues", embeddings, "residues", backbone, chains)
+        yield from safely("residues", alignment, backbone, chains)
+    if "protein_embeddings" in able:
+        yield from safely("proteins", embeddings, "proteins", backbone, chains)
     if isinstance(backbone, Transformer):
-        yield from layers(backbone, chains)
-        yield gradients(backbone, chains[:2])
-        yield from drift(make, chains)
-    if isinstance(backbone, MaskedLogProbs):
-        yield from masked(backbone, chains)
-    if isinstance(backbone, CausalLogProbs):
-        yield from causal(backbone, chains)
-    if isinstance(backbone, Sampling):
-        yield sampling(backbone)
-    if isinstance(backbone, Attentions):
-        yield from maps(backbone, chains)
-    if isinstance(backbone, ContactHead):
-        yield from contacts(backbone, chains)
+        yield from safely("layers", layers, backbone, chains)
+        yield from safely("gradients", gradients, backbone, chains[:2])
+        yield from safely("bfloat16", drift, make, chains)
+    if "masked_log_probs" in able:
+        yield from safely("masked log-probabilities", masked, backbone, chains)
+    if "causal_log_probs" in able:
+        yield from safely("causal log-probabilities", causal, backbone, chains)
+    if "sampling" in able:
+        yield from safely("sampling", sampling, backbone)
+    if "attention_maps" in able:
+        yield from safely("attentions", attentions, backbone, chains[:4])
+    if "contact_head" in able:
+        yield from safely("contacts", contacts, backbone, chains[:4])
 
 
-class Embedder(NamedTuple):
-    """A way of asking for vectors, as a list with one array a chain."""
-
-    name: str
-    ask: Callable[[Sequence[str]], Sequence[Array]]
-
-
-def embedders(backbone: Backbone) -> Iterator[Embedder]:
-    """What a backbone offers."""
-    if isinstance(backbone, ResidueEmbeddings):
-        yield Embedder("residues", backbone.embed_residues)
-    if isinstance(backbone, ProteinEmbeddings):
-        proteins = backbone.embed_proteins
-        yield Embedder("proteins", lambda chains: list(proteins(chains)))
+def safely(name: str, check: Callable[..., Iterator[Finding]], *given: Any) -> Iterator[Finding]:
+    """The findings of a check; an output of a wrong form is a failure, not a traceback."""
+    try:
+        yield from check(*given)
+    except Exception as error:  # a user's model may fail in any way
+        reason = (str(error).strip().splitlines() or [""])[0]
+        yield Finding(f"{name}: runs", f"{type(error).__name__}: {reason}", "no error", False)
 
 
-def embeddings(embed: Embedder, backbone: Any, chains: Sequence[str]) -> Iterator[Finding]:
-    """Shapes, and the same vectors alone, in batches and in another order."""
-    rows = embed.ask(chains)
-    dim = backbone.residue_dim if embed.name == "residues" else backbone.protein_dim
-    shapes = [(len(c), dim) if embed.name == "residues" else (dim,) for c in chains]
-    right = sum(row.shape == shape for row, shape in zip(rows, shapes, strict=True))
-    right = right if {row.dtype for row in rows} == {np.dtype("float32")} else 0
-    yield count(f"{embed.name}: shape, float32", right, len(chains))
-    yield close(
-        f"{embed.name}: alone and in a batch", rows, [embed.ask([c])[0] for c in chains], backbone
+def embeddings(level: str, backbone: Backbone, chains: Sequence[str]) -> Iterator[Finding]:
+    """Shape, dtype, finite and distinct values; no dependence on batch and order."""
+    residues = level == "residues"
+    embed: Any = backbone.embed_residues if residues else backbone.embed_proteins
+    dim = backbone.residue_dim if residues else backbone.protein_dim
+    shapes = [(len(chain), dim) if residues else (dim,) for chain in chains]
+    rows = embed(chains)
+    right = sum(
+        isinstance(row, np.ndarray) and row.shape == shape and row.dtype == np.float32
+        for row, shape in zip(rows, shapes, strict=False)
     )
-    yield close(f"{embed.name}: order of the batch", rows, embed.ask(chains[::-1])[::-1], backbone)
-    strange = embed.ask([UNKNOWN, chains[0]])
-    yield count(
-        f"{embed.name}: unknown letters are finite",
-        sum(bool(np.isfinite(r).all()) for r in strange),
-        2,
-    )
-    if embed.name == "proteins" and getattr(backbone, "pooling", "") == "mean":
+    form = equal(f"{level}: float32 arrays of the right shape", right, len(chains))
+    whole = residues or isinstance(rows, np.ndarray)
+    yield form._replace(passed=form.passed and whole and len(rows) == len(chains))
+    if not form.passed or len(rows) != len(chains):
+        return
+    finite = sum(bool(np.isfinite(row).all()) for row in rows)
+    yield equal(f"{level}: finite", finite, len(chains))
+    different = len(np.unique(np.concatenate([np.atleast_2d(row) for row in rows]), axis=0))
+    yield Finding(f"{level}: vectors differ", str(different), ">= 2", different >= 2)
+    alone = [embed([chain])[0] for chain in chains]
+    yield close(f"{level}: alone and in a batch", rows, alone, backbone)
+    yield close(f"{level}: order of the batch", rows, embed(chains[::-1])[::-1], backbone)
+    unknown = embed([UNKNOWN, chains[0]])
+    finite = sum(bool(np.isfinite(row).all()) for row in unknown)
+    yield equal(f"{level}: finite with unknown letters", finite, 2)
+    if not residues and getattr(backbone, "pooling", "") == "mean":
         means = [row.mean(axis=0) for row in backbone.embed_residues(chains)]
         yield close("proteins: mean of residues, no special token", rows, means, backbone)
 
 
-def alignment(backbone: ResidueEmbeddings, chains: Sequence[str]) -> Iterator[Finding]:
-    """When residue i changes, no row changes more than row i."""
-    hits = []
+def mutated(chain: str, at: int) -> str:
+    """The chain with another residue at a position."""
+    return chain[:at] + ("W" if chain[at] != "W" else "A") + chain[at + 1 :]
+
+
+def alignment(backbone: Backbone, chains: Sequence[str]) -> Iterator[Finding]:
+    """When residue i is mutated, no row changes more than row i."""
+    hits = 0
     for chain in chains:
         at = len(chain) // 2
-        other = chain[:at] + ("W" if chain[at] != "W" else "A") + chain[at + 1 :]
-        before, after = backbone.embed_residues([chain, other])
-        moved = np.linalg.norm(before - after, axis=1)
-        hits.append(bool(moved[at] >= moved.max() * 0.999))
-    least = int(ALIGNED * len(hits))
-    kept = sum(hits) >= least
-    yield Finding("residues: row i moves with residue i", str(sum(hits)), f">= {least}", kept)
+        before, after = backbone.embed_residues([chain, mutated(chain, at)])
+        change = np.linalg.norm(before - after, axis=1)
+        hits += bool(change[at] > 0 and change[at] >= change.max() * 0.999)
+    least = int(ALIGNED * len(chains))
+    yield Finding("residues: row i changes with residue i", str(hits), f">= {least}", hits >= least)
 
 
 def layers(backbone: Transformer, chains: Sequence[str]) -> Iterator[Finding]:
-    """As many states as layers and one, and the last state is what the model puts out."""
+    """One hidden state more than layers, and the final one is the model's output."""
     import torch
 
     ids, mask = backbone.ids(chains[:1])
     with torch.inference_mode():
         output = backbone.module(input_ids=ids, attention_mask=mask, output_hidden_states=True)
     states = output.hidden_states
-    yield count("layers: hidden states", len(states), backbone.layers + 1)
-    last = [states[-1].float().cpu().numpy()]
-    yield close(
-        "layers: the last is the last",
-        last,
-        [output.last_hidden_state.float().cpu().numpy()],
-        backbone,
-    )
+    yield equal("layers: hidden states", len(states), backbone.layers + 1)
+    last, final = (x.float().cpu().numpy() for x in (states[-1], output.last_hidden_state))
+    yield close("layers: final hidden state equals model output", [last], [final], backbone)
 
 
-def gradients(backbone: Transformer, chains: Sequence[str]) -> Finding:
-    """A loss on the states that are embedded reaches the weights of every layer up to them."""
+def gradients(backbone: Transformer, chains: Sequence[str]) -> Iterator[Finding]:
+    """A loss on the embeddings has gradients in every layer up to the embedding layer."""
     import torch
 
     module = backbone.module
-    asked = {name: p.requires_grad for name, p in module.named_parameters()}
+    before = {name: p.requires_grad for name, p in module.named_parameters()}
     with torch.enable_grad():
         module.requires_grad_(True)
         states = torch.cat(backbone.states(chains)).float()
@@ -168,69 +160,62 @@ def gradients(backbone: Transformer, chains: Sequence[str]) -> Finding:
         if numbers and parameter.grad is not None:
             blocks[numbers[0]] = blocks.get(numbers[0], 0.0) + float(parameter.grad.abs().sum())
         parameter.grad = None
-        parameter.requires_grad_(asked[name])
+        parameter.requires_grad_(before[name])
     reached = sum(0 < total < float("inf") for total in blocks.values())
-    expected = backbone.layer % (backbone.layers + 1)
-    return count("gradients: layers that they reach", reached, expected)
+    yield equal("gradients: layers", reached, backbone.layer % (backbone.layers + 1))
 
 
 def drift(make: Callable[[str], Backbone], chains: Sequence[str]) -> Iterator[Finding]:
-    """How far bfloat16 moves the vectors of residues from float32."""
-    exact, low = make("float32"), make("bfloat16")
-    assert isinstance(exact, Transformer) and isinstance(low, Transformer)
-    a, b = (np.concatenate(x.embed_residues(chains)) for x in (exact, low))
-    moved = np.linalg.norm(a - b, axis=1) / np.linalg.norm(a, axis=1)
-    found = f"mean {moved.mean():.4f}, max {moved.max():.4f}"
-    yield Finding(
-        "bfloat16: relative distance", found, f"mean <= {DRIFT}", bool(moved.mean() <= DRIFT)
+    """Relative change of residue vectors from float32 to bfloat16."""
+    exact, low = (
+        np.concatenate(make(dtype).embed_residues(chains)) for dtype in ("float32", "bfloat16")
     )
+    change = np.linalg.norm(exact - low, axis=1) / np.linalg.norm(exact, axis=1)
+    found = f"mean {change.mean():.4f}, max {change.max():.4f}"
+    passed = bool(change.mean() <= DRIFT)
+    yield Finding("bfloat16: relative distance", found, f"mean <= {DRIFT}", passed)
 
 
-def is_table(backbone: Backbone) -> bool:
-    """Whether it has no states: a table of frequencies may look at nothing beside a residue."""
-    return not isinstance(backbone, ResidueEmbeddings)
+def has_context(backbone: Backbone) -> bool:
+    """Whether probabilities depend on the whole context; those of a frequency table need not."""
+    return "residue_embeddings" in backbone.abilities
 
 
-def masked(backbone: Any, chains: Sequence[str]) -> Iterator[Finding]:
-    """Probabilities sum to 1, whatever the batch, and depend on the hidden letter's absence."""
-    hidden = [c[:5] + MASK + c[6:] for c in chains]
+def masked(backbone: Backbone, chains: Sequence[str]) -> Iterator[Finding]:
+    """Probabilities sum to 1, do not depend on the batch, and depend on the masked letter."""
+    name = "masked log-probabilities"
+    hidden = [chain[:AT] + MASK + chain[AT + 1 :] for chain in chains]
     rows = backbone.masked_log_probs(hidden)
-    yield sums("masked log-probabilities", rows, chains)
-    alone = [backbone.masked_log_probs([c])[0] for c in hidden]
-    yield close("masked log-probabilities: alone and in a batch", rows, alone, backbone)
-    if is_table(backbone):
-        return
-    seen = backbone.masked_log_probs(chains)
-    differ = sum(not np.allclose(a[5], b[5], atol=1e-6) for a, b in zip(rows, seen, strict=True))
-    yield count("masked log-probabilities: hiding matters", differ, len(chains))
+    yield sums(name, rows, chains)
+    alone = [backbone.masked_log_probs([chain])[0] for chain in hidden]
+    yield close(f"{name}: alone and in a batch", rows, alone, backbone)
+    if has_context(backbone):
+        visible = backbone.masked_log_probs(chains)
+        yield equal(f"{name}: masking changes predictions", changed(rows, visible, AT), len(chains))
 
 
-def causal(backbone: Any, chains: Sequence[str]) -> Iterator[Finding]:
-    """Probabilities sum to 1 and see what stands before, never what comes."""
+def causal(backbone: Backbone, chains: Sequence[str]) -> Iterator[Finding]:
+    """Probabilities sum to 1, depend on preceding residues and not on following ones."""
+    name = "causal log-probabilities"
     rows = backbone.causal_log_probs(chains)
-    yield sums("causal log-probabilities", rows, chains)
-    alone = [backbone.causal_log_probs([c])[0] for c in chains]
-    yield close("causal log-probabilities: alone and in a batch", rows, alone, backbone)
-    at = 5
-    other = [c[:at] + ("W" if c[at] != "W" else "A") + c[at + 1 :] for c in chains]
-    changed = backbone.causal_log_probs(other)
-    before = [row[: at + 1] for row in rows]
-    yield close(
-        "causal log-probabilities: blind to what comes",
-        before,
-        [r[: at + 1] for r in changed],
-        backbone,
-    )
-    if is_table(backbone):
-        return
-    differ = sum(
-        not np.allclose(a[at + 1], b[at + 1], atol=1e-6) for a, b in zip(rows, changed, strict=True)
-    )
-    yield count("causal log-probabilities: see the one before", differ, len(chains))
+    yield sums(name, rows, chains)
+    alone = [backbone.causal_log_probs([chain])[0] for chain in chains]
+    yield close(f"{name}: alone and in a batch", rows, alone, backbone)
+    others = backbone.causal_log_probs([mutated(chain, AT) for chain in chains])
+    before, after = ([row[: AT + 1] for row in part] for part in (rows, others))
+    yield close(f"{name}: independent of following residues", before, after, backbone)
+    if has_context(backbone):
+        count = changed(rows, others, AT + 1)
+        yield equal(f"{name}: depend on the preceding residue", count, len(chains))
 
 
-def sampling(backbone: Sampling) -> Finding:
-    """Whole chains of the 20 residues that begin as asked, the same ones by the same seed."""
+def changed(a: Sequence[Array], b: Sequence[Array], at: int) -> int:
+    """Number of chains whose predictions at a position differ."""
+    return sum(not np.allclose(x[at], y[at], atol=1e-6) for x, y in zip(a, b, strict=True))
+
+
+def sampling(backbone: Backbone) -> Iterator[Finding]:
+    """Chains of the 20 residues that begin with the prompt, reproducible by the seed."""
     prompts = ["", "MK", "MKTAY"] * 2
     drawn, again = (
         backbone.sample(prompts, max_length=30, temperature=1.0, top_p=0.9, seed=1)
@@ -240,50 +225,45 @@ def sampling(backbone: Sampling) -> Finding:
         chain.startswith(prompt) and set(chain) <= set(RESIDUES) and len(chain) <= 30
         for chain, prompt in zip(drawn, prompts, strict=True)
     )
-    return count(
-        "sampling: chains as asked, by the seed", good if drawn == again else 0, len(prompts)
-    )
+    good = good if drawn == again else 0
+    yield equal("sampling: valid chains, reproducible by the seed", good, len(prompts))
 
 
-def maps(backbone: Any, chains: Sequence[str]) -> Iterator[Finding]:
-    """Attention of residues to residues: shares, alone and in a batch alike."""
-    found = backbone.attentions(chains[:4])
-    shares = sum(bool((m >= 0).all() and (m.sum(-1) <= 1.01).all()) for m in found)
-    yield count("attentions: shares of at most 1", shares, len(found))
-    alone = [backbone.attentions([c])[0] for c in chains[:4]]
-    yield close("attentions: alone and in a batch", found, alone, backbone)
+def attentions(backbone: Backbone, chains: Sequence[str]) -> Iterator[Finding]:
+    """Rows of attention sum to at most 1 (special tokens are cut off)."""
+    maps = backbone.attentions(chains)
+    good = sum(bool((m >= 0).all() and (m.sum(-1) <= 1.01).all()) for m in maps)
+    yield equal("attentions: rows sum to at most 1", good, len(chains))
+    alone = [backbone.attentions([chain])[0] for chain in chains]
+    yield close("attentions: alone and in a batch", maps, alone, backbone)
 
 
-def contacts(backbone: Any, chains: Sequence[str]) -> Iterator[Finding]:
-    """Symmetric probabilities, alone and in a batch alike."""
-    found = backbone.contacts(chains[:4])
+def contacts(backbone: Backbone, chains: Sequence[str]) -> Iterator[Finding]:
+    """Symmetric probabilities."""
+    maps = backbone.contacts(chains)
     good = sum(
-        bool((m >= 0).all() and (m <= 1).all() and np.allclose(m, m.T, atol=1e-5)) for m in found
+        bool((m >= 0).all() and (m <= 1).all() and np.allclose(m, m.T, atol=1e-5)) for m in maps
     )
-    yield count("contacts: symmetric probabilities", good, len(found))
-    yield close(
-        "contacts: alone and in a batch",
-        found,
-        [backbone.contacts([c])[0] for c in chains[:4]],
-        backbone,
-    )
+    yield equal("contacts: symmetric probabilities", good, len(chains))
+    alone = [backbone.contacts([chain])[0] for chain in chains]
+    yield close("contacts: alone and in a batch", maps, alone, backbone)
 
 
-def count(promise: str, found: int, expected: int) -> Finding:
-    """All of them, or it is not kept."""
-    return Finding(promise, str(found), str(expected), int(found) == expected)
+def equal(check: str, found: int, expected: int) -> Finding:
+    """A number that must be the expected one."""
+    return Finding(check, str(found), str(expected), int(found) == expected)
 
 
-def sums(what: str, rows: Sequence[Array], chains: Sequence[str]) -> Finding:
-    """Rows of 20 log-probabilities, one a residue, that sum to 1."""
+def sums(name: str, rows: Sequence[Array], chains: Sequence[str]) -> Finding:
+    """Rows of 20 log-probabilities, one for each residue, that sum to 1."""
     good = [
         row.shape == (len(chain), len(RESIDUES)) and np.allclose(np.exp(row).sum(1), 1, atol=1e-3)
         for row, chain in zip(rows, chains, strict=True)
     ]
-    return count(f"{what}: sum to 1", sum(good), len(chains))
+    return equal(f"{name}: sum to 1", sum(good), len(chains))
 
 
-def close(promise: str, a: Sequence[Array], b: Sequence[Array], backbone: Any) -> Finding:
-    """The same but for rounding."""
-    apart, limit = distance(a, b), ROUNDING[backbone.dtype]
-    return Finding(promise, f"{apart:.1e}", f"<= {limit:g}", apart <= limit)
+def close(check: str, a: Sequence[Array], b: Sequence[Array], backbone: Backbone) -> Finding:
+    """Vectors that must be equal up to rounding."""
+    found, limit = distance(a, b), ROUNDING[backbone.dtype]
+    return Finding(check, f"{found:.1e}", f"<= {limit:g}", found <= limit)

@@ -12,8 +12,9 @@ import torch
 from benchmark.backbones.baselines.descriptors import Kmer, Window
 from benchmark.backbones.huggingface import HuggingFace
 from benchmark.backbones.transformer import Transformer
-from benchmark.core import MaskedLogProbs, ProteinEmbeddings, Readout, ResidueEmbeddings, UserError
-from benchmark.embedding.features import protein_features, read_by
+from benchmark.core import Readout, UserError
+from benchmark.embedding.extraction import Embedder
+from benchmark.embedding.features import embedded_chains, protein_features
 from tests.checkpoints import make, word_tokenizer
 from tests.conftest import SHARED, make_backbone, models_with_embeddings, random_chain
 
@@ -42,13 +43,13 @@ def open_folder(folder: Path, **changes: Any) -> HuggingFace:
 def test_one_row_a_residue_whatever_the_batch(name: str, esm_folder: Path) -> None:
     """Alone, in a batch, in another order: the same vectors, with the promised shape and dtype."""
     backbone = make_backbone(name, esm_folder)
-    if isinstance(backbone, ResidueEmbeddings):
+    if "residue_embeddings" in backbone.abilities:
         rows = backbone.embed_residues(CHAINS)
         assert [r.shape for r in rows] == [(len(c), backbone.residue_dim) for c in CHAINS]
         assert {r.dtype for r in rows} == {np.dtype("float32")}
         for row, chain in zip(rows, CHAINS, strict=True):
             np.testing.assert_allclose(row, backbone.embed_residues([chain])[0], atol=TOLERANCE)
-    assert isinstance(backbone, ProteinEmbeddings)
+    assert "protein_embeddings" in backbone.abilities
     table = backbone.embed_proteins(CHAINS)
     assert table.shape == (len(CHAINS), backbone.protein_dim)
     np.testing.assert_allclose(table[::-1], backbone.embed_proteins(CHAINS[::-1]), atol=TOLERANCE)
@@ -61,7 +62,7 @@ def test_made_twice_the_same_bits(name: str, esm_folder: Path) -> None:
     first, second = make_backbone(name, esm_folder), make_backbone(name, esm_folder)
 
     assert first.digest == second.digest
-    assert isinstance(first, ProteinEmbeddings) and isinstance(second, ProteinEmbeddings)
+    assert "protein_embeddings" in first.abilities and "protein_embeddings" in second.abilities
     np.testing.assert_array_equal(first.embed_proteins(CHAINS), second.embed_proteins(CHAINS))
 
 
@@ -220,7 +221,7 @@ def test_a_damaged_checkpoint_is_one_sentence(
 
 def test_settings_that_cannot_be(esm_folder: Path) -> None:
     for changes, told in (
-        ({"layer": 3}, "layer=3 is not there; the model has 0 to 2"),
+        ({"layer": 3}, "layer=3 is not allowed; allowed are 0 to 2"),
         ({"pooling": "max"}, "allowed are mean, start, last"),
         ({"dtype": "float8"}, "allowed are auto, float32, bfloat16"),
         ({"device": "cuda:77"}, "device=cuda:77 is not there"),
@@ -294,13 +295,13 @@ def test_kmer_counts() -> None:
 def test_joined_chains_are_one_string_and_a_variant_is_its_own_chain(esm_folder: Path) -> None:
     questions = [("ACD", "WW"), ("MKV", "AC")]
     backbone = open_folder(esm_folder)
-    assert isinstance(backbone, ProteinEmbeddings)
+    assert "protein_embeddings" in backbone.abilities
 
     def rows(**readout: Any) -> Any:
-        read = read_by(
+        read = embedded_chains(
             backbone, Readout(**{"level": "protein", "kind": "regression", **readout}), questions
         )
-        return protein_features(backbone, read, "test")
+        return protein_features(Embedder(backbone), read, "test")
 
     whole = backbone.embed_proteins([f"ACD{'G' * 25}WW", f"MKV{'G' * 25}AC"])
     np.testing.assert_allclose(rows(chains="joined"), whole, atol=TOLERANCE)
@@ -337,7 +338,7 @@ def test_esm2_8m_embeds_as_transformers_does() -> None:
     with torch.inference_mode():
         reference = module(**tokenizer(CHAINS[5], return_tensors="pt")).last_hidden_state[0, 1:-1]
 
-    assert not isinstance(backbone, MaskedLogProbs), "the folder has no language model's head"
+    assert "masked_log_probs" not in backbone.abilities, "the folder has no language model's head"
     np.testing.assert_allclose(
         backbone.embed_residues(CHAINS)[5], reference.numpy(), atol=TOLERANCE
     )

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hydra.utils import get_class
 
-from benchmark.core import MaskedLogProbs, UserError
+from benchmark.core import Backbone, UserError
 from tests.backbones.test_backbones import open_folder
 from tests.checkpoints import FAMILIES, SHAPE, make
 from tests.conftest import composed, yaml_names
@@ -23,7 +24,7 @@ def test_masked_families(tmp_path: Path, family: str, longest: int | None) -> No
 
     backbone = open_folder(make(family, tmp_path))
     assert (backbone.max_length, backbone.alphabet.special) == (longest, 2)
-    assert isinstance(backbone, MaskedLogProbs)
+    assert "masked_log_probs" in backbone.abilities
     config = backbone.module.config
     module = AutoModelForMaskedLM.from_pretrained(tmp_path, config=config).eval()
     tokens = AutoTokenizer.from_pretrained(tmp_path, config=config)
@@ -91,8 +92,9 @@ def test_an_encoder_with_sentencepiece(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", yaml_names("model"))
-def test_every_checkpoint_tells_its_facts_and_source(name: str) -> None:
+def test_every_model_yaml_composes_with_facts_and_source(name: str) -> None:
     config = composed(f"model={name}", "++model.path=org/name").model
+    assert issubclass(get_class(config._target_), Backbone)
     if facts := config.get("facts"):
         numbers = ("parameters", "training_tokens", "training_flops")
         assert set(facts) == {*numbers, "licence", "source"}

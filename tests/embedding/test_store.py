@@ -25,9 +25,9 @@ Floats = np.ndarray[Any, np.dtype[np.float32]]
 ROOMY = 1.0
 
 
-def shelf(store: Store | None, group: str = "a", level: Any = "residue") -> EmbeddingCache:
+def cache(store: Store | None, group: str = "a", level: Any = "residue") -> EmbeddingCache:
     assert store is not None
-    return store.shelf(level, group, {"model": group})
+    return store.cache(level, group, {"model": group})
 
 
 def vector(chain: str) -> Floats:
@@ -40,7 +40,7 @@ def fill(folder: Path, group: str, count: int, level: Any = "residue") -> Path:
     """A group of `count` vectors of 2.5 kB each; its folder."""
     with opened(str(folder), ROOMY) as store:
         chains = [f"C{i}" for i in range(count)]
-        place = shelf(store, group, level)
+        place = cache(store, group, level)
         place.put(chains, [vector(chain) for chain in chains])
         assert place.database is not None
         return place.database.folder
@@ -49,7 +49,7 @@ def fill(folder: Path, group: str, count: int, level: Any = "residue") -> Path:
 def right(folder: Path, group: str, count: int, gigabytes: float = ROOMY) -> int:
     """How many of the chains are there; each must have its own vector."""
     with opened(str(folder), gigabytes) as store:
-        found = [(f"C{i}", shelf(store, group).get(f"C{i}")) for i in range(count)]
+        found = [(f"C{i}", cache(store, group).get(f"C{i}")) for i in range(count)]
     held = [(chain, kept) for chain, kept in found if kept is not None]
     assert all(np.array_equal(kept, vector(chain)) for chain, kept in held)
     return len(held)
@@ -75,10 +75,10 @@ WRITER = """
 import sys
 from pathlib import Path
 from benchmark.embedding.store import opened
-from tests.embedding.test_store import shelf, vector
+from tests.embedding.test_store import cache, vector
 folder, first, last, own = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 with opened(folder, 1.0) as store:
-    place = shelf(store)
+    place = cache(store)
     print("ready", flush=True)
     for start in range(first, last, 10):
         chains = [f"C{i}" for i in range(start, start + 10)]
@@ -105,7 +105,7 @@ def test_processes_write_at_once_and_agree(tmp_path: Path) -> None:
         assert writer.returncode == 0 and not errors, errors
     with opened(str(tmp_path), ROOMY) as store:
         for i in range(600):
-            kept = shelf(store).get(f"C{i}")
+            kept = cache(store).get(f"C{i}")
             assert kept is not None
             assert any(np.array_equal(kept, vector(f"C{i}") + own) for own in range(3))
 
@@ -130,7 +130,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 from tests.embedding.test_store import *
 for _ in range(2):
     with opened(sys.argv[1], 1.0) as store:
-        place = shelf(store)
+        place = cache(store)
         for i in range(200):
             (kept,) = place.put([f"C{i}"], [vector(f"C{i}")])
             assert np.array_equal(kept, vector(f"C{i}"))
@@ -175,13 +175,13 @@ def test_the_group_unused_for_longest_is_dropped(tmp_path: Path, capsys: Any) ->
     size = sum((folder / "data.mdb").stat().st_size for folder in folders)
     with opened(str(tmp_path), size / 1e9) as store:
         chains = [f"D{i}" for i in range(20)]
-        shelf(store, "d").put(chains, [vector(chain) for chain in chains])
+        cache(store, "d").put(chains, [vector(chain) for chain in chains])
 
     assert [folder.is_dir() for folder in folders] == [True, False, True], "b was the oldest"
     assert pooled.is_dir()
     assert not capsys.readouterr().err
     with opened(str(tmp_path), 1e-4) as store:
-        place = shelf(store, "a")
+        place = cache(store, "a")
         place.put(["E"], [vector("E")])
         assert place.get("E") is None, "it alone passes the limit: it stays as it is"
     assert right(tmp_path, "a", 50, 1e-4) == 50
@@ -225,14 +225,14 @@ def test_damage_is_seen_and_mended(tmp_path: Path, damage: Any, capsys: Any) -> 
 
 def test_what_is_not_finite_is_not_kept(tmp_path: Path) -> None:
     with opened(str(tmp_path), ROOMY) as store:
-        shelf(store).put(["A"], [np.array([1, np.nan], np.float32)])
-        assert "A" not in shelf(store)
+        cache(store).put(["A"], [np.array([1, np.nan], np.float32)])
+        assert "A" not in cache(store)
 
 
 def test_a_group_that_another_process_removes_is_read_on(tmp_path: Path, capsys: Any) -> None:
     folder = fill(tmp_path, "a", 20)
     with opened(str(tmp_path), ROOMY) as store:
-        place = shelf(store)
+        place = cache(store)
         assert "C0" in place
         stores.clear(tmp_path, "all")
         with start(WRITER, tmp_path, 0, 40, 1) as other:
@@ -245,7 +245,7 @@ def test_a_group_that_another_process_removes_is_read_on(tmp_path: Path, capsys:
         assert "D" not in place
     assert capsys.readouterr().err.count("another process removed it") == 1
     with opened(str(tmp_path), ROOMY) as store:
-        kept = shelf(store).get("C39")
+        kept = cache(store).get("C39")
         assert kept is not None and np.array_equal(kept, vector("C39") + 1)
     assert {path.name for path in tmp_path.iterdir()} == {folder.name}
 
@@ -290,7 +290,7 @@ def test_the_default_folder_is_this_users_alone(
     store.folder.symlink_to("/etc")
     with opened(None, ROOMY) as none:
         assert none is None
-    assert capsys.readouterr().err.count("is not this user's alone") == 2
+    assert capsys.readouterr().err.count("other users can access") == 2
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ import torch
 from hydra.utils import instantiate
 
 from benchmark.backbones.transformer import Transformer
-from benchmark.core import Backbone, Method, Readout
+from benchmark.core import Backbone, FitContext, Method, Readout
 from benchmark.embedding import store as stores
-from benchmark.embedding.extraction import embed
+from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.store import Store, opened
 from benchmark.metrics import find
 from benchmark.run.evaluation import Outcome, evaluate, subset
-from benchmark.run.identity import keep_vectors
+from benchmark.run.identity import open_caches
 from tests.conftest import (
     NARROW,
     ROOT,
@@ -36,34 +36,40 @@ from tests.embedding.test_store import ROOMY, Floats
 CHAINS = [random_chain(np.random.default_rng(i), n) for i, n in enumerate([1, 30, 7, 150, 30, 64])]
 
 
-def at_work(backbone: Backbone, store: Store | None) -> Backbone:
-    if store is not None:
-        keep_vectors(backbone, store, {"layer": -1, "pooling": "mean"}, "tiny")
-    return backbone
+def embedder(backbone: Backbone, store: Store | None) -> Embedder:
+    if store is None:
+        return Embedder(backbone)
+    settings = {"layer": -1, "pooling": "mean"}
+    return Embedder(backbone, open_caches(backbone, store, settings, "tiny"))
 
 
-def outcome(task_name: str, backbone: Backbone) -> Outcome:
+def embedded(embedder: Embedder) -> int:
+    """Number of chains that the caches lacked."""
+    return sum(cache.embedded for cache in embedder.caches.values())
+
+
+def outcome(task_name: str, embedder: Embedder) -> Outcome:
     task = make_task(task_name)
     learner = instantiate(composed().method, _convert_="all")
     splits = subset(task.load(), 30)
-    return evaluate(task, splits, backbone, learner, [find(task.metrics[0])], 0)
+    metrics = [find(task.metrics[0])]
+    return evaluate(task, splits, embedder.backbone, learner, metrics, 0, caches=embedder.caches)
 
 
 @pytest.mark.parametrize("task_name", ["pocket_ss8", "pocket_metal", "pocket_contact"])
 def test_warm_is_cold_and_needs_no_model(task_name: str, esm_folder: Path, tmp_path: Path) -> None:
     """Equal bits from the store, with a model that cannot be run any more."""
     with opened(str(tmp_path), ROOMY) as store:
-        cold = outcome(task_name, at_work(make_backbone("huggingface", esm_folder), store))
+        cold = outcome(task_name, embedder(make_backbone("huggingface", esm_folder), store))
     with opened(str(tmp_path), ROOMY) as store:
-        backbone = at_work(make_backbone("huggingface", esm_folder), store)
-        vars(backbone)["module"] = None
-        warm = outcome(task_name, backbone)
+        cached = embedder(make_backbone("huggingface", esm_folder), store)
+        vars(cached.backbone)["module"] = None
+        warm = outcome(task_name, cached)
 
     for a, b in zip(cold.tests["test"].predictions, warm.tests["test"].predictions, strict=True):
         np.testing.assert_array_equal(a, b)
     assert cold.tests["test"].scores == warm.tests["test"].scores
-    assert backbone.store is not None
-    assert sum(s.embedded for s in backbone.store.values()) == 0
+    assert embedded(cached) == 0
 
 
 @pytest.mark.parametrize("task_name", ["pocket_ss8", "pocket_metal"])
@@ -74,17 +80,13 @@ def test_a_store_filled_by_other_runs_moves_no_score(
     task = make_task(task_name)
     splits = subset(task.load(), 30)
     others = [e.chains[0] for part in (splits.train, splits.tests["test"]) for e in part][::-2]
-    level: Any = task.readout.level
+    level = "residues" if task.readout.level == "residue" else "proteins"
     with opened(str(tmp_path), ROOMY) as store:
-        small = at_work(make_backbone("huggingface", esm_folder, "batch_tokens=700"), store)
-        assert isinstance(small, Transformer)
-        how = {"residue": small.embed_residues, "protein": lambda b: list(small.embed_proteins(b))}
-        before = list(embed(how[level], small, level, others))
-        mixed = outcome(task_name, at_work(make_backbone("huggingface", esm_folder), store))
-    alone = make_backbone("huggingface", esm_folder)
-    assert isinstance(alone, Transformer)
-    how = {"residue": alone.embed_residues, "protein": lambda b: list(alone.embed_proteins(b))}
-    for a, b in zip(before, embed(how[level], alone, level, others), strict=True):
+        small = embedder(make_backbone("huggingface", esm_folder, "batch_tokens=700"), store)
+        before = list(getattr(small, level)(others))
+        mixed = outcome(task_name, embedder(make_backbone("huggingface", esm_folder), store))
+    alone = Embedder(make_backbone("huggingface", esm_folder))
+    for a, b in zip(before, getattr(alone, level)(others), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
     score = outcome(task_name, alone).tests["test"].scores[task.metrics[0]]
 
@@ -111,10 +113,10 @@ def test_what_is_missing_fills_whole_batches_in_any_order(tmp_path: Path) -> Non
     chains = [random_chain(rng, int(n)) for n in rng.integers(5, 40, 600)]
     asked = [chains[i] for i in rng.integers(600, size=900)]
     plain, first, second = Counted(), Counted(), Counted()
-    expected = list(embed(plain.embed_residues, plain, "residue", asked))
+    expected = list(Embedder(plain).residues(asked))
     with opened(str(tmp_path), ROOMY) as store:
-        list(embed(first.embed_residues, at_work(first, store), "residue", chains[::2]))
-        found = list(embed(second.embed_residues, at_work(second, store), "residue", asked))
+        list(embedder(first, store).residues(chains[::2]))
+        found = list(embedder(second, store).residues(asked))
     new = [chain for batch in second.batches for chain in batch]
 
     for chain, a, b in zip(asked, expected, found, strict=True):
@@ -137,11 +139,10 @@ def test_groups_are_set_apart_by_all_that_decides(esm_folder: Path, tmp_path: Pa
         backbone = make_backbone("huggingface", folder, *words)
         with opened(str(tmp_path / "store"), ROOMY) as store:
             assert store is not None
-            keep_vectors(backbone, store, {"layer": layer, "pooling": pooling}, folder.name)
-            assert isinstance(backbone, Transformer)
-            list(embed(backbone.embed_residues, backbone, "residue", CHAINS))
-            pool = backbone.embed_proteins
-            list(embed(lambda batch: list(pool(batch)), backbone, "protein", CHAINS))
+            settings = {"layer": layer, "pooling": pooling}
+            cached = Embedder(backbone, open_caches(backbone, store, settings, folder.name))
+            list(cached.residues(CHAINS))
+            list(cached.proteins(CHAINS))
         return len(stores.groups(tmp_path / "store"))
 
     assert made(esm_folder) == 2
@@ -158,16 +159,16 @@ def test_a_group_is_tried_after_a_change_of_code(
     """Where other code gives the same vectors the group stays; else it starts anew."""
 
     def counts(code: str, factor: float) -> tuple[int, list[list[str]]]:
-        monkeypatch.setattr("benchmark.run.own_digest", lambda: code)
-        backbone = Counted()
+        monkeypatch.setattr("benchmark.run.identity.own_digest", lambda: code)
+        backbone: Any = Counted()
         plain = backbone.embed_residues
+        backbone.embed_residues = lambda chains: [factor * v for v in plain(chains)]
         with opened(str(tmp_path), ROOMY) as store:
-            at_work(backbone, store)
-            found = embed(lambda c: [factor * v for v in plain(c)], backbone, "residue", CHAINS)
-            assert backbone.store is not None
+            cached = embedder(backbone, store)
+            found = cached.residues(CHAINS)
             for chain, vectors in zip(CHAINS, found, strict=True):
                 np.testing.assert_array_equal(vectors[:, 1], factor * len(chain))
-        return sum(s.embedded for s in backbone.store.values()), backbone.batches
+        return embedded(cached), backbone.batches
 
     assert counts("a", 1.0)[0] == len(set(CHAINS))
     assert counts("a", 2.0 / 2)[1] == [], "unchanged code embeds nothing"
@@ -189,9 +190,11 @@ def test_a_method_that_says_so_leaves_the_backbone_as_it_is(name: str, esm_folde
     assert isinstance(backbone, Transformer)
     before = {key: value.clone() for key, value in backbone.module.state_dict().items()}
     if method.answers_likelihood:
-        variant = method.fit(backbone, Readout("variant", "regression"), [], [], 0)
+        variant = method.fit([], [], FitContext(backbone, Readout("variant", "regression"), 0))
         assert len(list(variant.predict([("ACDW", "AADW")]))) == 1
-        residues = method.fit(backbone, Readout("residue", "likelihood", context="both"), [], [], 0)
+        residues = method.fit(
+            [], [], FitContext(backbone, Readout("residue", "likelihood", context="both"), 0)
+        )
         assert len(list(residues.predict([("ACDW",)]))) == 1
     else:
         task = make_task(NARROW.get(name, ["pocket_metal"])[0])
@@ -212,7 +215,7 @@ def benchmark(*words: str, cwd: Path, **environment: str) -> subprocess.Complete
 class Ran(NamedTuple):
     """What a run left."""
 
-    cost: dict[str, Any]
+    usage: dict[str, Any]
     scores: dict[str, Any]
     predictions: bytes
 
@@ -234,7 +237,7 @@ def test_runs_share_embeddings(tmp_path: Path, toy_conf: Path, esm_folder: Path)
         (path,) = results.glob("toy/*/*/*/*.json")
         record = json.loads(path.read_text())
         predictions = path.with_suffix(".parquet").read_bytes()
-        return Ran(record["cost"], record["scores"], predictions)
+        return Ran(record["usage"], record["scores"], predictions)
 
     cold, warm = run("cold"), run("warm", "store_gb=3", "batch_tokens=999", "device=cpu")
     assert cold.counts == (0, 130)

@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from transformers.models.esm.modeling_esm import average_product_correct, symmetrize
 
 from benchmark.backbones.baselines.descriptors import Kmer
-from benchmark.core import Array, Backbone, Example, Predictor, Readout, UserError
+from benchmark.core import Array, Backbone, Example, FitContext, Predictor, Readout, UserError
 from benchmark.methods.contacts.attention import Attention, correct, predict
 from benchmark.metrics import find
 from benchmark.run.evaluation import evaluate, subset
@@ -87,7 +87,7 @@ def test_esms_own_head_is_such_a_regression(esm_folder: Path) -> None:
 
 def test_it_finds_the_head_that_looks_at_contacts() -> None:
     train, test = toy(touching, 40, lengths=(20, 40)), toy(touching, 10, 1, lengths=(20, 40))
-    predictor = attention().fit(Watcher(), CONTACT, train, [], 0)
+    predictor = attention().fit(train, [], FitContext(Watcher(), CONTACT, 0))
     choices = predictor.choices
     ids = {example.id for example in train}
 
@@ -107,9 +107,11 @@ def test_it_finds_the_head_that_looks_at_contacts() -> None:
 
 def test_neither_order_nor_rest_of_train_matters_and_seeds_repeat() -> None:
     train, test = toy(touching, 40), toy(touching, 5, 1)
-    first = answer(attention().fit(Watcher(), CONTACT, train, [], 0), test)
-    again = answer(attention().fit(Watcher(), CONTACT, train[::-1], train, 0), test[::-1])[::-1]
-    other = attention().fit(Watcher(), CONTACT, train, [], 1)  # other chains
+    first = answer(attention().fit(train, [], FitContext(Watcher(), CONTACT, 0)), test)
+    again = answer(
+        attention().fit(train[::-1], train, FitContext(Watcher(), CONTACT, 0)), test[::-1]
+    )[::-1]
+    other = attention().fit(train, [], FitContext(Watcher(), CONTACT, 1))  # other chains
 
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[0], answer(other, test)[0])
@@ -117,9 +119,9 @@ def test_neither_order_nor_rest_of_train_matters_and_seeds_repeat() -> None:
 
 def test_beyond_the_bound_class_0_is_sampled_and_stands_for_all() -> None:
     train, test = toy(touching, 20, lengths=(30, 50)), toy(touching, 5, 1)
-    whole = attention().fit(Watcher(), CONTACT, train, [], 0)
+    whole = attention().fit(train, [], FitContext(Watcher(), CONTACT, 0))
     bound = 8 * whole.choices["pairs"] // 4
-    few = attention(max_values=bound).fit(Watcher(), CONTACT, train, [], 0)
+    few = attention(max_values=bound).fit(train, [], FitContext(Watcher(), CONTACT, 0))
     contacts = sum(len(e.label) for e in train)
 
     assert few.choices["pairs"] * 8 <= bound + 8 * len(train)
@@ -133,13 +135,17 @@ def test_beyond_the_bound_class_0_is_sampled_and_stands_for_all() -> None:
 def test_what_it_cannot_do_is_told() -> None:
     train = toy(touching, 5)
     with pytest.raises(UserError, match=r"method=attention needs attention maps; .* Kmer has none"):
-        attention().fit(Kmer(1), CONTACT, train, [], 0)
-    with pytest.raises(UserError, match="method=attention answers which residues touch"):
-        attention().fit(Watcher(), Readout("residue", "classification", 2), train, [], 0)
+        attention().fit(train, [], FitContext(Kmer(1), CONTACT, 0))
+    with pytest.raises(UserError, match="method=attention predicts contacts"):
+        attention().fit(
+            train, [], FitContext(Watcher(), Readout("residue", "classification", 2), 0)
+        )
     with pytest.raises(UserError, match="no train examples"):
-        attention().fit(Watcher(), CONTACT, [], [], 0)
+        attention().fit([], [], FitContext(Watcher(), CONTACT, 0))
     with pytest.raises(UserError, match="same class"):
-        attention().fit(Watcher(), CONTACT, [Example(("A" * 9,), touching("A"), "", "")], [], 0)
+        attention().fit(
+            [Example(("A" * 9,), touching("A"), "", "")], [], FitContext(Watcher(), CONTACT, 0)
+        )
     with pytest.raises(UserError, match=r"method.inverse_penalty=0 is not above 0"):
         attention(inverse_penalty=0)
     with pytest.raises(UserError, match="whole numbers"):

@@ -10,7 +10,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from benchmark.core import Array, Example, Readout
 from benchmark.methods.finetune import heads
-from benchmark.methods.finetune.heads import Head, Objective, answers
+from benchmark.methods.finetune.heads import Head, Objective, predictions
 from benchmark.run.evaluation import check
 
 CPU = torch.device("cpu")
@@ -90,7 +90,7 @@ def test_a_batch_is_its_examples_one_by_one_and_predictions_have_their_form(
         torch.testing.assert_close(found, expected)
     torch.testing.assert_close(objective.loss(scores, targets), torch.stack(losses).sum())
     with torch.no_grad():
-        for prediction, one in zip(answers(head, readout, scores), examples, strict=True):
+        for prediction, one in zip(predictions(head, readout, scores), examples, strict=True):
             check(prediction, one, readout)
             if readout.level == "pair":
                 assert np.array_equal(prediction, prediction.T)
@@ -115,11 +115,11 @@ def test_losses_are_those_of_scikit_learn(readout: Readout, weighting: Any) -> N
     with torch.no_grad():
         scores = head(torch.randn(sum(lengths), 6), lengths)
         found = objective.loss(scores, targets) / sum(map(objective.count, targets))
-        predictions = list(answers(head, readout, scores))
+        predicted = list(predictions(head, readout, scores))
     if readout.level == "pair":
-        predictions = [p[np.triu_indices(len(p), 6)] for p in predictions]
+        predicted = [p[np.triu_indices(len(p), 6)] for p in predicted]
     guess = np.concatenate(
-        [p if readout.level in ("residue", "pair") else p[None] for p in predictions]
+        [p if readout.level in ("residue", "pair") else p[None] for p in predicted]
     )
     truth = np.concatenate(targets)
 

@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from benchmark.backbones.baselines.descriptors import Kmer, Window
-from benchmark.core import RESIDUES, Array, Example, Predictor, Readout, UserError
+from benchmark.core import RESIDUES, Array, Example, FitContext, Predictor, Readout, UserError
+from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.features import pair_features, protein_features, residue_features
 from benchmark.methods.probe.linear import Linear
 from tests.conftest import toy
@@ -62,10 +63,10 @@ def touching(chain: str) -> Array:
 def test_ridge_is_scikit_learns() -> None:
     train, valid, test = toy(share, 200), toy(share, 40, 1), toy(share, 20, 2)
     predictor = linear(penalties=[10.0]).fit(
-        KMER, Readout("protein", "regression"), train, valid, 0
+        train, valid, FitContext(KMER, Readout("protein", "regression"), 0)
     )
     chains = [[example.chains for example in part] for part in (train, test)]
-    X, Z = (protein_features(KMER, part, "") for part in chains)
+    X, Z = (protein_features(Embedder(KMER), part, "") for part in chains)
     scaler = StandardScaler().fit(X)
     y = [np.asarray(example.label).item() for example in train]
     reference = Ridge(alpha=10.0).fit(scaler.transform(X), y)
@@ -80,8 +81,10 @@ def test_classes_are_scikit_learns(label: Any) -> None:
     size = 3 if label is richest else 2
     train, valid, test = toy(label, 300), toy(label, 40, 1), toy(label, 20, 2)
     readout = Readout("protein", "classification", size)
-    predictor = linear(penalties=[10.0]).fit(KMER, readout, train, valid, 0)
-    X, Z = (protein_features(KMER, [e.chains for e in part], "") for part in (train, test))
+    predictor = linear(penalties=[10.0]).fit(train, valid, FitContext(KMER, readout, 0))
+    X, Z = (
+        protein_features(Embedder(KMER), [e.chains for e in part], "") for part in (train, test)
+    )
     scaler = StandardScaler().fit(X)
     reference = LogisticRegression(C=0.1, tol=1e-6, max_iter=1000)
     reference.fit(scaler.transform(X), [np.asarray(e.label).item() for e in train])
@@ -96,7 +99,9 @@ def test_a_class_absent_from_train_gets_probability_zero() -> None:
     train, valid = toy(richest, 100), toy(richest, 30, 1)
     for kept in (1, 2):
         part = [example for example in train if example.label in range(kept + 1)]
-        predictor = linear().fit(KMER, Readout("protein", "classification", 4), part, valid, 0)
+        predictor = linear().fit(
+            part, valid, FitContext(KMER, Readout("protein", "classification", 4), 0)
+        )
         probability = np.stack(answer(predictor, valid))
         assert (probability[:, kept + 1 :] == 0).all()
         np.testing.assert_allclose(probability.sum(axis=1), 1)
@@ -108,7 +113,7 @@ def test_labels_with_unknown_entries() -> None:
         return np.array([*known, 1, -1 if len(chain) % 2 else known[0]])
 
     train, valid, test = toy(labels, 300), toy(labels, 60, 1), toy(labels, 60, 2)
-    predictor = linear().fit(KMER, Readout("protein", "multilabel", 4), train, valid, 0)
+    predictor = linear().fit(train, valid, FitContext(KMER, Readout("protein", "multilabel", 4), 0))
     probability = np.stack(answer(predictor, test))
     truth = np.stack([np.asarray(example.label) for example in test])
 
@@ -124,7 +129,7 @@ def test_residues_learn_and_unknown_ones_do_not_count(kind: Any) -> None:
         return truth if kind == "regression" else np.nan_to_num(truth, nan=-1).astype(int)
 
     readout = Readout("residue", kind, 3 if kind == "classification" else 1)
-    predictor = linear().fit(ONEHOT, readout, toy(label, 100), toy(label, 20, 1), 0)
+    predictor = linear().fit(toy(label, 100), toy(label, 20, 1), FitContext(ONEHOT, readout, 0))
     test = toy(helix, 20, 2)
     for predicted, example in zip(answer(predictor, test), test, strict=True):
         guess = np.round(predicted) if kind == "regression" else predicted.argmax(axis=1)
@@ -133,7 +138,9 @@ def test_residues_learn_and_unknown_ones_do_not_count(kind: Any) -> None:
 
 def test_pairs_learn_every_pair_and_are_symmetric() -> None:
     readout = Readout("pair", "classification", 2, min_separation=3)
-    predictor = linear().fit(ONEHOT, readout, toy(touching, 60), toy(touching, 10, 1), 0)
+    predictor = linear().fit(
+        toy(touching, 60), toy(touching, 10, 1), FitContext(ONEHOT, readout, 0)
+    )
     test = toy(touching, 10, 2)
     for scores, example in zip(answer(predictor, test), test, strict=True):
         i, j = np.triu_indices(len(scores), 3)
@@ -149,7 +156,7 @@ def test_sampled_pairs_stand_for_all_pairs() -> None:
     readout = Readout("pair", "classification", 2, min_separation=3)
     train = toy(touching, 80, lengths=(30, 40))
     predictor = linear(pairs_per_chain=40, penalties=[100.0]).fit(
-        KMERLESS, readout, train, train[:20], 0
+        train, train[:20], FitContext(KMERLESS, readout, 0)
     )
     predicted = np.concatenate(
         [s[np.triu_indices(len(s), 3)] for s in answer(predictor, train)]
@@ -165,7 +172,9 @@ KMERLESS = Window("onehot", 1)
 
 def test_memory_limits_are_kept_and_recorded() -> None:
     predictor = linear(max_residues=50).fit(
-        ONEHOT, Readout("residue", "classification", 3), toy(helix, 30), toy(helix, 10, 1), 0
+        toy(helix, 30),
+        toy(helix, 10, 1),
+        FitContext(ONEHOT, Readout("residue", "classification", 3), 0),
     )
     assert predictor.choices["sample"]["train"]["rows"] == 50
 
@@ -182,7 +191,7 @@ def test_same_seed_same_bits(readout: Readout, label: Any, backbone: Any) -> Non
     train, valid, test = toy(label, 60), toy(label, 20, 1), toy(label, 10, 2)
     limits = {"max_residues": 300, "pairs_per_chain": 20, "max_chains": 40}
     runs = [
-        answer(linear(**limits).fit(backbone, readout, train, valid, seed), test)
+        answer(linear(**limits).fit(train, valid, FitContext(backbone, readout, seed)), test)
         for seed in (0, 0, 1)
     ]
     same = [np.array_equal(a, b, equal_nan=True) for a, b in zip(runs[0], runs[1], strict=True)]
@@ -199,8 +208,8 @@ def test_the_penalty_is_chosen_on_valid() -> None:
     train = toy(share, 200)
     noise = [e._replace(label=np.asarray(float(i % 2))) for i, e in enumerate(toy(share, 40, 1))]
     readout = Readout("protein", "regression")
-    weak = linear().fit(KMER, readout, train, toy(share, 40, 1), 0).choices
-    strong = linear().fit(KMER, readout, train, noise, 0).choices
+    weak = linear().fit(train, toy(share, 40, 1), FitContext(KMER, readout, 0)).choices
+    strong = linear().fit(train, noise, FitContext(KMER, readout, 0)).choices
 
     assert weak["penalty"] < strong["penalty"]
     assert weak["penalty"] == float(min(weak["valid_loss"], key=weak["valid_loss"].__getitem__))
@@ -209,13 +218,13 @@ def test_the_penalty_is_chosen_on_valid() -> None:
 def test_refusals() -> None:
     train = toy(helix, 20)
     with pytest.raises(UserError, match="a vector for each residue; the backbone Kmer has none"):
-        linear().fit(KMER, Readout("residue", "classification", 3), train, train, 0)
+        linear().fit(train, train, FitContext(KMER, Readout("residue", "classification", 3), 0))
     same = toy(lambda chain: np.asarray(1), 20)
     with pytest.raises(UserError, match="same class"):
-        linear().fit(KMER, Readout("protein", "classification", 2), same, same, 0)
+        linear().fit(same, same, FitContext(KMER, Readout("protein", "classification", 2), 0))
     blank = toy(lambda chain: np.asarray(-1), 20)
     with pytest.raises(UserError, match="no example of train has a known answer"):
-        linear().fit(KMER, Readout("protein", "classification", 2), blank, blank, 0)
+        linear().fit(blank, blank, FitContext(KMER, Readout("protein", "classification", 2), 0))
 
 
 @given(st.integers(2, 40), st.integers(1, 8), st.integers(0, 10_000))
@@ -235,10 +244,10 @@ def test_pair_features_are_symmetric_and_local(length: int, dim: int, seed: int)
 
 
 def test_chains_stand_side_by_side_and_residues_come_in_order() -> None:
-    rows = protein_features(KMER, [("AAA", "WW"), ("WW", "AAA")], "")
+    rows = protein_features(Embedder(KMER), [("AAA", "WW"), ("WW", "AAA")], "")
     np.testing.assert_array_equal(rows[0], np.roll(rows[1], KMER.protein_dim))
     lengths = [5, 40, 1, 17]
-    found = residue_features(ONEHOT, [("A" * n,) for n in lengths], "")
+    found = residue_features(Embedder(ONEHOT), [("A" * n,) for n in lengths], "")
     assert [len(r) for r in found] == lengths
     with pytest.raises(UserError, match="1 to 2 chains"):
-        protein_features(KMER, [("A",), ("A", "C")], "")
+        protein_features(Embedder(KMER), [("A",), ("A", "C")], "")

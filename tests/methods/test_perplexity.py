@@ -16,7 +16,7 @@ import torch
 
 from benchmark.backbones.baselines.descriptors import Kmer
 from benchmark.backbones.baselines.ngram import Bigram, Neighbours, Unigram, count_triples
-from benchmark.core import RESIDUES, Array, Backbone, Readout, Task, UserError
+from benchmark.core import RESIDUES, Array, Backbone, FitContext, Readout, Task, UserError
 from benchmark.methods.probe.linear import Linear
 from benchmark.methods.zero_shot import ZeroShot
 from benchmark.metrics import find
@@ -140,7 +140,7 @@ def test_what_is_asked_is_drawn_by_the_chain_alone(esm_folder: Path) -> None:
     read: list[str] = []
     inner = backbone.masked_log_probs
     backbone.masked_log_probs = lambda chains: read.extend(chains) or inner(chains)
-    predictor = ZeroShot(score="auto").fit(backbone, few, [], [], 0)
+    predictor = ZeroShot(score="auto").fit([], [], FitContext(backbone, few, 0))
     (row,) = (np.asarray(row) for row in predictor.predict([(chain,)]))
     assert np.flatnonzero(~np.isnan(row)).tolist() == few.scored_positions(chain).tolist()
     assert len(read) == 8 and predictor.choices == {"log_probs": "masked"}
@@ -180,14 +180,22 @@ def test_what_cannot_be_asked_is_told(esm_folder: Path, tmp_path: Path) -> None:
     causal = make_backbone("huggingface", make("llama", tmp_path / "llama"))
     method = ZeroShot(score="auto")
     for backbone, readout, told in (
-        (masked, LEFT, "causal log-.* HuggingFace has none; of its masked ones ask task=pseudo_pe"),
-        (causal, BOTH, "masked log-.* HuggingFace has none; of its causal ones ask task=perplexi"),
+        (
+            masked,
+            LEFT,
+            "causal .* HuggingFace has none; for its masked ones give task=pseudo_pe",
+        ),
+        (
+            causal,
+            BOTH,
+            "masked .* HuggingFace has none; for its causal ones give task=perplexi",
+        ),
         (Kmer(1), BOTH, "masked log-.* Kmer has none; choose a language model with its head"),
     ):
         with pytest.raises(UserError, match=told):
-            method.fit(backbone, readout, [], [], 0)
+            method.fit([], [], FitContext(backbone, readout, 0))
     with pytest.raises(UserError, match=r"method.score=masked_marginal is of variants; this task"):
-        ZeroShot(score="masked_marginal").fit(masked, BOTH, [], [], 0)
+        ZeroShot(score="masked_marginal").fit([], [], FitContext(masked, BOTH, 0))
     source = write_fasta(tmp_path / "proteins.fasta")
     task = make_task("perplexity", *source)
     linear = composed("task=perplexity", "method=linear").method
@@ -334,7 +342,9 @@ def test_a_broken_file_of_counts_is_told(tmp_path: Path) -> None:
 
 def test_a_floor_scores_variants_too(tmp_path: Path) -> None:
     backbone = opened(Bigram, tmp_path, ["ACDE"] * 9)
-    predictor = ZeroShot(score="auto").fit(backbone, Readout("variant", "regression"), [], [], 0)
+    predictor = ZeroShot(score="auto").fit(
+        [], [], FitContext(backbone, Readout("variant", "regression"), 0)
+    )
     kept, broken = (
         float(np.asarray(value))
         for value in predictor.predict([("ACDE", "ACDW"), ("ACWE", "ACDE")])
@@ -348,7 +358,7 @@ def test_log_probabilities_do_not_depend_on_company(tmp_path: Path, esm_folder: 
                               (CAUSAL["llama"](tmp_path), LEFT)):  # fmt: skip
 
         def rows(chains: Sequence[str]) -> list[Array]:
-            predictor = ZeroShot(score="auto").fit(backbone, readout, [], [], 0)  # noqa: B023
+            predictor = ZeroShot(score="auto").fit([], [], FitContext(backbone, readout, 0))  # noqa: B023
             return [np.asarray(row) for row in predictor.predict([(chain,) for chain in chains])]
 
         for row, chain in zip(rows(CHAINS), CHAINS, strict=True):

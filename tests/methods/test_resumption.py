@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from benchmark.backbones.transformer import Transformer
-from benchmark.core import UserError
+from benchmark.core import FitContext, UserError
 from benchmark.methods.finetune import checkpoints
 from benchmark.methods.finetune.trainer import Trainer
 from tests.conftest import ROOT
@@ -100,7 +100,7 @@ def test_a_state_from_any_step_gives_the_same_bits(
     learner = method(
         "finetune", "epochs=2", "batch.residue=4", "head_dropout=0.1", "save_minutes=0"
     )
-    whole = learner.fit(esm, readout, train, test, 0)
+    whole = learner.fit(train, test, FitContext(esm, readout, 0))
     gradients, valid_loss = Trainer.gradients, Trainer.valid_loss
     for stop in range(1, 9):
         left = iter(range(stop))
@@ -119,8 +119,8 @@ def test_a_state_from_any_step_gives_the_same_bits(
             patched.setattr(Trainer, "valid_loss", count(valid_loss))
             if stop < 8:
                 with pytest.raises(StopError):
-                    learner.fit(esm, readout, train, test, 0, folder)
-        resumed = learner.fit(esm, readout, train, test, 0, folder)
+                    learner.fit(train, test, FitContext(esm, readout, 0, folder))
+        resumed = learner.fit(train, test, FitContext(esm, readout, 0, folder))
         assert resumed.choices == whole.choices
         for a, b in zip(answer(resumed, test), answer(whole, test), strict=True):
             assert np.array_equal(a, b)
@@ -129,8 +129,8 @@ def test_a_state_from_any_step_gives_the_same_bits(
 def test_a_damaged_state_is_one_sentence(esm: Transformer, tmp_path: Path) -> None:
     (tmp_path / "state.pt").write_bytes(b"PK")
     train = examples("protein real", 16)
-    with pytest.raises(UserError, match="is damaged; delete it, and the training begins anew"):
-        method("mlp").fit(esm, REAL, train, train, 0, tmp_path)
+    with pytest.raises(UserError, match="is damaged; delete it to start the training"):
+        method("mlp").fit(train, train, FitContext(esm, REAL, 0, tmp_path))
 
 
 def test_a_state_of_another_format_is_not_gone_on_from(
@@ -142,4 +142,4 @@ def test_a_state_of_another_format_is_not_gone_on_from(
     monkeypatch.undo()
 
     assert checkpoints.load_state(tmp_path) is None
-    assert "has the format 99, not 1; the training begins anew" in capsys.readouterr().err
+    assert "has format 99, not 1; the training starts from" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmark.backbones.transformer import Transformer
-from benchmark.core import Example, Readout, Splits, UserError
+from benchmark.core import Example, FitContext, Readout, Splits, UserError
 from benchmark.methods.finetune import trainer
 from benchmark.methods.finetune.heads import Objective
 from benchmark.methods.finetune.trainer import Trainer
@@ -63,7 +63,9 @@ def test_every_family_is_trained_and_left_as_it_was(
     state = torch.get_rng_state()
     train = examples("residue", 24)
     words = ["epochs=2", "lr=0.01", "batch.residue=4"]
-    predictor = method(name, *words).fit(backbone, LEVELS["residue"][0], train, train[:4], 0)
+    predictor = method(name, *words).fit(
+        train, train[:4], FitContext(backbone, LEVELS["residue"][0], 0)
+    )
     after = snapshot(backbone.module)
     first = answer(predictor, train)
     again = snapshot(backbone.module)
@@ -73,7 +75,9 @@ def test_every_family_is_trained_and_left_as_it_was(
         assert all(torch.equal(found[2][key], value) for key, value in before[2].items())
     assert torch.equal(torch.get_rng_state(), state)
     assert np.array_equal(np.concatenate(first), np.concatenate(answer(predictor, train)))
-    frozen = method("mlp", *words).fit(backbone, LEVELS["residue"][0], train, train[:4], 0)
+    frozen = method("mlp", *words).fit(
+        train, train[:4], FitContext(backbone, LEVELS["residue"][0], 0)
+    )
     assert predictor.choices["valid_loss"] != frozen.choices["valid_loss"]
 
 
@@ -106,7 +110,9 @@ def test_adapters_are_beside_attention_and_feed_forward_projections(
     train = examples("residue", 16)
     words = ["epochs=1", "lr=0.01", "batch.residue=4", "hidden=[]", "use_rslora=true"]
     learner = method("lora", *words)
-    predictor = learner.fit(backbone, LEVELS["residue"][0], train, train[:4], 0, tmp_path)
+    predictor = learner.fit(
+        train, train[:4], FitContext(backbone, LEVELS["residue"][0], 0, tmp_path)
+    )
     assert set(predictor.choices["adapted"]) == set(ADAPTED[family].split())
     blocks = [
         parameter
@@ -136,12 +142,16 @@ def test_what_is_above_the_layer_that_is_read_is_not_trained(esm_folder: Path, l
     trained = {}
     if layer == 0:
         with pytest.raises(UserError, match="no linear layer below the layer that is read"):
-            method("lora").fit(backbone, REAL, train, train, 0)
+            method("lora").fit(train, train, FitContext(backbone, REAL, 0))
     else:
-        fit = method("lora", "epochs=1", "hidden=[]").fit(backbone, REAL, train, train, 0)
+        fit = method("lora", "epochs=1", "hidden=[]").fit(
+            train, train, FitContext(backbone, REAL, 0)
+        )
         trained["lora"] = fit.choices["trained_parameters"] - 17
         assert trained["lora"] == 16 * (4 * 32 + 2 * 48)
-    whole = method("finetune", "epochs=1", "hidden=[]").fit(backbone, REAL, train, train, 0)
+    whole = method("finetune", "epochs=1", "hidden=[]").fit(
+        train, train, FitContext(backbone, REAL, 0)
+    )
     block = 4 * (16 * 16 + 16) + 2 * 16 * 32 + 48 + 4 * 16
     assert whole.choices["trained_parameters"] == 33 * 16 + layer * block + 17
 
@@ -163,7 +173,7 @@ def gradients(
     with monkeypatch.context() as patched:
         patched.setattr(Trainer, "train_epoch", look)
         with pytest.raises(StopError):
-            method(name, size, *words).fit(backbone, LEVELS[level][0], train, train, 0)
+            method(name, size, *words).fit(train, train, FitContext(backbone, LEVELS[level][0], 0))
     return found
 
 
@@ -214,7 +224,7 @@ def test_checkpointed_blocks_are_made_again(esm: Transformer) -> None:
         query = esm.module.encoder.layer[0].attention.self.query
         hook = query.register_forward_hook(lambda *_, seen=seen: seen.append(True))
         words = ["epochs=1", f"gradient_checkpointing={asked}"]
-        method("finetune", *words).fit(esm, REAL, train, train, 0)
+        method("finetune", *words).fit(train, train, FitContext(esm, REAL, 0))
         hook.remove()
         calls[asked] = len(seen)
     assert calls["true"] == calls["false"] + 1
@@ -248,7 +258,7 @@ def test_a_toy_is_learned_and_predictions_do_not_depend_on_the_batch(
     valid = examples(level, 30, 2)
     words = [f"epochs={40 if name == 'mlp' else 6}", "lr=0.01", "hidden=[16]"]
     words += [f"batch.{readout.level}=4", "head_dropout=0.05"]
-    predictor = method(name, *words).fit(esm, readout, train, valid, 0)
+    predictor = method(name, *words).fit(train, valid, FitContext(esm, readout, 0))
     together = answer(predictor, test)
     losses = predictor.choices["valid_loss"]
 
@@ -276,7 +286,7 @@ def test_the_seed_decides_every_bit(esm: Transformer, name: str) -> None:
     found = []
     for seed in (0, 0, 1):
         torch.rand(seed + 3)
-        predictor = learner.fit(esm, REAL, train, test, seed)
+        predictor = learner.fit(train, test, FitContext(esm, REAL, seed))
         found.append((answer(predictor, test), predictor.choices))
     assert found[0] == found[1]
     assert found[0][1]["train_loss"] != found[2][1]["train_loss"]
@@ -305,11 +315,11 @@ def test_what_was_learned_predicts_without_training(
     """From its folder, the same bits; the folder holds the curve, and no state."""
     train, test = examples("protein real", 40), examples("protein real", 9, 1)
     learner = method(name, "epochs=3", "lr=0.01", "save_minutes=0")
-    fit = learner.fit(esm, REAL, train, test, 0, tmp_path)
+    fit = learner.fit(train, test, FitContext(esm, REAL, 0, tmp_path))
     kept = {path.name for path in tmp_path.iterdir()}
     lines = (tmp_path / "curve.csv").read_text().splitlines()
     monkeypatch.setattr(Trainer, "run", None)
-    loaded = learner.fit(esm, REAL, train, test, 0, tmp_path)
+    loaded = learner.fit(train, test, FitContext(esm, REAL, 0, tmp_path))
 
     assert answer(loaded, test) == answer(fit, test)
     assert loaded.choices == fit.choices
@@ -357,8 +367,8 @@ def test_low_precision_trains_in_full(
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(trainer, "add_up", look)
-        low = learner.fit(backbone, REAL, train, test, 0)
-    full = learner.fit(exact, REAL, train, test, 0)
+        low = learner.fit(train, test, FitContext(backbone, REAL, 0))
+    full = learner.fit(train, test, FitContext(exact, REAL, 0))
     assert {p.dtype for p in backbone.module.parameters()} == {torch.bfloat16}
     assert seen <= {torch.float32, torch.bfloat16}
     assert low.choices["train_loss"] == pytest.approx(full.choices["train_loss"], rel=0.1)
@@ -371,9 +381,9 @@ def test_patience_ends_and_the_best_epoch_stays(esm: Transformer) -> None:
     train = [e._replace(label=np.asarray(rng.normal())) for e in examples("protein real", 48)]
     test = [e._replace(label=np.asarray(rng.normal())) for e in examples("protein real", 24, 1)]
     words = ["epochs=40", "lr=0.02", "schedule=constant", "warmup=0", "batch.protein=8"]
-    fit = method("mlp", *words, "patience=3").fit(esm, REAL, train, test, 0)
+    fit = method("mlp", *words, "patience=3").fit(train, test, FitContext(esm, REAL, 0))
     losses = fit.choices["valid_loss"]
     best = fit.choices["best_epoch"]
     assert len(losses) == best + 3 < 40
-    few = method("mlp", *words, f"epochs={best}").fit(esm, REAL, train, test, 0)
+    few = method("mlp", *words, f"epochs={best}").fit(train, test, FitContext(esm, REAL, 0))
     assert answer(fit, test) == answer(few, test)

@@ -6,7 +6,7 @@ import torch
 from hydra.utils import instantiate
 
 from benchmark.backbones.transformer import Transformer
-from benchmark.core import UserError
+from benchmark.core import FitContext, UserError
 from benchmark.methods.finetune.trainer import effective_batches, rate
 from tests.conftest import composed
 from tests.learning import REAL, TRAININGS, examples, method
@@ -77,7 +77,7 @@ def test_defaults_are_the_papers() -> None:
 def test_mistakes_are_one_sentence(esm: Transformer, name: str, word: str, told: str) -> None:
     train = examples("protein real", 24)
     with pytest.raises(UserError, match=told):
-        method(name, word).fit(esm, REAL, train, train, 0)
+        method(name, word).fit(train, train, FitContext(esm, REAL, 0))
 
 
 @pytest.mark.parametrize("name", TRAININGS)
@@ -86,11 +86,11 @@ def test_what_cannot_be_learned_is_refused(esm: Transformer, name: str) -> None:
     blank = [e._replace(label=np.asarray(np.nan)) for e in train]
     for part in ((blank, train), (train, []), ([], train)):
         with pytest.raises(UserError, match=r"no example of \w+ has a known answer"):
-            method(name).fit(esm, REAL, *part, 0)
+            method(name).fit(*part, FitContext(esm, REAL, 0))
     if name != "mlp":
         floor = instantiate(composed("model=kmer").model, _convert_="all")
         with pytest.raises(UserError, match="the backbone Kmer has none"):
-            method(name).fit(floor, REAL, train, train, 0)
+            method(name).fit(train, train, FitContext(floor, REAL, 0))
     uneven = [*train, train[0]._replace(chains=("AW", "WA"))]
     with pytest.raises(UserError, match="the task's proteins have 1 to 2 chains"):
-        method(name).fit(esm, REAL, uneven, train, 0)
+        method(name).fit(uneven, train, FitContext(esm, REAL, 0))

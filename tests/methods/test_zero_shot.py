@@ -15,7 +15,7 @@ from hydra.utils import instantiate
 from scipy.stats import spearmanr
 
 from benchmark.backbones.baselines.descriptors import Kmer
-from benchmark.core import RESIDUES, Array, Backbone, Chains, MaskedLogProbs, Readout, UserError
+from benchmark.core import RESIDUES, Array, Backbone, Chains, FitContext, Readout, UserError
 from benchmark.methods.zero_shot import SCORES, ZeroShot
 from tests.checkpoints import make
 from tests.conftest import ROOT, SHARED, composed, make_backbone, random_chain
@@ -44,7 +44,7 @@ QUESTIONS = [
 
 def scored(backbone: Backbone, score: str, questions: Sequence[Chains] = QUESTIONS) -> Array:
     method = replace(instantiate(composed("method=zero_shot").method), score=score)
-    predictor = method.fit(backbone, VARIANT, [], [], 0)
+    predictor = method.fit([], [], FitContext(backbone, VARIANT, 0))
     assert predictor.choices == {"score": score}
     values = [np.asarray(value) for value in predictor.predict(questions)]
     assert {value.shape for value in values} == {()}
@@ -117,7 +117,7 @@ def test_a_masked_residue_is_not_seen_and_auto_masks(esm_folder: Path) -> None:
         read.clear()
         scored(backbone, score)
         assert len(read) == passes
-    auto = ZeroShot(score="auto").fit(backbone, VARIANT, [], [], 0)
+    auto = ZeroShot(score="auto").fit([], [], FitContext(backbone, VARIANT, 0))
     assert auto.choices == {"score": "masked_marginal"}
     np.testing.assert_array_equal(
         list(auto.predict(QUESTIONS)), scored(backbone, "masked_marginal")
@@ -137,7 +137,7 @@ def test_causal_scores_are_the_models_log_likelihoods(name: str, tmp_path: Path)
     np.testing.assert_allclose(
         scored(backbone, "causal_log_likelihood", questions), expected, atol=1e-5
     )
-    auto = ZeroShot(score="auto").fit(backbone, VARIANT, [], [], 0)
+    auto = ZeroShot(score="auto").fit([], [], FitContext(backbone, VARIANT, 0))
     assert auto.choices == {"score": "causal_log_likelihood"}
     with pytest.raises(UserError, match="score=masked_marginal needs masked log-probabilities"):
         scored(backbone, "masked_marginal")
@@ -146,7 +146,7 @@ def test_causal_scores_are_the_models_log_likelihoods(name: str, tmp_path: Path)
 def test_what_it_cannot_do_is_told(esm_folder: Path) -> None:
     backbone = make_backbone("huggingface", esm_folder)
     with pytest.raises(UserError, match=r"needs masked or causal .* the backbone Kmer has none"):
-        ZeroShot(score="auto").fit(Kmer(1), VARIANT, [], [], 0)
+        ZeroShot(score="auto").fit([], [], FitContext(Kmer(1), VARIANT, 0))
     with pytest.raises(UserError, match=r"needs causal log-prob.* HuggingFace has none"):
         scored(backbone, "causal_log_likelihood")
     with pytest.raises(
@@ -198,7 +198,7 @@ def test_an_assay_is_scored_without_a_word_about_the_method(
 def test_sapiens_prefers_a_human_antibody_to_its_mutants() -> None:
     """Random substitutions of a human VH are less likely than what they replace."""
     backbone = make_backbone("huggingface", SHARED / "models" / "sapiens_vh_roberta")
-    assert isinstance(backbone, MaskedLogProbs)
+    assert "masked_log_probs" in backbone.abilities
     natural = (
         "EVQLVESGGGLVQPGGSLRLSCAASGFTFSSYAMSWVRQAPGKGLEWVSAISGSGGSTYYADSVKGRFTISRDNSKNTLYLQMNSLRAE"
         "DTAVYYCAKDRLSITIRPRYYGLDVWGQGTTVTVSS"
@@ -221,4 +221,4 @@ def test_sapiens_prefers_a_human_antibody_to_its_mutants() -> None:
 def test_an_encoder_without_its_head_is_refused() -> None:
     backbone = make_backbone("huggingface", SHARED / "models" / "esm2_t6_8M_encoder")
     with pytest.raises(UserError, match="needs masked or causal log-probabilities, which a"):
-        ZeroShot(score="auto").fit(backbone, VARIANT, [], [], 0)
+        ZeroShot(score="auto").fit([], [], FitContext(backbone, VARIANT, 0))

@@ -20,9 +20,10 @@ import torch
 
 from benchmark.backbones.baselines.untrained import Random
 from benchmark.embedding.batching import batches
+from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.features import protein_features, residue_features
 from benchmark.embedding.store import opened
-from benchmark.run.identity import keep_vectors
+from benchmark.run.identity import open_caches
 from tests.conftest import make_task
 
 DEVICE = os.environ.get("PERFORMANCE_DEVICE", "cuda" if torch.cuda.is_available() else "cpu")
@@ -81,35 +82,36 @@ def test_fixed_batches(benchmark: Any, backbone: Random, chains: list[str]) -> N
 
 def test_proteins(benchmark: Any, backbone: Random, chains: list[str]) -> None:
     """One vector a protein, from strings to NumPy."""
-    questions = [(chain,) for chain in chains]
-    measure(benchmark, "proteins", lambda: protein_features(backbone, questions, "train"))
+    inputs = [(chain,) for chain in chains]
+    measure(benchmark, "proteins", lambda: protein_features(Embedder(backbone), inputs, "train"))
 
 
 def test_residues(benchmark: Any, backbone: Random, chains: list[str]) -> None:
     """A vector for each residue, from strings to NumPy."""
-    questions = [(chain,) for chain in chains]
-    measure(benchmark, "residues", lambda: list(residue_features(backbone, questions, "train")))
+    inputs = [(chain,) for chain in chains]
+    measure(
+        benchmark, "residues", lambda: list(residue_features(Embedder(backbone), inputs, "train"))
+    )
 
 
 def test_padded_proteins(benchmark: Any, backbone: Random, chains: list[str]) -> None:
     """As `test_proteins`, but without packing."""
-    questions = [(chain,) for chain in chains]
+    inputs = [(chain,) for chain in chains]
     backbone.packing = False
-    measure(benchmark, "unpacked", lambda: protein_features(backbone, questions, "train"))
+    measure(benchmark, "unpacked", lambda: protein_features(Embedder(backbone), inputs, "train"))
     backbone.packing = True
 
 
 def test_warm_residues(benchmark: Any, backbone: Random, chains: list[str], tmp_path: Path) -> None:
     """As `test_residues`, read from the store, and what writing them there costs."""
-    questions = [(chain,) for chain in chains]
+    inputs = [(chain,) for chain in chains]
     with opened(str(tmp_path), 100) as store:
         assert store
-        keep_vectors(backbone, store, {}, "random")
+        embedder = Embedder(backbone, open_caches(backbone, store, {}, "random"))
         started = time.perf_counter()
-        list(residue_features(backbone, questions, "train"))
+        list(residue_features(embedder, inputs, "train"))
         SECONDS["filling"] = time.perf_counter() - started
-        measure(benchmark, "warm", lambda: list(residue_features(backbone, questions, "train")))
-    backbone.store = None
+        measure(benchmark, "warm", lambda: list(residue_features(embedder, inputs, "train")))
 
 
 def test_floor(benchmark: Any, backbone: Random, chains: list[str]) -> None:

@@ -20,7 +20,7 @@ from hydra.utils import instantiate
 from torch import nn
 
 from benchmark.backbones.baselines.untrained import Random
-from benchmark.core import Example, Readout
+from benchmark.core import Example, FitContext, Readout
 from benchmark.embedding.batching import batches
 from benchmark.methods.finetune.lora import linear_layers
 from tests.conftest import composed, make_task
@@ -132,7 +132,11 @@ def test_ours(benchmark: Any, backbone: Random, examples: list[Example]) -> None
     """A whole fit of one epoch: adapters put in, a shuffled epoch, valid, adapters taken out."""
     learner = instantiate(composed("method=lora", "method.epochs=1").method, _convert_="all")
     readout = Readout("protein", "regression")
-    measure(benchmark, "ours", lambda: learner.fit(backbone, readout, examples, examples[:1], 0))
+    measure(
+        benchmark,
+        "ours",
+        lambda: learner.fit(examples, examples[:1], FitContext(backbone, readout, 0)),
+    )
 
 
 def test_batch_of_one(benchmark: Any, backbone: Random, examples: list[Example]) -> None:

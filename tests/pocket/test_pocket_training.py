@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from benchmark.core import CausalLogProbs, ContactHead, MaskedLogProbs, Sampling, UserError
+from benchmark.core import UserError
 from benchmark.pocket.make.recipe import ID, Recipe, build, cost
 from benchmark.pocket.make.train import (
     IGNORED,
@@ -31,7 +31,7 @@ from benchmark.pocket.make.train import (
 )
 from tests.conftest import make_backbone, random_chain
 
-ABILITIES = (MaskedLogProbs, CausalLogProbs, Sampling, ContactHead)
+ABILITIES = {"masked_log_probs", "causal_log_probs", "sampling", "contact_head"}
 SMALL = ["--layers=2", "--dim=32", "--heads=2", "--batch-tokens=512", "--crop=99", "--log-steps=10"]
 
 
@@ -81,8 +81,10 @@ def test_training_learns_and_survives_a_kill(objective: str, corpus: Path, tmp_p
     assert not any("inv_freq" in name for name in weights), "computed, and exact only in float32"
 
     backbone = make_backbone("huggingface", whole)
-    able = {kind for kind in ABILITIES if isinstance(backbone, kind)}
-    assert able == ({MaskedLogProbs} if objective == "masked" else {CausalLogProbs, Sampling})
+    able = ABILITIES & backbone.abilities
+    assert able == (
+        {"masked_log_probs"} if objective == "masked" else {"causal_log_probs", "sampling"}
+    )
     assert backbone.facts()["packing"]
 
 

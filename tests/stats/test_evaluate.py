@@ -9,12 +9,11 @@ import pytest
 from benchmark.backbones.baselines.descriptors import Kmer
 from benchmark.core import (
     Array,
-    Backbone,
     Chains,
     Example,
+    FitContext,
     Method,
     Predictor,
-    Readout,
     Splits,
     UserError,
 )
@@ -32,9 +31,7 @@ class Oracle(Method):
         self.answer = answer or (lambda chains: np.asarray(float(chains[0].count("W"))))
         self.seen: list[Any] = []
 
-    def fit(
-        self, backbone: Backbone, readout: Readout, train: Any, valid: Any, *rest: Any
-    ) -> Predictor:
+    def fit(self, train: Any, valid: Any, context: FitContext) -> Predictor:
         self.seen = [*train, *valid]
 
         def predict(questions: Sequence[Chains]) -> list[Array]:
@@ -79,7 +76,7 @@ def test_every_example_is_scored_or_the_run_fails() -> None:
         run(examples(5), Oracle(lambda chains: np.asarray(np.nan)))
 
     class Forgetful(Oracle):
-        def fit(self, *parts: Any) -> Predictor:
+        def fit(self, train: Any, valid: Any, context: FitContext) -> Predictor:
             return Predictor(lambda questions: [np.asarray(1.0)] * (len(questions) - 1), {})
 
     with pytest.raises(UserError, match="4 predictions for the 5 examples"):
@@ -139,7 +136,7 @@ def test_each_fold_is_answered_by_what_was_learned_without_it() -> None:
     weights = {"mean": dict.fromkeys(tests, 1 / 4)}
 
     class Mean(Method):
-        def fit(self, backbone: Any, readout: Any, train: Any, valid: Any, *rest: Any) -> Predictor:
+        def fit(self, train: Any, valid: Any, context: FitContext) -> Predictor:
             found = np.mean([example.label for example in train]), train, valid
             return Predictor(lambda questions: [found[0]] * len(questions), {"learned": found[1:]})
 
@@ -245,7 +242,7 @@ def test_a_mean_over_sets_of_one_unit_has_no_interval() -> None:
 
 def test_a_metric_of_other_answers_is_refused_before_anything_is_learned() -> None:
     class Unasked(Oracle):
-        def fit(self, *parts: Any) -> Predictor:
+        def fit(self, train: Any, valid: Any, context: FitContext) -> Predictor:
             raise AssertionError
 
     def fitted(kind: str, size: int, name: str) -> None:

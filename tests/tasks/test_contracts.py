@@ -10,7 +10,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
 from benchmark.cli.verbs.listing import with_parents
-from benchmark.core import RESIDUES, Area, Backbone, Method, Splits, Task, UserError
+from benchmark.core import RESIDUES, Area, Backbone, FitContext, Method, Splits, Task, UserError
 from benchmark.data.tables import AMBIGUOUS
 from benchmark.metrics import find
 from benchmark.run.evaluation import evaluate, subset
@@ -223,4 +223,4 @@ def test_methods_refuse_what_a_backbone_cannot_do(method: str) -> None:
     learner = instantiate(composed(f"method={method}").method, _convert_="all")
 
     with pytest.raises(UserError, match="the backbone Mute has none"):
-        learner.fit(Mute(), task.readout, splits.train, splits.valid, 0)
+        learner.fit(splits.train, splits.valid, FitContext(Mute(), task.readout, 0))

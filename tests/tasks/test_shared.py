@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from scipy.stats import spearmanr
 
 from benchmark.backbones.baselines.descriptors import Kmer
-from benchmark.core import MASK, RESIDUES, MaskedLogProbs, Readout, Splits
+from benchmark.core import MASK, RESIDUES, FitContext, Readout, Splits
 from benchmark.metrics import find
 from benchmark.metrics.contact import rank_pairs
 from benchmark.run.evaluation import evaluate, subset
@@ -89,7 +89,7 @@ def test_contacts_of_esm2_8m_by_its_own_head() -> None:
         labels.append(np.argwhere(np.triu(near, 7)))
     method = instantiate(composed("method=contact_head").method, _convert_="all")
     backbone = make_backbone("huggingface", ESM2_8M)
-    predictor = method.fit(backbone, Readout("pair", "classification", 2, 6), [], [], 0)
+    predictor = method.fit([], [], FitContext(backbone, Readout("pair", "classification", 2, 6), 0))
     kept = [rank_pairs(np.asarray(p), 7) for p in predictor.predict([(c,) for c in chains])]
 
     assert find("p_at_l5")(kept, labels) == pytest.approx(0.400, abs=5e-4)
@@ -99,7 +99,7 @@ def test_contacts_of_esm2_8m_by_its_own_head() -> None:
 def test_a_human_antibody_is_recovered_by_sapiens() -> None:
     """The folder has no tokenizer but a list of tokens; its recovery was 0.93, shuffled 0.12."""
     backbone = make_backbone("huggingface", SHARED / "models" / "sapiens_vh_roberta")
-    assert isinstance(backbone, MaskedLogProbs)
+    assert "masked_log_probs" in backbone.abilities
     natural = (
         "EVQLVESGGGLVQPGGSLRLSCAASGFTFSSYAMSWVRQAPGKGLEWVSAISGSGGSTYYADSVKGRFTISRDNSKNTLYLQMNSLRAE"
         "DTAVYYCAKDRLSITIRPRYYGLDVWGQGTTVTVSS"

@@ -2,6 +2,8 @@
 
 from hashlib import sha256
 
+import torch
+
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.device import resolve
 from benchmark.backbones.transformer import Pooling, Transformer
@@ -28,7 +30,6 @@ class Random(Transformer):
         dtype: str,
         batch_tokens: int,
     ) -> None:
-        import torch
         from transformers import EsmConfig, EsmModel
 
         place, number = resolve(device, dtype)

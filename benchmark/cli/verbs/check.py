@@ -1,4 +1,4 @@
-"""`check`: does a backbone keep what it promises?"""
+"""`check`: model adapter check."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from benchmark.cli.verbs.request import Request
 
 
 def show_check(request: Request) -> int:
-    """Try what a backbone promises; the exit status is 1 if a promise is not kept."""
+    """Print every check of a model; the exit status is 1 if one fails."""
     from rich.console import Console
 
     from benchmark.testing.backbone import findings
@@ -20,12 +20,11 @@ def show_check(request: Request) -> int:
 
     line = "{:<55} {:<26} {:<18} {}".format
     Console(highlight=False).print(
-        line("promise", "found", "allowed", ""), style="bold", soft_wrap=True
+        line("check", "found", "allowed", "result"), style="bold", soft_wrap=True
     )
-    kept = []
+    passed = []
     for finding in findings(make(), make):
-        kept.append(finding.kept)
-        told = "kept" if finding.kept else "NOT KEPT"
-        print(line(finding.promise, finding.found, finding.allowed, told))
-    print(f"{sum(kept)} of {len(kept)} promises are kept")
-    return 0 if all(kept) else 1
+        passed.append(finding.passed)
+        print(line(*finding[:3], "pass" if finding.passed else "FAIL"))
+    print(f"model adapter check: {sum(passed)} of {len(passed)} pass")
+    return 0 if all(passed) else 1

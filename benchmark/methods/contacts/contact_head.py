@@ -1,15 +1,16 @@
-"""Contacts by the checkpoint's own trained head, as ESM-2 has one; nothing is learned here."""
+"""Contacts by the checkpoint's own trained head, as in ESM-2; nothing is fitted here."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+
+import numpy as np
 
 from benchmark.core import (
     Array,
     Backbone,
     Chains,
-    ContactHead,
     Example,
+    FitContext,
     Method,
     Predictor,
     Readout,
@@ -20,8 +21,8 @@ from benchmark.distributed import map_sharded
 from benchmark.embedding.features import check_lengths
 from benchmark.progress import track
 
-WINDOW = 64
-"""Chains whose answers are exchanged at a time, where several processes divide the work."""
+CHAINS_PER_GATHER = 64
+"""Chains between two exchanges of results, with several processes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,42 +33,32 @@ class OwnContacts(Method):
     frozen = True
 
     def fit(
-        self,
-        backbone: Backbone,
-        readout: Readout,
-        train: Sequence[Example],
-        valid: Sequence[Example],
-        seed: int,
-        folder: Path | None = None,
+        self, train: Sequence[Example], valid: Sequence[Example], context: FitContext
     ) -> Predictor:
-        """Check that backbone and question fit."""
-        if not isinstance(backbone, ContactHead):
-            raise UserError(
-                "method=contact_head needs a checkpoint with a trained contact head; "
-                f"the backbone {type(backbone).__name__} has none"
-            )
-        require_contacts(readout, "contact_head")
-        head = backbone.contacts
+        """Check backbone and task."""
+        backbone = context.backbone
+        backbone.require("contact_head", "method=contact_head")
+        require_contacts(context.readout, "contact_head")
         return Predictor(
-            lambda questions: each_chain(lambda c: head([c])[0], backbone, questions), {}
+            lambda inputs: predict_chains(lambda c: backbone.contacts([c])[0], backbone, inputs), {}
         )
 
 
 def require_contacts(readout: Readout, method: str) -> None:
-    """Refuse what is not a question of which residues touch."""
+    """Refuse a task that is not contact prediction."""
     if (readout.level, readout.width) != ("pair", 1):
-        raise UserError(f"method={method} answers which residues touch; give a contact task")
+        raise UserError(f"method={method} predicts contacts; give a contact task")
 
 
-def each_chain(
-    answer: Callable[[str], Array], backbone: object, questions: Sequence[Chains]
+def predict_chains(
+    contacts: Callable[[str], Array], backbone: Backbone, inputs: Sequence[Chains]
 ) -> Iterator[Value]:
-    """What `answer` makes of each single-chain question, in order.
+    """Yield the contact map (L, L) of each single-chain input, in order; exactly symmetric.
 
-    One at a time: maps of all heads, layers x heads x L x L, are what fills the memory.
+    One chain at a time: maps of all heads, layers x heads x L x L, may fill the memory.
     """
-    assert isinstance(backbone, Backbone)
-    chains = [chain for (chain,) in questions]
+    chains = [chain for (chain,) in inputs]
     check_lengths(backbone, chains)
-    answers = map_sharded(lambda part: (answer(chain) for chain in part), chains, WINDOW)
-    yield from track(answers, len(chains), "contacts")
+    maps = map_sharded(lambda part: map(contacts, part), chains, CHAINS_PER_GATHER)
+    for table in track(maps, len(chains), "contacts"):
+        yield np.triu(table) + np.triu(table, 1).T

@@ -1,7 +1,7 @@
-"""What a training leaves in its folder: the state to go on from, then what was learned.
+"""Files of a training: first the state to resume from, then the fitted weights.
 
-state.pt while it runs; afterwards fit.json, curve.csv, curve.png, head.safetensors, and the trained
-weights of the backbone if there are any. Each file is replaced as a whole, and fit.json comes last.
+state.pt while it runs; then fit.json, curve.csv, curve.png, head.safetensors, and the trained
+weights of the backbone if any. Each file is replaced atomically; fit.json is written last.
 """
 
 import csv
@@ -19,15 +19,15 @@ from benchmark.core import UserError
 from benchmark.files import replacing
 
 FORMAT = 1
-"""Raised when a state is written in another way: then older ones are not gone on from."""
+"""Of the state; raised when it changes, so that older states are not resumed."""
 STATE, FIT, HEAD = "state.pt", "fit.json", "head.safetensors"
 
 
 class Epoch(NamedTuple):
-    """A row of the learning curve: mean losses of an epoch, and what had been spent by its end."""
+    """A row of the learning curve: an epoch's mean losses, and the time until its end."""
 
     epoch: int
-    """From 1 on."""
+    """1-based."""
     step: int
     train_loss: float
     valid_loss: float
@@ -35,22 +35,25 @@ class Epoch(NamedTuple):
 
 
 def save_state(folder: Path, state: Mapping[str, Any]) -> None:
-    """Keep a state of tensors, numbers, and lists and dictionaries of them."""
+    """Write a state of tensors, numbers, and lists and dictionaries of them."""
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / STATE) as file:
         torch.save({"format": FORMAT, **state}, file)
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
-    """Read the state, onto the CPU; None if it is of another format."""
+    """Read the state to the CPU; None if it has another format."""
     path = folder / STATE
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError):
-        raise UserError(f"{path} is damaged; delete it, and the training begins anew") from None
+        raise UserError(
+            f"{path} is damaged; delete it to start the training from the beginning"
+        ) from None
     if state.get("format") != FORMAT:
         print(
-            f"{path} has the format {state.get('format')}, not {FORMAT}; the training begins anew",
+            f"{path} has format {state.get('format')}, not {FORMAT}; the training starts from the "
+            "beginning",
             file=sys.stderr,
         )
         return None
@@ -58,19 +61,19 @@ def load_state(folder: Path) -> dict[str, Any] | None:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Keep tensors as safetensors."""
+    """Write tensors as safetensors."""
     from safetensors.torch import save_file
 
     with replacing(path) as file:
         whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         file.touch()
-        rights = file.stat().st_mode  # of any new file; the library's are for the owner alone
+        mode = file.stat().st_mode  # of any new file; the library makes files for the owner only
         save_file(whole, file, metadata={"format": "pt"})
-        file.chmod(rights)
+        file.chmod(mode)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read them, onto the CPU."""
+    """Read tensors to the CPU."""
     from safetensors.torch import load_file
 
     return load_file(path)
@@ -79,20 +82,20 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 def finish(
     folder: Path, choices: Mapping[str, Any], cost: Mapping[str, int], curve: Sequence[Epoch]
 ) -> None:
-    """Write the curve, say that the fit is finished, and drop its states."""
+    """Write the learning curve and fit.json, and delete the states."""
     with replacing(folder / "curve.csv") as file, file.open("w", newline="") as stream:
         csv.writer(stream).writerows([Epoch._fields, *curve])
     with replacing(folder / "curve.png") as file:
         draw(curve, file)
     with replacing(folder / FIT) as file:
-        told = {"choices": choices, "cost": cost}
-        file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    for file in (folder / STATE, *folder.glob(f".{STATE}.*")):  # those of killed runs, too
+        content = {"choices": choices, "cost": cost}
+        file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    for file in (folder / STATE, *folder.glob(f".{STATE}.*")):  # also those of interrupted runs
         file.unlink(missing_ok=True)
 
 
 def draw(curve: Sequence[Epoch], file: Path) -> None:
-    """The losses by epoch; a ring marks the lowest of valid."""
+    """Plot the losses by epoch; a ring marks the lowest loss on valid."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from benchmark.backbones.transformer import Transformer
-from benchmark.core import RESIDUES, Backbone, Readout
+from benchmark.core import RESIDUES, FitContext, Readout
 from benchmark.methods.finetune import checkpoints
 from benchmark.methods.finetune.trainable import TrainableBackbone, trainable
 from benchmark.methods.finetune.trainer import Encoder
@@ -16,19 +16,19 @@ from benchmark.methods.finetune.training import Training
 
 @dataclass(frozen=True, kw_only=True)
 class Finetune(Training):
-    """All weights that the vectors depend on."""
+    """All weights on which the embeddings depend are trained."""
 
     VERSION = 1
     gradient_checkpointing: bool
 
-    def encoder(self, backbone: Backbone, readout: Readout) -> Encoder:
-        """The backbone, its weights to be replaced."""
-        module = trainable(backbone, "finetune")
-        return Weights(module, readout, self.gradient_checkpointing)
+    def encoder(self, context: FitContext) -> Encoder:
+        """The backbone with trainable copies of its weights."""
+        backbone = trainable(context.backbone, "finetune")
+        return Weights(backbone, context.readout, self.gradient_checkpointing)
 
 
 class Weights(TrainableBackbone):
-    """Trained copies of the module's weights, which take the place of the weights."""
+    """Trained copies of the weights, which replace them while attached."""
 
     def __init__(self, backbone: Transformer, readout: Readout, checkpointing: bool) -> None:
         super().__init__(backbone, readout, checkpointing)
@@ -40,13 +40,13 @@ class Weights(TrainableBackbone):
         self.facts = {}
 
     def attach(self) -> None:
-        """Put the copies in."""
+        """Put the copies in place."""
         for name, parameter in self.parameters.items():
             parameter.data = self.copies[name]
             parameter.requires_grad_(True)
 
     def detach(self) -> None:
-        """Put the weights back."""
+        """Restore the original weights."""
         for name, parameter in self.parameters.items():
             parameter.grad = None
             parameter.data = self.own[name]
@@ -59,7 +59,7 @@ class Weights(TrainableBackbone):
         """The backbone's own dropout stays off."""
 
     def save(self, folder: Path) -> None:
-        """All trained weights, by their names in the module."""
+        """Write all trained weights, by their names in the module."""
         checkpoints.save_tensors(folder / "weights.safetensors", self.copies)
 
     def load(self, folder: Path) -> None:
@@ -69,12 +69,12 @@ class Weights(TrainableBackbone):
 
 
 def reached(backbone: Transformer) -> list[bool]:
-    """Which of the module's parameters the vectors depend on: no pooler, no head."""
+    """Which of the module's parameters the embeddings depend on: no pooler, no head."""
     before = [(p, p.requires_grad) for p in backbone.module.parameters()]
     backbone.module.requires_grad_(True)
     backbone.pool([RESIDUES]).sum().backward()  # type: ignore[no-untyped-call]
     found = [parameter.grad is not None for parameter, _ in before]
-    for parameter, asked in before:
+    for parameter, requires_grad in before:
         parameter.grad = None
-        parameter.requires_grad_(asked)
+        parameter.requires_grad_(requires_grad)
     return found

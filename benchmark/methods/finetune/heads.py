@@ -1,4 +1,4 @@
-"""From vectors to answers: the papers' MLP head, by readout, and the loss that it learns from."""
+"""The papers' MLP head by readout, its loss, and its predictions."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -10,20 +10,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from benchmark.core import Array, Example, Readout
+from benchmark.core import Array, Example, Readout, contact_map, known_answers
 
 Weighting = Literal["balanced"] | None
 PAIRS = 2**18
-"""Pairs that are scored at a time; with gradients each takes the hidden width in memory."""
+"""Pairs scored at a time; with gradients each takes the hidden width in memory."""
 
 
 class Head(nn.Module):
     """An MLP with ReLUs on the vector of a protein or a residue, in float32.
 
-    A pair is scored from the vectors of both residues, side by side, as the mean of (i, j) and
-    (j, i). The first layer of [a; b] is W1 a + W2 b, so the (L, L, 2 dim) are never made.
+    A pair is scored from the concatenated vectors of both residues, as the mean of (i, j) and
+    (j, i). The first layer of [a; b] is W1 a + W2 b, so the (L, L, 2 dim) array is never built.
 
-    mean, scale: of train's real answers, set when they are known; scores are in these units.
+    mean, scale: of train's regression labels; scores are in these units.
     """
 
     mean: Tensor
@@ -48,7 +48,7 @@ class Head(nn.Module):
     def forward(self, vectors: Tensor, lengths: Sequence[int]) -> list[Tensor]:
         """Scores of each example of a batch.
 
-        vectors: rows of the examples one after another, as many as `lengths` says; (sum, width).
+        vectors: concatenated rows of the examples, `lengths` rows each; (sum, width).
         A protein's scores are (1, size), residues' (L, size), pairs' (L, L).
         """
         device = self.first.weight.device
@@ -65,7 +65,9 @@ class Head(nn.Module):
         a = functional.linear(residues, left, self.first.bias)
         b = functional.linear(residues, right)
         blocks = torch.split(a, max(1, PAIRS // len(b)))
-        if len(blocks) > 1 and torch.is_grad_enabled():  # or every block's hidden layer is kept
+        if (
+            len(blocks) > 1 and torch.is_grad_enabled()
+        ):  # else every block's hidden layer stays in memory
             parts = [checkpoint(self.block, block, b, use_reentrant=False) for block in blocks]
         else:
             parts = [self.block(block, b) for block in blocks]
@@ -73,15 +75,15 @@ class Head(nn.Module):
         return (scores + scores.T) / 2
 
     def block(self, a: Tensor, b: Tensor) -> Tensor:
-        """Scores of some residues (n, hidden) before all others (L, hidden): (n, L)."""
+        """Scores of some residues (n, hidden) with all residues (L, hidden): (n, L)."""
         scores: Tensor = self.rest(a[:, None] + b[None])
         return scores[..., 0]
 
 
 class Objective:
-    """What is minimised: squared errors in units of train's deviation, or log losses.
+    """The loss: squared error in units of train's standard deviation, or log loss.
 
-    Unknown answers take no part. Classes may be weighted so that each counts as much as another.
+    Unknown answers are left out. Classes may be weighted to count equally.
     """
 
     def __init__(
@@ -98,33 +100,26 @@ class Objective:
             self.weights = torch.tensor(self.balanced(train), dtype=torch.float32, device=device)
 
     def target(self, example: Example) -> Array:
-        """The answers of an example, in the order of its scores; unknown ones NaN or -1.
+        """The labels of an example, in the order of its scores; unknown ones NaN or -1.
 
-        (1,) or (1, size) of a protein, (L,) or (L, size) of residues, and of pairs (m,), whether
-        each i <= j - separation touches, in the order of `triu_indices`.
+        (1,) or (1, size) for a protein, (L,) or (L, size) for residues, and (m,) for pairs: 1 for
+        a contact, else 0, in the order of `triu_indices`.
         """
         label = np.asarray(example.label)
         if self.readout.level == "pair":
             length = len(example.chains[0])
-            touching = np.zeros((length, length), np.int64)
-            touching[tuple(label.T)] = 1
-            upper: Array = touching[np.triu_indices(length, self.near)]
-            return upper
+            upper = np.triu_indices(length, self.readout.first_separation)
+            return np.asarray(contact_map(label, length)[upper], np.int64)
         return label if self.readout.level == "residue" else label[None]
-
-    @property
-    def near(self) -> int:
-        """The least separation that is asked about."""
-        return max(1, self.readout.min_separation)
 
     def known(self, target: Array) -> Array:
         """Which answers are known, in the target's shape."""
-        return np.asarray(~np.isnan(target) if self.readout.kind == "regression" else target != -1)
+        return np.broadcast_to(known_answers(target, self.readout), target.shape)
 
     def balanced(self, train: Sequence[Example]) -> Array:
-        """Weights of classes as scikit-learn's `balanced` has them: (size,), of labels (size, 2).
+        """Class weights as in scikit-learn's `balanced`: (size,), or (size, 2) for labels.
 
-        A class that train lacks weighs 1.
+        A class absent from train has weight 1.
         """
         readout, labels = self.readout, self.readout.kind == "multilabel"
         counts = np.zeros((readout.size, 2) if labels else readout.size)
@@ -137,7 +132,7 @@ class Objective:
         return weights
 
     def count(self, target: Array) -> float:
-        """The summed weight of the known answers: what a sum of losses is divided by."""
+        """The summed weight of the known answers: the denominator of the mean loss."""
         known = self.known(target)
         if self.weights is None:
             return float(known.sum())
@@ -148,13 +143,13 @@ class Objective:
         return float(weights[target[known]].sum(dtype=np.float64))
 
     def loss(self, scores: Sequence[Tensor], targets: Sequence[Array]) -> Tensor:
-        """The sum of the weighted losses of the known answers of some examples."""
+        """Summed weighted losses of the known answers of some examples."""
         if self.readout.level == "pair":
             answers = torch.cat([self.upper(part) for part in scores])
         else:
             answers = torch.cat(list(scores))
         truth = np.concatenate(targets)
-        known = torch.from_numpy(self.known(truth)).to(self.device)
+        known = torch.tensor(self.known(truth), device=self.device)
         if self.readout.kind == "regression":
             wanted = torch.from_numpy(np.nan_to_num((truth - self.mean) / self.scale))
             errors = answers[:, 0] - wanted.to(self.device, torch.float32)
@@ -174,13 +169,14 @@ class Objective:
         )
 
     def upper(self, scores: Tensor) -> Tensor:
-        """The scores (m,) of the pairs that are asked about, of (L, L)."""
-        i, j = torch.triu_indices(len(scores), len(scores), self.near, device=scores.device)
+        """The scores (m,) of the predicted pairs, of (L, L)."""
+        length, first = len(scores), self.readout.first_separation
+        i, j = torch.triu_indices(length, length, first, device=scores.device)
         return scores[i, j]
 
 
-def answers(head: Head, readout: Readout, scores: Sequence[Tensor]) -> Iterator[Array]:
-    """Predictions, as a `Readout` has them, of each example's scores."""
+def predictions(head: Head, readout: Readout, scores: Sequence[Tensor]) -> Iterator[Array]:
+    """The prediction of each example, as `Readout` defines it, from its scores."""
     for part in scores:
         if readout.kind == "regression":
             values = part[:, 0] * head.scale + head.mean
@@ -191,6 +187,8 @@ def answers(head: Head, readout: Readout, scores: Sequence[Tensor]) -> Iterator[
             if readout.width == 1:
                 values = values[:, 1]
         found: Array = values.float().cpu().numpy()
+        if readout.level == "pair":  # vectorised sigmoids may differ in the last bit
+            found = np.triu(found) + np.triu(found, 1).T
         if readout.kind == "multilabel" and readout.width == 1:
             found = found[:, 0]
         yield found if readout.level in ("residue", "pair") else found[0]

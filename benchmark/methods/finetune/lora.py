@@ -1,4 +1,4 @@
-"""Low-rank adapters (LoRA: Hu et al. 2022), by peft."""
+"""Low-rank adapters (LoRA: Hu et al. 2022), with peft."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,22 +8,22 @@ from typing import Any
 from torch import nn
 
 from benchmark.backbones.transformer import Transformer
-from benchmark.core import Backbone, Readout, UserError
+from benchmark.core import FitContext, Readout, UserError
 from benchmark.methods.finetune import checkpoints
 from benchmark.methods.finetune.trainable import TrainableBackbone, trainable
 from benchmark.methods.finetune.trainer import Encoder
 from benchmark.methods.finetune.training import Training, in_range
 
 PREFIX = "base_model.model."
-"""What stands before the names of weights in peft's files."""
+"""Prefix of the names of weights in peft's files."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lora(Training):
-    """Adapters of rank `r` beside linear layers; the switches are peft's own.
+    """Adapters of rank `r` on linear layers; the settings are peft's own.
 
-    target_modules: all-linear, the linear layers of all blocks below the layer that is read; or
-        endings of the names of layers, of which those count that the model has.
+    target_modules: all-linear (the linear layers of all blocks up to the embedding layer), or name
+        suffixes of layers; those that the model lacks are ignored.
     """
 
     VERSION = 1
@@ -38,14 +38,14 @@ class Lora(Training):
     def __post_init__(self) -> None:
         super().__post_init__()
         if type(self.r) is not int or self.r < 1:
-            raise UserError(f"method.r={self.r} is not a whole number from 1 on")
+            raise UserError(f"method.r={self.r} is not a whole number of at least 1")
         in_range("lora_alpha", self.lora_alpha, above=0)
         in_range("lora_dropout", self.lora_dropout, least=0, below=1)
 
-    def encoder(self, backbone: Backbone, readout: Readout) -> Encoder:
+    def encoder(self, context: FitContext) -> Encoder:
         """The backbone with adapters."""
-        module = trainable(backbone, "lora")
-        targets = linear_layers(module, self.target_modules)
+        backbone = trainable(context.backbone, "lora")
+        targets = linear_layers(backbone, self.target_modules)
         from peft import LoraConfig
 
         config = LoraConfig(
@@ -57,10 +57,10 @@ class Lora(Training):
             use_dora=self.use_dora,
             fan_in_fan_out=not any(isinstance(part, nn.Linear) for part in targets.values()),
         )
-        return Adapter(module, readout, self.gradient_checkpointing, config)
+        return Adapter(backbone, context.readout, self.gradient_checkpointing, config)
 
 
-def linear_layers(backbone: Transformer, asked: str | Sequence[str]) -> dict[str, nn.Module]:
+def linear_layers(backbone: Transformer, targets: str | Sequence[str]) -> dict[str, nn.Module]:
     """The layers to adapt, by name."""
     from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer
 
@@ -70,30 +70,30 @@ def linear_layers(backbone: Transformer, asked: str | Sequence[str]) -> dict[str
         for name, part in layer.named_modules()
         if isinstance(part, nn.Linear | Conv1D)
     }
-    if asked == "all-linear":
+    if targets == "all-linear":
         if not found:
             raise UserError(
-                "method=lora finds no linear layer below the layer that is read; "
+                "method=lora finds no linear layer up to the embedding layer; "
                 "leave model.layer out, or use another model"
             )
         return found
-    endings = [asked] if isinstance(asked, str) else asked
+    suffixes = [targets] if isinstance(targets, str) else targets
     chosen = {
         name: part
         for name, part in found.items()
-        if any(f".{name}".endswith(f".{ending}") for ending in endings)
+        if any(f".{name}".endswith(f".{suffix}") for suffix in suffixes)
     }
     if not chosen:
         names = sorted({name.rpartition(".")[2] for name in found})
         raise UserError(
-            f"method.target_modules={asked} names no layer of the model; "
+            f"method.target_modules={targets} names no layer of the model; "
             f"it has {', '.join(names)}, or give all-linear"
         )
     return chosen
 
 
 class Adapter(TrainableBackbone):
-    """LoRA's layers, which take the place of those that they adapt."""
+    """LoRA layers, which replace the layers that they adapt while attached."""
 
     def __init__(
         self, backbone: Transformer, readout: Readout, checkpointing: bool, config: Any
@@ -113,13 +113,13 @@ class Adapter(TrainableBackbone):
         for parameter in self.trained().values():
             parameter.data = parameter.data.float()
         self.detach()
-        for parameter, asked in before.items():
-            parameter.requires_grad_(asked)
+        for parameter, requires_grad in before.items():
+            parameter.requires_grad_(requires_grad)
         self.total = base + sum(p.numel() for p in self.trained().values())
         self.facts = {"adapted": sorted({name.rpartition(".")[2] for name in self.layers})}
 
     def attach(self) -> None:
-        """Put the adapted layers into the module."""
+        """Insert the adapted layers."""
         for name, layer in self.layers.items():
             self.module.set_submodule(name, layer)
         self.module.peft_config = self.config
@@ -128,13 +128,13 @@ class Adapter(TrainableBackbone):
         self.train(False)
 
     def detach(self) -> None:
-        """Put the layers themselves back."""
+        """Restore the original layers."""
         for name, layer in self.layers.items():
             self.module.set_submodule(name, layer.base_layer)
         del self.module.peft_config
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """The adapters' own weights."""
+        """The adapters' weights."""
         return {
             f"{name}.{inner}": parameter
             for name, layer in self.layers.items()
@@ -143,12 +143,12 @@ class Adapter(TrainableBackbone):
         }
 
     def train(self, mode: bool) -> None:
-        """Switch the adapters' dropout."""
+        """Switch the adapters' dropout on or off."""
         for layer in self.layers.values():
             layer.train(mode)
 
     def save(self, folder: Path) -> None:
-        """As peft's `save_pretrained`: `PeftModel.from_pretrained(base, folder)` reads it."""
+        """Write in peft's format: `PeftModel.from_pretrained(base, folder)` reads it."""
         from peft import get_peft_model_state_dict
 
         (config,) = self.config.values()

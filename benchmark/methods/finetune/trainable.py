@@ -1,7 +1,7 @@
-"""A transformer, some weights of which are trained.
+"""A transformer with trained weights.
 
-Frozen weights stay in the run's number type; what is trained is float32. The backbone's own dropout
-stays off. Outside of `attached` the backbone is what its checkpoint made it, bit for bit.
+Frozen weights stay in the run's dtype; trained weights are float32. The backbone's own dropout
+stays off. Outside of `attached` the backbone has its original weights, bit for bit.
 """
 
 from abc import ABC, abstractmethod
@@ -17,12 +17,18 @@ from torch.utils.checkpoint import checkpoint
 from benchmark.backbones.packing import again
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import Backbone, Chains, Readout, UserError
-from benchmark.embedding.features import check_counts, check_lengths, side_by_side, vectors
+from benchmark.embedding.extraction import Embedder
+from benchmark.embedding.features import (
+    check_counts,
+    check_lengths,
+    feature_rows,
+    is_protein_level,
+)
 from benchmark.methods.finetune.trainer import VectorSource
 
 
 def trainable(backbone: Backbone, method: str) -> Transformer:
-    """Refuse what has no weights, or not all of them in memory."""
+    """Refuse a backbone without weights, or with some weights on disk."""
     if not isinstance(backbone, Transformer):
         raise UserError(
             f"method={method} trains a transformer's weights; "
@@ -30,36 +36,36 @@ def trainable(backbone: Backbone, method: str) -> Transformer:
         )
     if any(parameter.is_meta for parameter in backbone.module.parameters()):
         raise UserError(
-            f"method={method} needs all weights in memory, and model.device_map has put some on "
-            "disk; leave it out"
+            f"method={method} needs all weights in memory, and model.device_map puts some on disk; "
+            "leave it out"
         )
     return backbone
 
 
 class TrainableBackbone(ABC):
-    """A transformer, some weights of which are trained."""
+    """An encoder whose weights are trained in whole or in part."""
 
     facts: Mapping[str, Any]
 
     def __init__(self, backbone: Transformer, readout: Readout, checkpointing: bool) -> None:
         self.backbone = backbone
+        self.embedder = Embedder(backbone)  # no caches: its weights change
         self.readout = readout
         self.checkpointing = checkpointing
-        proteins = side_by_side(readout)
-        self.width = backbone.protein_dim if proteins else backbone.residue_dim
+        self.width = backbone.residue_dim  # equal to protein_dim
         self.device: torch.device = backbone.device
 
     @abstractmethod
     def attach(self) -> None:
-        """Put what is trained in its place."""
+        """Put the trained weights in place."""
 
     @abstractmethod
     def detach(self) -> None:
-        """Put back what was there."""
+        """Restore the original weights."""
 
     @contextmanager
     def attached(self) -> Iterator[None]:
-        """With what is trained in its place, and matrix products in the run's number type."""
+        """With the trained weights in place, and matrix products in the run's dtype."""
         before = {p: p.requires_grad for p in self.backbone.module.parameters()}
         low = self.backbone.dtype == "bfloat16"
         for parameter in before:
@@ -67,18 +73,18 @@ class TrainableBackbone(ABC):
         self.attach()
         self.backbone.flop_counter.forget()
         try:
-            # without a cache, which would keep low-precision copies of what a step has changed
+            # no cache: it would hold low-precision copies of weights that a step has changed
             with torch.autocast(self.device.type, torch.bfloat16, low, cache_enabled=False):
                 yield
         finally:
             self.detach()
-            for parameter, asked in before.items():
-                parameter.requires_grad_(asked)
+            for parameter, requires_grad in before.items():
+                parameter.requires_grad_(requires_grad)
             self.backbone.flop_counter.forget()
 
     @contextmanager
     def source(self, train: Sequence[Chains], valid: Sequence[Chains]) -> Iterator[VectorSource]:
-        """Vectors as the weights now make them."""
+        """Embeddings by the current weights."""
         check_counts([*train, *valid])
         check_lengths(self.backbone, [chain for chains in (*train, *valid) for chain in chains])
 
@@ -87,17 +93,17 @@ class TrainableBackbone(ABC):
             with ExitStack() as stack:
                 if self.checkpointing:
                     stack.enter_context(self.checkpointed())
-                if side_by_side(self.readout):
+                if is_protein_level(self.readout):
                     return self.backbone.pool(chains).view(len(chosen), -1)
                 return self.backbone.residues(chains)
 
-        yield VectorSource(rows, lambda: vectors(self.backbone, self.readout, valid, "valid"))
+        yield VectorSource(rows, lambda: feature_rows(self.embedder, self.readout, valid, "valid"))
 
     @contextmanager
     def checkpointed(self) -> Iterator[None]:
-        """Blocks forget what is inside of them, and make it again in the backward pass.
+        """Gradient checkpointing: blocks recompute their activations in the backward pass.
 
-        transformers' own switch works in training mode alone, which turns dropout on.
+        transformers' own switch works only in training mode, which turns dropout on.
         """
         blocks: list[Any] = list(self.backbone.blocks().values())
         for block in blocks:

@@ -1,6 +1,6 @@
-"""The training loop: effective batches, their division, schedule, epochs, states to go on from.
+"""The training loop: effective batches, schedule, epochs, checkpoint states.
 
-An effective batch is a number of examples. However it is divided, by the memory there is or among
+An effective batch is a fixed number of examples. However it is divided, to fit in memory or among
 processes, the gradient is that of the mean loss over all of its known answers.
 """
 
@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from benchmark.backbones.device import inference, memory_errors
 from benchmark.backbones.transformer import Transformer
-from benchmark.core import Array, Backbone, Chains, Example, UserError
+from benchmark.core import Array, Backbone, Chains, Example, FitContext, UserError
 from benchmark.distributed import all_reduce, broadcast, rank, world_size
 from benchmark.embedding.batching import batches, lower_budget
-from benchmark.embedding.features import read_by, side_by_side
+from benchmark.embedding.extraction import Embedder
+from benchmark.embedding.features import embedded_chains, is_protein_level
 from benchmark.methods.finetune import checkpoints
 from benchmark.methods.finetune.checkpoints import Epoch
 from benchmark.methods.finetune.heads import Head, Objective
@@ -31,36 +32,37 @@ Float32 = NDArray[np.float32]
 POOL = 16
 """Effective batches whose examples are sorted by length together."""
 ROWS = 16_384
-"""Vectors that a head answers at a time."""
+"""Vectors that a head processes at a time."""
 SCHEDULES = ("linear", "cosine", "constant")
 
 
 class VectorSource(NamedTuple):
-    """Where vectors to learn from come: a protein's row (1, width), or its residues' (L, width)."""
+    """Inputs of the head: for each example a protein's (1, width) or its residues' (L, width)."""
 
     train: Callable[[Sequence[int]], Tensor]
-    """Those of some train examples, one after another, with gradients."""
+    """Vectors of these train examples, concatenated, with gradients."""
     valid: Callable[[], Iterable[Float32]]
-    """Those of each valid example, in order."""
+    """Vectors of each valid example, in order."""
 
 
 class Encoder(Protocol):
-    """What is below the head: it makes vectors of chains, and some of its weights are trained."""
+    """The part below the head: it embeds chains, and some of its weights may be trained."""
 
+    embedder: Embedder
     width: int
-    """Numbers in a chain's or a residue's vector."""
+    """Size of a chain's or a residue's vector."""
     device: torch.device
     total: int
-    """Parameters."""
+    """Number of parameters."""
     facts: Mapping[str, Any]
-    """What the Record tells of it."""
+    """For the Record."""
 
     def attached(self) -> AbstractContextManager[None]:
-        """Within, the backbone has what was learned; after it, it is as it was before."""
+        """Within the context the backbone has the trained weights, outside its original ones."""
         ...
 
     def trained(self) -> Mapping[str, nn.Parameter]:
-        """What is trained, by name, in float32; to be asked for and used while attached."""
+        """Trained weights by name, float32; to be called and used while attached."""
         ...
 
     def train(self, mode: bool) -> None:
@@ -70,33 +72,31 @@ class Encoder(Protocol):
     def source(
         self, train: Sequence[Chains], valid: Sequence[Chains]
     ) -> AbstractContextManager[VectorSource]:
-        """Vectors of these questions."""
+        """Vectors of these inputs."""
         ...
 
     def save(self, folder: Path) -> None:
-        """Keep what was learned."""
+        """Save the trained weights."""
         ...
 
     def load(self, folder: Path) -> None:
-        """Take what was kept."""
+        """Load the weights that `save` wrote."""
         ...
 
 
 class Trainer:
-    """One training; its attributes are the state that is kept."""
+    """One training; its attributes are the state that is saved."""
 
     def __init__(
         self,
         settings: Any,
-        backbone: Backbone,
         encoder: Encoder,
         head: Head,
         objective: Objective,
-        seed: int,
-        folder: Path | None,
+        context: FitContext,
     ) -> None:
-        self.settings, self.backbone, self.encoder, self.head = settings, backbone, encoder, head
-        self.objective, self.seed, self.folder = objective, seed, folder
+        self.settings, self.encoder, self.head, self.objective = settings, encoder, head, objective
+        self.backbone, self.seed, self.folder = context.backbone, context.seed, context.folder
         self.size = settings.batch[objective.readout.level]
         self.epoch = self.step = 0
         self.loss = torch.zeros((), dtype=torch.float64, device=encoder.device)
@@ -104,22 +104,22 @@ class Trainer:
         self.curve: list[Epoch] = []
         self.best: dict[str, Tensor] = {}
         self.spent = 0.0
-        self.before = dict(backbone.usage())
+        self.before = dict(self.backbone.usage())
         self.started = self.saved = time.monotonic()
 
     def run(self, train: Sequence[Example], valid: Sequence[Example]) -> dict[str, Any]:
-        """Train, leave what was learned in encoder and head, and tell what was chosen."""
+        """Train encoder and head; return the choices for the Record."""
         readout = self.objective.readout
-        asked, held_out = (
-            read_by(self.backbone, readout, [example.chains for example in part])
+        inputs, held_out = (
+            embedded_chains(self.backbone, readout, [example.chains for example in part])
             for part in (train, valid)
         )
-        self.lengths = [sum(map(len, chains)) for chains in asked]
-        self.rows = [1] * len(asked) if side_by_side(readout) else self.lengths
+        self.lengths = [sum(map(len, chains)) for chains in inputs]
+        self.rows = [1] * len(inputs) if is_protein_level(readout) else self.lengths
         self.targets = [self.objective.target(example) for example in train]
         truth = [self.objective.target(example) for example in valid]
         self.steps = ceil(len(train) / self.size) * self.settings.epochs
-        with self.encoder.attached(), self.encoder.source(asked, held_out) as self.source:
+        with self.encoder.attached(), self.encoder.source(inputs, held_out) as self.source:
             heads = {f"head.{name}": part for name, part in self.head.named_parameters()}
             self.trained = {**self.encoder.trained(), **heads}
             self.optimizer = torch.optim.AdamW(
@@ -129,7 +129,7 @@ class Trainer:
                 fused=True,
             )
             self.restore()
-            while self.epoch < self.settings.epochs and not self.waited():
+            while self.epoch < self.settings.epochs and not self.out_of_patience():
                 self.train_epoch()
                 self.end_epoch(self.valid_loss(truth))
             with torch.no_grad():
@@ -143,12 +143,12 @@ class Trainer:
         return choices
 
     def train_epoch(self) -> None:
-        """The rest of an epoch."""
+        """Train on the remaining batches of an epoch."""
         order = effective_batches(self.lengths, self.size, self.seed, self.epoch)
         self.encoder.train(True)
         self.head.train()
-        todo = order[self.step :]
-        for batch in track(todo, len(todo), self.progress):
+        remaining = order[self.step :]
+        for batch in track(remaining, len(remaining), self.progress):
             done = self.epoch * len(order) + self.step
             for group in self.optimizer.param_groups:
                 group["lr"] = self.settings.lr * rate(
@@ -165,16 +165,18 @@ class Trainer:
                 self.save()
 
     def gradients(self, batch: Sequence[int]) -> tuple[Tensor, float]:
-        """Leave the gradients of an effective batch's mean loss; its summed loss and weight.
+        """Compute the gradients of an effective batch's mean loss; return summed loss and weight.
 
-        Processes take shares of equal lengths. What does not fit in memory is divided further.
+        Processes take shares of similar lengths. A part that does not fit in memory is divided.
         """
         weight = sum(self.objective.count(self.targets[row]) for row in batch)
         share = sorted(batch, key=lambda row: -self.lengths[row])[rank() :: world_size()]
         noise = np.random.SeedSequence([self.seed, self.epoch, self.step, rank()])
         while True:
             self.optimizer.zero_grad()
-            torch.manual_seed(int(noise.generate_state(1)[0]))  # dropout's, the same when resumed
+            torch.manual_seed(
+                int(noise.generate_state(1)[0])
+            )  # for dropout, the same after resuming
             loss = torch.zeros((), device=self.encoder.device)
             lengths = [self.lengths[row] for row in share]
             parts = batches(lengths, self.backbone.batch_tokens)
@@ -184,7 +186,7 @@ class Trainer:
                     loss += self.backward([share[at] for at in part], weight)
                 break
             except MemoryError:
-                pass  # its traceback, which holds the memory, goes with it
+                pass  # leaving the handler frees the traceback, which holds the memory
             lower_budget(self.backbone, [lengths[at] for at in part])
         for parameter in self.trained.values():
             if parameter.grad is None:
@@ -193,7 +195,7 @@ class Trainer:
         return loss, weight
 
     def backward(self, rows: Sequence[int], weight: float) -> Tensor:
-        """Add the gradients of a part of an effective batch; its summed loss."""
+        """Add the gradients of a part of an effective batch; return its summed loss."""
         with memory_errors():
             scores = self.head(self.source.train(rows), [self.rows[row] for row in rows])
             loss = self.objective.loss(scores, [self.targets[row] for row in rows])
@@ -213,12 +215,10 @@ class Trainer:
         return total / sum(map(self.objective.count, truth))
 
     def end_epoch(self, valid_loss: float) -> None:
-        """Note the losses, and keep the weights if valid's is the lowest so far."""
+        """Record the losses, and copy the weights if the loss on valid is the lowest so far."""
         train_loss = float(self.loss) / self.count
         if not isfinite(train_loss + valid_loss):
-            raise UserError(
-                "the loss is no longer a number; lower method.lr, or give method.clip=1.0"
-            )
+            raise UserError("the loss is not finite; lower method.lr, or give method.clip=1.0")
         if all(valid_loss < row.valid_loss for row in self.curve):
             self.best = {name: p.detach().to("cpu", copy=True) for name, p in self.trained.items()}
         self.epoch += 1
@@ -228,13 +228,13 @@ class Trainer:
         self.loss.zero_()
         self.save()
 
-    def waited(self) -> bool:
-        """Whether valid's loss was no lower for as many epochs as are allowed."""
+    def out_of_patience(self) -> bool:
+        """Whether the loss on valid has not fallen for `patience` epochs."""
         patience = self.settings.patience
         return patience is not None and len(self.curve) - self.best_epoch() >= patience
 
     def best_epoch(self) -> int:
-        """The epoch with the lowest loss on valid, from 1 on; 0 before the first."""
+        """The epoch with the lowest loss on valid, 1-based; 0 before the first."""
         return min(self.curve, key=lambda row: row.valid_loss).epoch if self.curve else 0
 
     def choices(self) -> dict[str, Any]:
@@ -250,22 +250,22 @@ class Trainer:
         }
 
     def progress(self) -> str:
-        """What is shown beside the steps of an epoch."""
-        told = f"epoch {self.epoch + 1} of {self.settings.epochs}"
+        """Text beside the progress bar of an epoch."""
+        text = f"epoch {self.epoch + 1} of {self.settings.epochs}"
         if self.count:
-            told += f", loss {float(self.loss) / self.count:.4f}"
-        return told + (f", valid {self.curve[-1].valid_loss:.4f}" if self.curve else "")
+            text += f", loss {float(self.loss) / self.count:.4f}"
+        return text + (f", valid {self.curve[-1].valid_loss:.4f}" if self.curve else "")
 
     def seconds(self) -> float:
-        """What the training has taken so far, before and after a kill."""
+        """Time of the training so far, including before an interruption."""
         return self.spent + time.monotonic() - self.started
 
     def cost(self) -> dict[str, int]:
-        """What went through the backbone so far, before and after a kill."""
+        """Work of the backbone so far, including before an interruption."""
         return {name: v - self.before[name] for name, v in self.backbone.usage().items()}
 
     def save(self) -> None:
-        """Keep the state."""
+        """Save the state."""
         self.saved = time.monotonic()
         if self.folder and not rank():
             state = {
@@ -283,7 +283,7 @@ class Trainer:
             checkpoints.save_state(self.folder, state)
 
     def restore(self) -> None:
-        """Go on from the state that a killed run has left, if there is one."""
+        """Resume from the state of an interrupted run, if there is one."""
         if not broadcast(bool(self.folder and (self.folder / checkpoints.STATE).exists())):
             return
         assert self.folder
@@ -302,36 +302,36 @@ class Trainer:
 
 
 def add_usage(backbone: Backbone, cost: Mapping[str, int]) -> None:
-    """Count what an earlier process has put through the backbone."""
+    """Add the work of an earlier process to the backbone's totals."""
     if isinstance(backbone, Transformer):
         for name, amount in cost.items():
             backbone.flop_counter.usage[name] += amount
 
 
 def effective_batches(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[list[int]]:
-    """Each example once, in batches of similar lengths; the same ones by the seed and epoch."""
+    """Each example once, in batches of similar lengths; determined by seed and epoch."""
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(lengths)).tolist()
-    made: list[list[int]] = []
+    grouped: list[list[int]] = []
     for start in range(0, len(order), POOL * size):
         pool = sorted(order[start : start + POOL * size], key=lambda row: lengths[row])
-        made += [pool[at : at + size] for at in range(0, len(pool), size)]
-    return [made[at] for at in rng.permutation(len(made)).tolist()]
+        grouped += [pool[at : at + size] for at in range(0, len(pool), size)]
+    return [grouped[at] for at in rng.permutation(len(grouped)).tolist()]
 
 
 def rate(schedule: str, step: int, steps: int, warmup: float) -> float:
-    """The share of the learning rate at a step, counted from 0, as transformers' schedules."""
-    rising = ceil(warmup * steps)
-    if step < rising:
-        return step / rising
+    """Factor of the learning rate at a step, 0-based, as in transformers' schedules."""
+    warmup_steps = ceil(warmup * steps)
+    if step < warmup_steps:
+        return step / warmup_steps
     if schedule == "constant":
         return 1.0
-    passed = (step - rising) / max(1, steps - rising)
-    return 1 - passed if schedule == "linear" else (1 + cos(pi * passed)) / 2
+    progress = (step - warmup_steps) / max(1, steps - warmup_steps)
+    return 1 - progress if schedule == "linear" else (1 + cos(pi * progress)) / 2
 
 
 def grouped(vectors: Iterable[Float32]) -> Iterator[tuple[Float32, list[int]]]:
-    """Rows of whole examples together, (n, width), and how many each has."""
+    """Groups of whole examples: their rows, (n, width), and the number of rows of each."""
     group: list[Float32] = []
     count = 0
     for rows in vectors:

@@ -1,38 +1,45 @@
-"""Learning by gradient descent, a head and what is below it: `mlp`, `lora` and `finetune`."""
+"""Training by gradient descent, common to `mlp`, `lora` and `finetune`."""
 
 import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmark.backbones.device import inference
-from benchmark.core import Backbone, Chains, Example, Method, Predictor, Readout, UserError, Value
+from benchmark.core import (
+    Chains,
+    Example,
+    FitContext,
+    Method,
+    Predictor,
+    Readout,
+    UserError,
+    Value,
+    known_answers,
+)
 from benchmark.distributed import broadcast
-from benchmark.embedding.features import read_by, side_by_side, vectors
+from benchmark.embedding.features import embedded_chains, feature_rows, is_protein_level
 from benchmark.methods.finetune import checkpoints
-from benchmark.methods.finetune.heads import Head, Objective, Weighting, answers
+from benchmark.methods.finetune.heads import Head, Objective, Weighting, predictions
 from benchmark.methods.finetune.trainer import SCHEDULES, Encoder, Trainer, add_usage, grouped
-from benchmark.methods.probe.design_matrix import known
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Method):
-    """What every training has; the head is an MLP.
+    """A trained MLP head, on an encoder that the subclass chooses.
 
     hidden, head_dropout: widths of the head's hidden layers, and dropout after each.
     batch: examples in an effective batch, by the readout's level.
     lr, betas, weight_decay: of AdamW.
-    schedule, warmup: linear, cosine or constant, after a share of all steps with a rising rate.
+    schedule, warmup: linear, cosine or constant, after warmup for this fraction of all steps.
     clip: largest norm of the gradient, or null.
     class_weights: balanced, or null.
-    patience: epochs without a lower loss on valid after which it ends, or null.
-    save_minutes: between two states to go on from; there is one after each epoch in any case.
+    patience: stop after so many epochs without a lower loss on valid, or null.
+    save_minutes: between two checkpoint states; one is saved after each epoch in any case.
     """
 
     hidden: Sequence[int]
@@ -53,13 +60,13 @@ class Training(Method):
         levels = ("protein", "variant", "residue", "pair")
         if not isinstance(self.batch, Mapping) or set(self.batch) != set(levels):
             raise UserError(
-                f"method.batch={self.batch} is not a number for each of {', '.join(levels)}"
+                f"method.batch={self.batch} must map each of {', '.join(levels)} to a number"
             )
         counts = {f"batch.{level}": size for level, size in self.batch.items()}
         counts |= {"epochs": self.epochs, "patience": 1 if self.patience is None else self.patience}
         for name, value in counts.items():
             if type(value) is not int or value < 1:
-                raise UserError(f"method.{name}={value} is not a whole number from 1 on")
+                raise UserError(f"method.{name}={value} is not a whole number of at least 1")
         if not of_type(self.hidden, int) or min(self.hidden, default=1) < 1:
             raise UserError(f"method.hidden={self.hidden} is not a list of widths, as in [128]")
         if not of_type(self.betas, int | float) or len(self.betas) != 2:
@@ -83,31 +90,29 @@ class Training(Method):
             )
 
     @abstractmethod
-    def encoder(self, backbone: Backbone, readout: Readout) -> Encoder:
-        """What is below the head; a backbone that has not got it is refused."""
+    def encoder(self, context: FitContext) -> Encoder:
+        """The encoder below the head; refuses a backbone that lacks the ability."""
 
     def fit(
-        self,
-        backbone: Backbone,
-        readout: Readout,
-        train: Sequence[Example],
-        valid: Sequence[Example],
-        seed: int,
-        folder: Path | None = None,
+        self, train: Sequence[Example], valid: Sequence[Example], context: FitContext
     ) -> Predictor:
-        """Train on `train`, and keep the epoch with the lowest loss on `valid`."""
+        """Train on `train`, select the epoch with the lowest loss on `valid`."""
+        backbone, readout, folder = context.backbone, context.readout, context.folder
         if self.class_weights and readout.kind == "regression":
-            raise UserError("method.class_weights=balanced is for classes; real answers have none")
+            raise UserError(
+                "method.class_weights=balanced needs classes; this task is a regression"
+            )
         devices = [] if not torch.cuda.is_available() else range(torch.cuda.device_count())
         with torch.random.fork_rng(devices):
-            torch.manual_seed(seed)
-            encoder = self.encoder(backbone, readout)
+            torch.manual_seed(context.seed)
+            encoder = self.encoder(context)
             examples, held_out = (
-                answered(part, readout, what) for part, what in ((train, "train"), (valid, "valid"))
+                answered(part, readout, split)
+                for part, split in ((train, "train"), (valid, "valid"))
             )
             objective = Objective(readout, examples, self.class_weights, encoder.device)
-            (chains,) = read_by(backbone, readout, [examples[0].chains])
-            width = encoder.width * (len(chains) if side_by_side(readout) else 1)
+            (chains,) = embedded_chains(backbone, readout, [examples[0].chains])
+            width = encoder.width * (len(chains) if is_protein_level(readout) else 1)
             head = Head(width, readout, self.hidden, self.head_dropout).to(encoder.device)
             head.mean.fill_(objective.mean)
             head.scale.fill_(objective.scale)
@@ -115,68 +120,65 @@ class Training(Method):
                 assert folder
                 encoder.load(folder)
                 head.load_state_dict(checkpoints.load_tensors(folder / checkpoints.HEAD))
-                kept = json.loads((folder / checkpoints.FIT).read_text(encoding="utf-8"))
-                choices = kept["choices"]
-                add_usage(backbone, kept["cost"])
+                saved = json.loads((folder / checkpoints.FIT).read_text(encoding="utf-8"))
+                choices = saved["choices"]
+                add_usage(backbone, saved["cost"])
             else:
-                choices = Trainer(self, backbone, encoder, head, objective, seed, folder).run(
-                    examples, held_out
-                )
+                choices = Trainer(self, encoder, head, objective, context).run(examples, held_out)
         head.requires_grad_(False)
-        return Predictor(
-            lambda questions: predict(encoder, head, backbone, readout, questions), choices
-        )
+        return Predictor(lambda inputs: predict(encoder, head, readout, inputs), choices)
 
 
 def of_type(values: object, kind: Any) -> bool:
-    """Whether it is a list of such numbers; True and False are none."""
+    """Whether it is a list of such numbers; booleans are not numbers here."""
     return isinstance(values, list | tuple) and all(
         isinstance(value, kind) and not isinstance(value, bool) for value in values
     )
 
 
 def in_range(
-    name: str,
-    value: object,
-    *,
-    least: float = -inf,
-    above: float = -inf,
-    below: float = inf,
+    name: str, value: object, *, least: float = -inf, above: float = -inf, below: float = inf
 ) -> None:
-    """Refuse a setting that is no number, or not in its range."""
+    """Refuse a setting that is not a number, or out of range."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise UserError(f"method.{name}={value} is not a number")
     if not (value >= least and value > above and value < below):
-        limits = {"from": least, "above": above, "below": below}
-        told = " and ".join(f"{word} {limit}" for word, limit in limits.items() if isfinite(limit))
-        raise UserError(f"method.{name}={value} is not allowed; give a number {told}")
+        limits = {"of at least": least, "above": above, "below": below}
+        allowed = " and ".join(f"{word} {x}" for word, x in limits.items() if isfinite(x))
+        raise UserError(f"method.{name}={value} is not allowed; give a number {allowed}")
 
 
-def answered(examples: Sequence[Example], readout: Readout, what: str) -> list[Example]:
-    """The examples with an answer to learn from; a chain without a pair that is asked has none."""
-    near = max(1, readout.min_separation)
+def answered(examples: Sequence[Example], readout: Readout, split: str) -> list[Example]:
+    """The examples with a known answer; a chain too short for any pair has none."""
     found = [
         example
         for example in examples
         if (
-            len(example.chains[0]) > near
+            len(example.chains[0]) > readout.first_separation
             if readout.level == "pair"
-            else known(np.atleast_1d(example.label), readout).any()
+            else known_answers(example.label, readout).any()
         )
     ]
     if not found:
-        raise UserError(f"no example of {what} has a known answer; a training needs some")
+        raise UserError(f"no example of {split} has a known answer; training needs some")
     return found
 
 
 def predict(
-    encoder: Encoder, head: Head, backbone: Backbone, readout: Readout, questions: Sequence[Chains]
+    encoder: Encoder, head: Head, readout: Readout, inputs: Sequence[Chains]
 ) -> Iterator[Value]:
-    """Answer each question, in order, with what was learned in place."""
-    read = read_by(backbone, readout, questions)
-    with encoder.attached():
-        head.eval()
-        for rows, lengths in grouped(vectors(backbone, readout, read, "test")):
-            with inference():
-                found = list(answers(head, readout, head(torch.from_numpy(rows), lengths)))
-            yield from found
+    """Yield the prediction of each input, in order.
+
+    The trained weights are attached while a group is computed, never while the caller has control.
+    """
+    chains = embedded_chains(encoder.embedder.backbone, readout, inputs)
+    groups = grouped(feature_rows(encoder.embedder, readout, chains, "test"))
+    head.eval()
+    while True:
+        with encoder.attached(), inference():
+            group = next(groups, None)
+            if group is None:
+                return
+            rows, lengths = group
+            found = list(predictions(head, readout, head(torch.from_numpy(rows), lengths)))
+        yield from found

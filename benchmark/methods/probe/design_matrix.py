@@ -1,43 +1,53 @@
-"""Training rows of a probe, spooled to disk: memory stays flat however many chains there are."""
+"""Design matrices of the linear probe, on disk: memory does not grow with the number of chains."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core import Array, Backbone, Example, Readout, UserError
-from benchmark.embedding.features import pair_features, protein_features, read_by, residue_features
+from benchmark.core import Array, Example, Readout, UserError, contact_map, known_answers
+from benchmark.embedding.extraction import Embedder
+from benchmark.embedding.features import (
+    embedded_chains,
+    is_protein_level,
+    pair_features,
+    protein_features,
+    residue_features,
+)
 
 CHUNK = 16_384
-"""Rows worked on at a time."""
-NOTHING = np.empty((0, 1), np.float32)
+"""Rows processed at a time."""
 
 
-class Rows(NamedTuple):
-    """Features (n, f) float32, answers (n,) or (n, size), and weights (n,) to learn from."""
+class DesignMatrix(NamedTuple):
+    """Features (n, f) float32, labels (n,) or (n, size), and sample weights (n,)."""
 
     features: NDArray[np.float32]
-    answers: Array
+    labels: Array
     weights: NDArray[np.float64]
 
     def chunks(self) -> Iterator[slice]:
         """Slices that cover the rows."""
-        for start in range(0, len(self.answers), CHUNK):
+        for start in range(0, len(self.labels), CHUNK):
             yield slice(start, start + CHUNK)
+
+    def shape(self) -> dict[str, int]:
+        """Numbers of rows and features, for the Record."""
+        return {"rows": len(self.labels), "features": int(self.features.shape[1])}
 
 
 class MemmapTable:
-    """A table that grows on disk and is read back as a memory map; gone with its folder."""
+    """A float32 table that is written row by row and read as a memory map."""
 
     def __init__(self, folder: Path) -> None:
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             self._path = Path(file.name)
         self._file = self._path.open("wb")
-        self._columns = 0
+        self._columns = 1
 
     def __enter__(self) -> "MemmapTable":
         return self
@@ -51,22 +61,16 @@ class MemmapTable:
         self._file.write(np.ascontiguousarray(rows, np.float32).data)
 
     def table(self) -> NDArray[np.float32]:
-        """All rows, writable; to be read when writing has ended."""
+        """All rows, writable; to be called after writing has ended."""
         table: NDArray[np.float32] = np.memmap(self._path, np.float32, "r+")
         return table.reshape(-1, self._columns)
 
 
-def known(answers: Array, readout: Readout) -> Array:
-    """Which rows have an answer; of several labels at least one."""
-    mask = np.asarray(~np.isnan(answers) if readout.kind == "regression" else answers != -1)
-    return mask if mask.ndim == 1 else np.asarray(mask.any(axis=-1))
-
-
 @dataclass(frozen=True, kw_only=True)
-class Sampler:
-    """Embeds examples and keeps the rows whose answers are known, or a seeded sample of them."""
+class DesignMatrixBuilder:
+    """Embeds examples and samples rows with known labels."""
 
-    backbone: Backbone
+    embedder: Embedder
     readout: Readout
     max_residues: int
     max_chains: int
@@ -74,77 +78,78 @@ class Sampler:
     rng: np.random.Generator
     folder: Path
 
-    def rows(self, examples: Sequence[Example], what: str) -> Rows:
-        """Rows to learn from; `what` names the split to the user."""
+    def build(self, examples: Sequence[Example], split: str) -> DesignMatrix:
+        """The design matrix of a split; `split` is its name in messages."""
         if not examples:
-            raise UserError(f"the task has no {what} examples; a probe needs some to learn from")
-        levels = {"residue": self._residues, "pair": self._pairs}
-        rows = levels.get(self.readout.level, self._proteins)(examples, what)
-        if not len(rows.answers):
+            raise UserError(f"the task has no {split} examples; a probe needs some to learn from")
+        if is_protein_level(self.readout):
+            matrix = self._proteins(examples, split)
+        else:
+            residues = self.readout.level == "residue"
+            matrix = (self._residues if residues else self._pairs)(examples, split)
+        if matrix is None:
             raise UserError(
-                f"no example of {what} has a known answer; a probe needs labels to learn from"
+                f"no example of {split} has a known answer; a probe needs labels to learn from"
             )
-        if not all(np.isfinite(rows.features[part]).all() for part in rows.chunks()):
-            raise UserError("the backbone gives embeddings that are not finite; try dtype=float32")
-        return rows
+        if not all(np.isfinite(matrix.features[part]).all() for part in matrix.chunks()):
+            raise UserError("the backbone's embeddings are not finite; try dtype=float32")
+        return matrix
 
-    def _proteins(self, examples: Sequence[Example], what: str) -> Rows:
-        answers = np.stack([np.asarray(example.label) for example in examples])
-        use = np.flatnonzero(known(answers, self.readout))
-        if not len(use):
-            return Rows(NOTHING, answers[use], np.ones(0))
-        chosen = [examples[row].chains for row in use.tolist()]
-        read = read_by(self.backbone, self.readout, chosen)
-        features = protein_features(self.backbone, read, what)
-        return Rows(features, answers[use], np.ones(len(use)))
+    def _known_rows(self, labels: Array) -> NDArray[np.intp]:
+        """Rows with a known answer; of several labels at least one."""
+        known = known_answers(labels, self.readout)
+        return np.flatnonzero(known if known.ndim == 1 else known.any(axis=-1))
 
-    def _residues(self, examples: Sequence[Example], what: str) -> Rows:
-        answers = np.concatenate([np.asarray(example.label) for example in examples])
-        use = np.flatnonzero(known(answers, self.readout))
-        if len(use) > self.max_residues:
-            use = np.sort(self.rng.choice(use, self.max_residues, replace=False))
-        if not len(use):
-            return Rows(NOTHING, answers[use], np.ones(0))
+    def _proteins(self, examples: Sequence[Example], split: str) -> DesignMatrix | None:
+        labels = np.stack([np.asarray(example.label) for example in examples])
+        rows = self._known_rows(labels)
+        if not len(rows):
+            return None
+        inputs = [examples[row].chains for row in rows.tolist()]
+        chains = embedded_chains(self.embedder.backbone, self.readout, inputs)
+        features = protein_features(self.embedder, chains, split)
+        return DesignMatrix(features, labels[rows], np.ones(len(rows)))
+
+    def _residues(self, examples: Sequence[Example], split: str) -> DesignMatrix | None:
+        labels = np.concatenate([np.asarray(example.label) for example in examples])
+        rows = self._known_rows(labels)
+        if len(rows) > self.max_residues:
+            rows = np.sort(self.rng.choice(rows, self.max_residues, replace=False))
+        if not len(rows):
+            return None
         starts = np.cumsum([0, *(len(example.chains[0]) for example in examples)])
-        shares = np.split(use, np.searchsorted(use, starts[1:-1]))
-        chosen = [
-            (example.chains, rows - start)
-            for example, rows, start in zip(examples, shares, starts[:-1], strict=True)
-            if len(rows)
+        parts = np.split(rows, np.searchsorted(rows, starts[1:-1]))
+        sampled = [
+            (example.chains, part - start)
+            for example, part, start in zip(examples, parts, starts[:-1], strict=True)
+            if len(part)
         ]
-        embedded = residue_features(self.backbone, [chains for chains, _ in chosen], what)
-        with MemmapTable(self.folder) as spool:
-            for residues, (_, rows) in zip(embedded, chosen, strict=True):
-                spool.append(residues[rows])
-        return Rows(spool.table(), answers[use], np.ones(len(use)))
+        embedded = residue_features(self.embedder, [chains for chains, _ in sampled], split)
+        with MemmapTable(self.folder) as table:
+            for residues, (_, part) in zip(embedded, sampled, strict=True):
+                table.append(residues[part])
+        return DesignMatrix(table.table(), labels[rows], np.ones(len(rows)))
 
-    def _pairs(self, examples: Sequence[Example], what: str) -> Rows:
-        """All pairs in class 1, and a sample of the others weighted to stand for all of them."""
+    def _pairs(self, examples: Sequence[Example], split: str) -> DesignMatrix | None:
+        """All pairs in class 1, and a sample of class 0 weighted to represent all of it."""
         if len(examples) > self.max_chains:
             rows = np.sort(self.rng.choice(len(examples), self.max_chains, replace=False))
             examples = [examples[row] for row in rows.tolist()]
-        answers: list[Array] = []
+        labels: list[Array] = []
         weights: list[Array] = []
-        embedded = residue_features(self.backbone, [example.chains for example in examples], what)
-        with MemmapTable(self.folder) as spool:
+        embedded = residue_features(self.embedder, [example.chains for example in examples], split)
+        with MemmapTable(self.folder) as table:
             for residues, example in zip(embedded, examples, strict=True):
-                i, j = np.triu_indices(len(residues), max(1, self.readout.min_separation))
-                touching = np.zeros((len(residues), len(residues)), bool)
-                touching[tuple(np.asarray(example.label).T)] = True
-                positive = touching[i, j]
-                others = np.flatnonzero(~positive)
-                count = min(self.pairs_per_chain, len(others))
-                drawn = np.sort(self.rng.choice(others, count, replace=False))
+                i, j = np.triu_indices(len(residues), self.readout.first_separation)
+                positive = contact_map(example.label, len(residues))[i, j]
+                negative = np.flatnonzero(~positive)
+                count = min(self.pairs_per_chain, len(negative))
+                drawn = np.sort(self.rng.choice(negative, count, replace=False))
                 use = np.concatenate([np.flatnonzero(positive), drawn])
                 if len(use):
-                    spool.append(pair_features(residues, i[use], j[use]))
-                    answers.append(positive[use].astype(np.int64))
-                    weights.append(np.where(positive[use], 1.0, len(others) / max(1, count)))
-        if not answers:
-            return Rows(NOTHING, np.empty(0, np.int64), np.ones(0))
-        return Rows(spool.table(), np.concatenate(answers), np.concatenate(weights))
-
-
-def describe(rows: Rows) -> dict[str, Any]:
-    """Size of a sample, for the Record."""
-    return {"rows": len(rows.answers), "features": int(rows.features.shape[1])}
+                    table.append(pair_features(residues, i[use], j[use]))
+                    labels.append(positive[use].astype(np.int64))
+                    weights.append(np.where(positive[use], 1.0, len(negative) / max(1, count)))
+        if not labels:
+            return None
+        return DesignMatrix(table.table(), np.concatenate(labels), np.concatenate(weights))

@@ -1,15 +1,15 @@
 """The classical frozen probe: ridge regression or logistic regression on standardised features.
 
-The penalty is the same quantity for both, the `lambda` of  sum of losses + lambda/2 |w|^2  (the
-squared error counted half), and is chosen on valid by squared error or log loss: no metric of a
-task is ever seen. Penalties are tried from the strongest on, each from the solution before it,
-until valid gets worse.
+For both, the penalty is lambda in  sum of losses + lambda/2 |w|^2  (with half the squared error).
+It is selected on valid by squared error or log loss, never by a task's metric. Penalties are tried
+from the strongest to the weakest, with warm starts, until the loss on valid rises.
 """
 
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,46 +18,54 @@ from numpy.typing import NDArray
 
 from benchmark.core import (
     Array,
-    Backbone,
     Chains,
     Example,
+    FitContext,
     Method,
     Predictor,
     Readout,
     UserError,
     Value,
+    known_answers,
 )
-from benchmark.embedding.features import pair_features, protein_features, read_by, residue_features
-from benchmark.methods.probe.design_matrix import CHUNK, Rows, Sampler, describe
+from benchmark.embedding.extraction import Embedder
+from benchmark.embedding.features import (
+    embedded_chains,
+    is_protein_level,
+    pair_features,
+    protein_features,
+    residue_features,
+)
+from benchmark.methods.probe.design_matrix import CHUNK, DesignMatrix, DesignMatrixBuilder
 from benchmark.progress import track
 
 Float64 = NDArray[np.float64]
 SMALL = 50_000_000
-"""Numbers in a table of features that one thread works through quickly enough."""
+"""Design matrices with fewer numbers are fitted with one thread."""
 
 
 class Model(NamedTuple):
-    """Scores (n, columns) are features @ weights + bias; `answer` makes predictions of them."""
+    """Scores (n, columns) are features @ weights + bias; `link` maps scores to predictions."""
 
     weights: Float64
     bias: Float64
-    answer: Callable[[Float64], Float64]
+    link: Callable[[Float64], Float64]
 
     def __call__(self, features: Array) -> Float64:
         """Predictions for rows of features (n, f): (n,) or (n, size)."""
-        return self.answer(features @ self.weights + self.bias)
+        return self.link(features @ self.weights + self.bias)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Linear(Method):
-    """A linear probe. Residues and pairs are sampled for training; all are answered in testing.
+    """A linear probe. Training residues and pairs are sampled; all test ones are predicted.
 
-    penalties: tried from the largest on.
+    penalties: tried from the largest to the smallest.
     max_iter, tolerance: of L-BFGS, for each penalty; the tolerance is on the largest entry of the
         gradient of the mean loss.
-    max_residues: residues that are trained on, at the most.
-    max_chains, pairs_per_chain: for pairs, chains that are trained on, and pairs in class 0 from
-        each; those in class 1 are all used.
+    max_residues: largest number of training residues.
+    max_chains, pairs_per_chain: for pairs, number of training chains, and of pairs in class 0 from
+        each; all pairs in class 1 are used.
     """
 
     VERSION = 1
@@ -72,35 +80,33 @@ class Linear(Method):
     def __post_init__(self) -> None:
         counts = self.max_iter, self.max_residues, self.max_chains, self.pairs_per_chain
         if any(type(count) is not int or count < 1 for count in counts):
-            raise UserError("method.max_... and pairs_per_chain are whole numbers from 1 on")
+            raise UserError(
+                "method.max_... and pairs_per_chain must be whole numbers of at least 1"
+            )
         given = isinstance(self.penalties, Sequence) and len(self.penalties)
         if not given or min(self.penalties) <= 0:
             raise UserError(f"method.penalties={self.penalties} is not a list of positive numbers")
 
     def fit(
-        self,
-        backbone: Backbone,
-        readout: Readout,
-        train: Sequence[Example],
-        valid: Sequence[Example],
-        seed: int,
-        folder: Path | None = None,
+        self, train: Sequence[Example], valid: Sequence[Example], context: FitContext
     ) -> Predictor:
-        """Fit each penalty on `train`, keep the best on `valid`."""
+        """Fit each penalty on `train`, select the best on `valid`."""
         from sklearn.preprocessing import StandardScaler
 
+        readout = context.readout
+        embedder = Embedder(context.backbone, context.caches)
         with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
-            sampler = Sampler(
-                backbone=backbone,
+            builder = DesignMatrixBuilder(
+                embedder=embedder,
                 readout=readout,
                 max_residues=self.max_residues,
                 max_chains=self.max_chains,
                 pairs_per_chain=self.pairs_per_chain,
-                rng=np.random.default_rng(seed),
+                rng=np.random.default_rng(context.seed),
                 folder=Path(scratch),
             )
-            rows = sampler.rows(train, "train")
-            held_out = sampler.rows(valid, "valid")
+            rows = builder.build(train, "train")
+            held_out = builder.build(valid, "valid")
             scaler = StandardScaler()
             for part in rows.chunks():
                 scaler.partial_fit(rows.features[part])
@@ -114,23 +120,23 @@ class Linear(Method):
                 fits = logistic(rows, readout, penalties, self.max_iter, self.tolerance)
             fits = track(fits, len(penalties), "fit")
             best, losses = choose(fits, held_out, readout)
-            sizes = {"train": describe(rows), "valid": describe(held_out)}
+            sizes = {"train": rows.shape(), "valid": held_out.shape()}
             del rows, held_out
         weights = best.weights / scaler.scale_[:, None]
-        model = Model(weights, best.bias - scaler.mean_ @ weights, best.answer)
+        model = Model(weights, best.bias - scaler.mean_ @ weights, best.link)
         choices = {
             "penalty": min(losses, key=lambda penalty: (losses[penalty], -penalty)),
             "valid_loss": {f"{penalty:g}": loss for penalty, loss in losses.items()},
             "sample": sizes,
             "trained_parameters": weights.size + best.bias.size,
         }
-        return Predictor(lambda questions: answers(model, backbone, readout, questions), choices)
+        return Predictor(lambda inputs: predict(model, embedder, readout, inputs), choices)
 
 
 def choose(
-    fits: Iterator[tuple[float, Model]], valid: Rows, readout: Readout
+    fits: Iterator[tuple[float, Model]], valid: DesignMatrix, readout: Readout
 ) -> tuple[Model, dict[float, float]]:
-    """The model with the lowest loss on valid, and the loss of each penalty that was tried."""
+    """The model with the lowest loss on valid, and the losses of all penalties tried."""
     best, losses = None, dict[float, float]()
     for penalty, model in fits:
         losses[penalty] = loss = mean_loss(model, valid, readout)
@@ -141,43 +147,45 @@ def choose(
     return best, losses
 
 
-def mean_loss(model: Model, rows: Rows, readout: Readout) -> float:
-    """Mean squared error of real answers, mean log loss of the others, over known answers."""
+def mean_loss(model: Model, rows: DesignMatrix, readout: Readout) -> float:
+    """Mean squared error (regression) or mean log loss, over known labels."""
     total = count = 0.0
     for part in rows.chunks():
-        guess, truth = model(rows.features[part]), rows.answers[part]
-        weight = rows.weights[part]
+        guess, truth = model(rows.features[part]), rows.labels[part]
+        weight = np.broadcast_to(
+            rows.weights[part].reshape(-1, *[1] * (truth.ndim - 1)), truth.shape
+        )
         if readout.kind == "regression":
-            loss, seen = (guess - truth) ** 2, ~np.isnan(truth)
-        elif readout.kind == "multilabel" or readout.size == 2:
-            right = np.where(truth == 1, guess, 1 - guess)
-            loss, seen = -np.log(np.clip(right, 1e-15, 1)), truth != -1
+            loss = (guess - truth) ** 2
         else:
-            right = np.take_along_axis(guess, truth[:, None], axis=1)[:, 0]
-            loss, seen = -np.log(np.clip(right, 1e-15, 1)), truth != -1
-        weight = weight if truth.ndim == 1 else np.broadcast_to(weight[:, None], truth.shape)
-        total += float((loss * weight)[seen].sum())
-        count += float(weight[seen].sum())
+            if readout.kind == "multilabel" or readout.size == 2:
+                right = np.where(truth == 1, guess, 1 - guess)
+            else:
+                right = np.take_along_axis(guess, truth[:, None], axis=1)[:, 0]
+            loss = -np.log(np.clip(right, 1e-15, 1))
+        known = np.broadcast_to(known_answers(truth, readout), truth.shape)
+        total += float((loss * weight)[known].sum())
+        count += float(weight[known].sum())
     return total / count
 
 
-def ridge(rows: Rows, penalties: Sequence[float]) -> Iterator[tuple[float, Model]]:
+def ridge(rows: DesignMatrix, penalties: Sequence[float]) -> Iterator[tuple[float, Model]]:
     """Ridge regression for each penalty, from one pass over the rows.
 
-    The same as `sklearn.linear_model.Ridge`, which would pass over them for each penalty.
+    Equals `sklearn.linear_model.Ridge`, which needs a pass for each penalty.
     """
     from scipy.linalg import eigh
 
     width = rows.features.shape[1]
     gram, moment = np.zeros((width, width)), np.zeros(width)
-    mean, centre = np.zeros(width), float(rows.answers.mean())
+    mean, centre = np.zeros(width), float(rows.labels.mean())
     for part in rows.chunks():
         block = rows.features[part].astype(np.float64)
         gram += block.T @ block
-        moment += block.T @ (rows.answers[part] - centre)
+        moment += block.T @ (rows.labels[part] - centre)
         mean += block.sum(axis=0)
-    mean /= len(rows.answers)
-    gram -= len(rows.answers) * np.outer(mean, mean)
+    mean /= len(rows.labels)
+    gram -= len(rows.labels) * np.outer(mean, mean)
     spectrum, basis = eigh(gram)
     for penalty in penalties:
         weights = basis @ ((basis.T @ moment) / (np.maximum(spectrum, 0) + penalty))
@@ -186,47 +194,51 @@ def ridge(rows: Rows, penalties: Sequence[float]) -> Iterator[tuple[float, Model
 
 
 def logistic(
-    rows: Rows, readout: Readout, penalties: Sequence[float], max_iter: int, tolerance: float
+    rows: DesignMatrix,
+    readout: Readout,
+    penalties: Sequence[float],
+    max_iter: int,
+    tolerance: float,
 ) -> Iterator[tuple[float, Model]]:
-    """Logistic regression for each penalty: multinomial, binary, or one for each label."""
+    """Logistic regression for each penalty: multinomial, binary, or one per label."""
     from scipy.special import expit, softmax
 
     if readout.kind == "multilabel":
-        targets = [rows.answers[:, label] for label in range(readout.size)]
+        targets = [rows.labels[:, label] for label in range(readout.size)]
     else:
-        targets = [rows.answers]
+        targets = [rows.labels]
     paths = [_logistic_path(rows, target, penalties, max_iter, tolerance) for target in targets]
     binary = readout.kind == "multilabel" or readout.size == 2
-    if readout.kind == "classification" and len(np.unique(rows.answers)) < 2:
+    if readout.kind == "classification" and len(np.unique(rows.labels)) < 2:
         raise UserError("every training example has the same class; a probe needs at least two")
     for penalty in penalties:
         columns, biases = [], []
         for path in paths:
             classes, weights, bias = next(path)
-            if not binary:  # a class that never occurs in train has probability 0
+            if not binary:  # a class absent from train has probability 0
                 full = np.zeros((len(weights), readout.size))
                 offset = np.full(readout.size, -np.inf)
-                # two classes of several: scikit-learn gives one column, log odds of the second
+                # with two classes present scikit-learn has one column, the log odds of the second
                 pad = readout.size if weights.shape[1] == len(classes) else None
                 full[:, classes] = weights if pad else np.hstack([np.zeros_like(weights), weights])
                 offset[classes] = bias if pad else np.concatenate([[0.0], bias])
                 weights, bias = full, offset
             columns.append(weights)
             biases.append(bias)
-        answer: Callable[[Float64], Float64]
+        link: Callable[[Float64], Float64]
         if not binary:
-            answer = lambda scores: softmax(scores, axis=1)  # noqa: E731
+            link = partial(softmax, axis=1)
         elif readout.kind == "multilabel":
-            answer = expit
+            link = expit
         else:
-            answer = lambda scores: expit(scores[:, 0])  # noqa: E731
-        yield penalty, Model(np.hstack(columns), np.concatenate(biases), answer)
+            link = lambda scores: expit(scores[:, 0])  # noqa: E731
+        yield penalty, Model(np.hstack(columns), np.concatenate(biases), link)
 
 
 def _logistic_path(
-    rows: Rows, target: Array, penalties: Sequence[float], max_iter: int, tolerance: float
+    rows: DesignMatrix, target: Array, penalties: Sequence[float], max_iter: int, tolerance: float
 ) -> Iterator[tuple[Array, Float64, Float64]]:
-    """Classes, weights (f, columns) and bias for each penalty, each started from the one before."""
+    """Classes, weights (f, columns) and bias for each penalty, with warm starts."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
@@ -235,18 +247,18 @@ def _logistic_path(
     features = rows.features if known.all() else rows.features[known]
     target, weight = target[known], rows.weights[known]
     classes = np.unique(target)
-    if len(classes) < 2:  # one of several labels that is the same everywhere: its smoothed rate
+    if len(classes) < 2:  # a label that is constant in train: its smoothed rate
         rate = (target.sum() + 1) / (len(target) + 2)
         constant = np.zeros((rows.features.shape[1], 1)), np.array([np.log(rate / (1 - rate))])
         for _ in penalties:
             yield (classes, *constant)
         return
-    # Many threads on a small problem gain little, and lose minutes where cores are shared.
+    # On a small problem many threads gain little, and lose minutes where cores are shared.
     threads = 1 if features.size < SMALL else None
     solver = LogisticRegression(warm_start=True, max_iter=max_iter, tol=tolerance)
     for penalty in penalties:
         with threadpool_limits(threads), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # stopped at max_iter: harmless
+            warnings.simplefilter("ignore", ConvergenceWarning)  # reached max_iter: harmless
             solver.set_params(C=1 / penalty).fit(features, target, sample_weight=weight)
         yield (
             classes,
@@ -255,20 +267,20 @@ def _logistic_path(
         )
 
 
-def answers(
-    model: Model, backbone: Backbone, readout: Readout, questions: Sequence[Chains]
+def predict(
+    model: Model, embedder: Embedder, readout: Readout, inputs: Sequence[Chains]
 ) -> Iterator[Value]:
-    """Answer each question, in order."""
-    if readout.level in ("protein", "variant"):
-        read = read_by(backbone, readout, questions)
-        yield from model(protein_features(backbone, read, "test"))
+    """Yield the prediction of each input, in order."""
+    if is_protein_level(readout):
+        chains = embedded_chains(embedder.backbone, readout, inputs)
+        yield from model(protein_features(embedder, chains, "test"))
         return
-    for residues in residue_features(backbone, questions, "test"):
+    for residues in residue_features(embedder, inputs, "test"):
         if readout.level == "residue":
             yield model(residues)
             continue
         scores = np.full((len(residues), len(residues)), np.nan, np.float32)
-        i, j = np.triu_indices(len(residues), max(1, readout.min_separation))
+        i, j = np.triu_indices(len(residues), readout.first_separation)
         for start in range(0, len(i), CHUNK):
             a, b = i[start : start + CHUNK], j[start : start + CHUNK]
             scores[a, b] = scores[b, a] = model(pair_features(residues, a, b))

@@ -1,4 +1,4 @@
-"""The papers' probe: their MLP head on frozen vectors, trained as their LoRA is."""
+"""The papers' probe: their MLP head on frozen embeddings, trained like their LoRA."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmark.core import Backbone, Chains, ProteinEmbeddings, Readout, ResidueEmbeddings
-from benchmark.embedding.features import refusal, side_by_side, vectors
+from benchmark.core import Ability, Chains, FitContext, Readout
+from benchmark.embedding.extraction import Embedder
+from benchmark.embedding.features import feature_rows, is_protein_level
 from benchmark.methods.finetune.trainer import Encoder, VectorSource
 from benchmark.methods.finetune.training import Training
 from benchmark.methods.probe.design_matrix import MemmapTable
@@ -20,39 +21,38 @@ from benchmark.methods.probe.design_matrix import MemmapTable
 
 @dataclass(frozen=True, kw_only=True)
 class Mlp(Training):
-    """The head alone is trained. Vectors are made once and spooled to disk."""
+    """Only the head is trained, on embeddings that are computed once."""
 
     VERSION = 1
     frozen = True
 
-    def encoder(self, backbone: Backbone, readout: Readout) -> Encoder:
-        """The backbone as it is."""
-        if side_by_side(readout):
-            if isinstance(backbone, ProteinEmbeddings):
-                return Frozen(backbone, readout, backbone.protein_dim)
-            raise refusal(backbone, "one vector a protein")
-        if isinstance(backbone, ResidueEmbeddings):
-            return Frozen(backbone, readout, backbone.residue_dim)
-        raise refusal(backbone, "a vector for each residue")
+    def encoder(self, context: FitContext) -> Encoder:
+        """The frozen backbone."""
+        proteins = is_protein_level(context.readout)
+        ability: Ability = "protein_embeddings" if proteins else "residue_embeddings"
+        context.backbone.require(ability, "this combination of task and method")
+        return Frozen(Embedder(context.backbone, context.caches), context.readout)
 
 
 class Frozen:
-    """A backbone that learns nothing."""
+    """A backbone without trained weights."""
 
-    def __init__(self, backbone: Backbone, readout: Readout, width: int) -> None:
-        self.backbone = backbone
+    facts: Mapping[str, Any] = {}
+
+    def __init__(self, embedder: Embedder, readout: Readout) -> None:
+        backbone = embedder.backbone
+        self.embedder = embedder
         self.readout = readout
-        self.width = width
+        self.width = backbone.protein_dim if is_protein_level(readout) else backbone.residue_dim
         self.device: torch.device = getattr(backbone, "device", torch.device("cpu"))
         self.total = int(backbone.facts().get("parameters", 0))
-        self.facts: Mapping[str, Any] = {}
 
     def attached(self) -> AbstractContextManager[None]:
-        """Nothing is attached."""
+        """Nothing to attach."""
         return nullcontext()
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """Nothing."""
+        """No weights."""
         return {}
 
     def train(self, mode: bool) -> None:
@@ -60,32 +60,32 @@ class Frozen:
 
     @contextmanager
     def source(self, train: Sequence[Chains], valid: Sequence[Chains]) -> Iterator[VectorSource]:
-        """Tables on disk, read a batch at a time."""
+        """Tables on disk, read one batch at a time."""
         with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
-            learn, held_out = (
-                self.table(part, what, Path(scratch))
-                for part, what in ((train, "train"), (valid, "valid"))
+            train_rows, valid_rows = (
+                self.table(part, split, Path(scratch))
+                for part, split in ((train, "train"), (valid, "valid"))
             )
 
-            def rows(chosen: Sequence[int]) -> Tensor:
-                found = np.concatenate([learn[row] for row in chosen])
+            def vectors(batch: Sequence[int]) -> Tensor:
+                found = np.concatenate([train_rows[example] for example in batch])
                 return torch.from_numpy(found).to(self.device)
 
-            yield VectorSource(rows, lambda: held_out)
+            yield VectorSource(vectors, lambda: valid_rows)
 
     def table(
-        self, questions: Sequence[Chains], what: str, folder: Path
+        self, inputs: Sequence[Chains], split: str, folder: Path
     ) -> list[np.ndarray[Any, Any]]:
-        """The rows of each question, as views of one table."""
+        """The rows of each input, as views of one table."""
         counts = []
-        with MemmapTable(folder) as spool:
-            for rows in vectors(self.backbone, self.readout, questions, what):
-                spool.append(rows)
+        with MemmapTable(folder) as table:
+            for rows in feature_rows(self.embedder, self.readout, inputs, split):
+                table.append(rows)
                 counts.append(len(rows))
-        return np.split(spool.table(), np.cumsum(counts)[:-1])
+        return np.split(table.table(), np.cumsum(counts)[:-1])
 
     def save(self, folder: Path) -> None:
-        """Nothing was learned."""
+        """No weights to save."""
 
     def load(self, folder: Path) -> None:
-        """Nothing was kept."""
+        """No weights to load."""
