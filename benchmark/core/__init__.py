@@ -15,6 +15,7 @@ from benchmark.core.answers import (
     Level,
     Readout,
     Value,
+    has_answer,
     known_answers,
 )
 from benchmark.core.backbone import (
@@ -30,7 +31,20 @@ from benchmark.core.backbone import (
 )
 from benchmark.core.errors import UserError, unknown
 from benchmark.core.method import Method, Predictor
-from benchmark.core.metric import Metric, Scorer, metric
+from benchmark.core.metric import (
+    CorpusMetric,
+    ExampleMetric,
+    Examples,
+    ExampleValues,
+    Metric,
+    Predictions,
+    Scorer,
+    SetMetric,
+    corpus_metric,
+    example_metric,
+    metric,
+    set_metric,
+)
 from benchmark.core.task import Area, Splits, Task
 
 __all__ = [
@@ -44,24 +58,34 @@ __all__ = [
     "CausalLogProbs",
     "Chains",
     "ContactHead",
+    "CorpusMetric",
     "EmbeddingCache",
     "Example",
+    "ExampleMetric",
+    "ExampleValues",
+    "Examples",
     "Kind",
     "Level",
     "MaskedLogProbs",
     "Method",
     "Metric",
+    "Predictions",
     "Predictor",
     "ProteinEmbeddings",
     "Readout",
     "ResidueEmbeddings",
     "Sampling",
     "Scorer",
+    "SetMetric",
     "Splits",
     "Task",
     "UserError",
     "Value",
+    "corpus_metric",
+    "example_metric",
+    "has_answer",
     "known_answers",
     "metric",
+    "set_metric",
     "unknown",
 ]

@@ -46,6 +46,10 @@ class Example(NamedTuple):
     """Digest of the chains and how often they occurred before: pairs the rows of two runs."""
     group: str
     """The unit that is resampled, and never split (a homology cluster, say)."""
+    name: str = ""
+    """The user's own id: first word of a FASTA header, column `id`, `mutant`; "" if none."""
+    reference: Value | None = None
+    """What a metric compares with beside the label: a native structure, a parent sequence."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +129,12 @@ class Readout:
         return np.sort(known[np.argsort(lots[known], kind="stable")[: self.positions]])
 
 
-def known_answers(label: Value) -> Array:
-    """Which answers of a label are known, in its shape."""
-    array = np.asarray(label)
-    if array.ndim == 2 and array.shape[1:] == (2,):  # residue pairs: what is absent is class 0
-        return np.ones(1, bool)
-    return np.asarray(~np.isnan(array) if array.dtype.kind == "f" else array != -1)
+def known_answers(answers: Value, kind: Kind) -> Array:
+    """Which answers are known, in their shape: not NaN where they are numbers, else not -1."""
+    array = np.asarray(answers)
+    return np.asarray(~np.isnan(array) if kind in ("regression", "likelihood") else array != -1)
+
+
+def has_answer(label: Value, readout: Readout) -> bool:
+    """Whether any answer of a label is known; pairs always are: absent ones are class 0."""
+    return readout.level == "pair" or bool(known_answers(label, readout.kind).any())
