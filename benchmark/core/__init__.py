@@ -17,12 +17,26 @@ from benchmark.core.answers import (
     Readout,
     Value,
     contact_map,
+    has_answer,
     known_answers,
 )
 from benchmark.core.backbone import Ability, Backbone, EmbeddingCache
 from benchmark.core.errors import ExitCode, UserError, unknown
 from benchmark.core.method import FitContext, Method, Predictor
-from benchmark.core.metric import Metric, Scorer, metric
+from benchmark.core.metric import (
+    CorpusMetric,
+    ExampleMetric,
+    Examples,
+    ExampleValues,
+    Metric,
+    Predictions,
+    Scorer,
+    SetMetric,
+    corpus_metric,
+    example_metric,
+    metric,
+    set_metric,
+)
 from benchmark.core.task import Area, DataReport, Splits, Task
 
 __all__ = [
@@ -35,24 +49,34 @@ __all__ = [
     "Array",
     "Backbone",
     "Chains",
+    "CorpusMetric",
     "DataReport",
     "EmbeddingCache",
     "Example",
+    "ExampleMetric",
+    "ExampleValues",
+    "Examples",
     "ExitCode",
     "FitContext",
     "Kind",
     "Level",
     "Method",
     "Metric",
+    "Predictions",
     "Predictor",
     "Readout",
     "Scorer",
+    "SetMetric",
     "Splits",
     "Task",
     "UserError",
     "Value",
     "contact_map",
+    "corpus_metric",
+    "example_metric",
+    "has_answer",
     "known_answers",
     "metric",
+    "set_metric",
     "unknown",
 ]

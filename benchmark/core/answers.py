@@ -139,17 +139,18 @@ class Readout:
         return np.sort(known[np.argsort(lots[known], kind="stable")[: self.positions]])
 
 
-def known_answers(label: Value, readout: Readout | None = None) -> Array:
+def known_answers(label: Value, readout: Readout) -> Array:
     """Which answers of a label are known, in its shape; of pairs, which are all known, (1,)."""
     array = np.asarray(label)
-    if readout is None:  # callers without a readout: inferred from shape and type
-        is_pair, is_real = array.ndim == 2 and array.shape[1] == 2, array.dtype.kind == "f"
-    else:
-        is_pair = readout.level == "pair"
-        is_real = readout.kind in ("regression", "likelihood")
-    if is_pair:  # a pair that is not listed is in class 0
+    if readout.level == "pair":  # a pair that is not listed is in class 0
         return np.ones(1, bool)
-    return np.asarray(~np.isnan(array) if is_real else array != -1)
+    real = readout.kind in ("regression", "likelihood")
+    return np.asarray(~np.isnan(array) if real else array != -1)
+
+
+def has_answer(label: Value, readout: Readout) -> bool:
+    """Whether any answer of a label is known."""
+    return bool(known_answers(label, readout).any())
 
 
 def contact_map(label: Value, length: int) -> NDArray[np.bool_]:

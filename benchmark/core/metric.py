@@ -1,39 +1,237 @@
-"""A score over a test set, and which way is up."""
+"""How predictions are scored: three forms of metrics, and which direction is better.
 
+n examples, R resamples; `weights`, (R, n), are how often each example occurs in each resample.
+"""
+
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
-from benchmark.core.answers import Array, Value
+from benchmark.core.answers import Array, Example, Value
+from benchmark.core.errors import UserError
 
-Scorer = Callable[[Sequence[Value], Sequence[Value], Array], Array]
+Predictions = Sequence[Value]
+Examples = Sequence[Example]
+Scorer = Callable[[Array], Array]
+"""From weights (R, n) to scores (R,)."""
+SUBSAMPLE_SEED = 0
+FORMS = (
+    "write @example_metric(higher_is_better=...) on `def f(predictions, examples)`, which returns "
+    "one value per example, or @corpus_metric(higher_is_better=...) on `def f(predictions, "
+    "examples, weights)`, which returns one score per row of weights; a label is example.label"
+)
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A score over a whole test set, and which way is up.
-
-    `fn(predictions, labels, weights)`: `weights` are counts of shape (R, n), how often each of the
-    n examples occurs in each of R resamples; R scores come back. Ones give the plain score. A
-    resample in which the score is undefined gives NaN.
-    """
+    """A score of a test set: an `ExampleMetric`, a `CorpusMetric` or a `SetMetric`."""
 
     name: str
-    fn: Scorer
-    higher_is_better: bool
+    fn: Callable[..., Any]
+    higher_is_better: bool | None
+    """None: no direction; the score is read against that of natural proteins, and ranks nothing."""
     version: int | None = None
     """Raised by hand when a change moves scores; None: the digest of its module stands for it."""
+    parameters: ClassVar[int] = 0
+    """Parameters that `fn` takes."""
 
-    def __call__(
-        self, predictions: Sequence[Value], labels: Sequence[Value], weights: Array | None = None
+    def __post_init__(self) -> None:
+        names = tuple(inspect.signature(self.fn).parameters)
+        if not self.parameters or "labels" in names:
+            raise old_form(self.name)
+        if len(names) != self.parameters:
+            raise UserError(f"the metric {self.name} takes ({', '.join(names)}); {FORMS}")
+
+    def scores(
+        self, predictions: Predictions, examples: Examples, weights: Array | None = None
     ) -> Array:
-        """Score each resample, shape (R,); without weights the plain score, shape (1,)."""
+        """Score each resample, (R,); without weights the test set itself, (1,). NaN: undefined."""
         if weights is None:
-            weights = np.ones((1, len(labels)), dtype=np.int64)
-        return self.fn(predictions, labels, weights)
+            weights = np.ones((1, len(examples)), dtype=np.int64)
+        if weights.ndim != 2 or weights.shape[1] != len(examples):
+            raise ValueError(f"weights of shape {weights.shape} for {len(examples)} examples")
+        return self.scorer(predictions, examples)(weights)
+
+    def scorer(self, predictions: Predictions, examples: Examples) -> Scorer:
+        """Prepare to score resamples: what does not depend on weights is computed once."""
+        if len(predictions) != len(examples):
+            raise ValueError(f"{len(predictions)} predictions for {len(examples)} examples")
+        if not len(examples):
+            return lambda weights: np.full(len(weights), np.nan)
+        return self._scorer(predictions, examples)
+
+    def _scorer(self, predictions: Predictions, examples: Examples) -> Scorer:
+        raise NotImplementedError
+
+    def __call__(self, *arguments: object) -> Array:
+        """Refuse the call of version 0.1."""
+        raise UserError(
+            f"{self.name}(predictions, labels, weights) is the old form; write "
+            f"{self.name}.scores(predictions, examples, weights)"
+        )
 
 
-def metric(*, higher_is_better: bool, version: int | None = None) -> Callable[[Scorer], Metric]:
-    """Make a metric of a function; the function's name is the metric's."""
-    return lambda fn: Metric(getattr(fn, "__name__", ""), fn, higher_is_better, version)
+@dataclass(frozen=True)
+class ExampleValues:
+    """An example metric's value of each example; called with weights, the score of each resample.
+
+    The score is `finish` of the mean of the defined values, weighted by resample weight x size.
+    """
+
+    values: Array
+    """Shape (n,), before `finish`; NaN: undefined."""
+    sizes: Array
+    """Shape (n,): what each value counts for (residues, say); 0 where it is undefined."""
+    finish: Callable[[Array], Array]
+
+    def __call__(self, weights: Array) -> Array:
+        """Score resamples, (R,)."""
+        total = np.where(self.sizes > 0, self.values * self.sizes, 0.0)
+        return np.asarray(self.finish(ratio(weights @ total, weights @ self.sizes)))
+
+    def spread(self, rows: Sequence[int], n: int) -> "ExampleValues":
+        """The values as those of n examples, of which these are the given rows; others NaN."""
+        values, sizes = np.full(n, np.nan), np.zeros(n)
+        values[rows], sizes[rows] = self.values, self.sizes
+        return ExampleValues(values, sizes, self.finish)
+
+
+@dataclass(frozen=True)
+class ExampleMetric(Metric):
+    """A metric with a value per example, whose score is their weighted mean.
+
+    `fn(predictions, examples)` returns values (n,), or values (n,) and sizes (n,); NaN: undefined.
+    `finish` maps the mean to the score (`np.sqrt` of a mean squared error, say).
+    """
+
+    finish: Callable[[Array], Array] = np.positive
+    parameters = 2
+
+    def values(self, predictions: Predictions, examples: Examples) -> ExampleValues:
+        """Value and size of each example."""
+        found, shape = self.fn(predictions, examples), (len(examples),)
+        values, sizes = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+        values = np.asarray(values, dtype=np.float64)
+        sizes = np.ones(values.shape) if sizes is None else np.asarray(sizes, dtype=np.float64)
+        if (values.shape, sizes.shape) != (shape, shape):
+            raise ValueError(
+                f"it returned values of shape {values.shape} and sizes of shape {sizes.shape}; "
+                f"return one value for each of {len(examples)} examples, {shape}"
+            )
+        sizes = np.where(np.isnan(values), 0.0, sizes)
+        if not (np.isfinite(sizes) & (sizes >= 0)).all():
+            raise ValueError("it returned a negative or undefined size; return 0 or more")
+        return ExampleValues(values, sizes, self.finish)
+
+    def _scorer(self, predictions: Predictions, examples: Examples) -> Scorer:
+        return self.values(predictions, examples)
+
+
+class CorpusMetric(Metric):
+    """A metric of all examples together: a correlation, an area.
+
+    `fn(predictions, examples, weights)` returns scores (R,); NaN: undefined in that resample.
+    """
+
+    parameters = 3
+
+    def _scorer(self, predictions: Predictions, examples: Examples) -> Scorer:
+        def score(weights: Array) -> Array:
+            scores = np.asarray(self.fn(predictions, examples, weights), dtype=np.float64)
+            if scores.shape != (len(weights),):
+                raise ValueError(
+                    f"it returned the shape {scores.shape} for weights of shape {weights.shape}; "
+                    f"return one score for each row of weights, ({len(weights)},)"
+                )
+            return scores
+
+        return score
+
+
+@dataclass(frozen=True)
+class SetMetric(Metric):
+    """A metric of a set whose score depends on its size: shares of clusters, duplicates.
+
+    `fn(predictions, examples)` returns a number. It is computed on `size` examples, drawn without
+    replacement by a fixed seed (None: all): it is not defined under resampling with replacement,
+    and has no bootstrap interval. With fewer examples the score is undefined.
+    """
+
+    size: int | None = None
+    parameters = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size is not None and (type(self.size) is not int or self.size < 1):
+            raise UserError(f"size={self.size} of the metric {self.name}; give 1 or more, or None")
+
+    def subsample(self, examples: Examples) -> list[int]:
+        """Rows that are scored, by ascending id: the same for every model and order of rows."""
+        order = sorted(range(len(examples)), key=lambda row: examples[row].id)
+        drawn = np.random.default_rng(SUBSAMPLE_SEED).permutation(len(order))[: self.size]
+        return [order[place] for place in np.sort(drawn)]
+
+    def _scorer(self, predictions: Predictions, examples: Examples) -> Scorer:
+        rows = self.subsample(examples)
+
+        def score(weights: Array) -> Array:
+            if (weights != 1).any() or len(weights) != 1:
+                raise ValueError("a set metric is not defined under resampling; give no weights")
+            if len(rows) < (self.size or 1):
+                return np.full(1, np.nan)
+            found = self.fn([predictions[row] for row in rows], [examples[row] for row in rows])
+            value = np.asarray(found, dtype=np.float64)
+            if value.shape != ():
+                raise ValueError(f"it returned the shape {value.shape}; return a single number")
+            return value[None]
+
+        return score
+
+
+def example_metric(
+    *,
+    higher_is_better: bool | None,
+    version: int | None = None,
+    finish: Callable[[Array], Array] | None = None,
+) -> Callable[[Callable[..., Any]], ExampleMetric]:
+    """Make an example metric of a function; the function's name is the metric's."""
+    last = finish or np.positive
+    return lambda fn: ExampleMetric(fn.__name__, fn, higher_is_better, version, last)
+
+
+def corpus_metric(
+    *, higher_is_better: bool | None, version: int | None = None
+) -> Callable[[Callable[..., Any]], CorpusMetric]:
+    """Make a corpus metric of a function; the function's name is the metric's."""
+    return lambda fn: CorpusMetric(fn.__name__, fn, higher_is_better, version)
+
+
+def set_metric(
+    *, higher_is_better: bool | None, version: int | None = None, size: int | None = None
+) -> Callable[[Callable[..., Any]], SetMetric]:
+    """Make a set metric of a function; the function's name is the metric's."""
+    return lambda fn: SetMetric(fn.__name__, fn, higher_is_better, version, size)
+
+
+def metric(**settings: object) -> Callable[[Callable[..., Any]], Metric]:
+    """Refuse the decorator of version 0.1."""
+
+    def refuse(fn: Callable[..., Any]) -> Metric:
+        raise old_form(fn.__name__)
+
+    return refuse
+
+
+def old_form(name: str) -> UserError:
+    """The refusal of a metric that takes labels."""
+    return UserError(f"the metric {name} has the old form (predictions, labels, weights); {FORMS}")
+
+
+def ratio(numerator: Array, denominator: Array) -> Array:
+    """Divide; NaN where the denominator is 0."""
+    quotient = np.full(np.broadcast(numerator, denominator).shape, np.nan)
+    np.divide(numerator, denominator, out=quotient, where=denominator != 0)
+    return quotient

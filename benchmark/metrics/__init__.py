@@ -1,40 +1,57 @@
 """How predictions are scored: one family of metrics per file.
 
-A metric is `fn(predictions, labels, weights) -> (R,)` (`benchmark.core.Metric`). All of them:
+The forms of a metric are in `benchmark.core.metric`. All metrics of this package:
 
 - never score an unknown answer (NaN, or -1 for classes and labels), and refuse a NaN prediction;
-- give NaN for a resample in which the score is undefined;
+- return NaN for a resample in which the score is undefined;
 - keep their sign;
-- score a resample as if each example were there as often as its weight says.
+- score a resample as if each example occurred as often as its weight says.
 
-`find(name)` gives a metric; a file in this folder is all that it takes to add one; it imports core
-alone. A dotted name, `mypackage.module.metric`, is one from elsewhere.
+A metric is added by a file in this folder, which imports core alone, or by a dotted name,
+`mypackage.module.metric`, that `find` imports.
 """
 
 from importlib import import_module
+from inspect import signature
 from pkgutil import iter_modules
 
 from benchmark.core import Metric, UserError
+from benchmark.core.metric import FORMS, old_form
 
 
 def find(name: str) -> Metric:
-    """Give the metric of this name."""
+    """Return the metric of this name, or of this dotted name."""
     module, _, attribute = name.rpartition(".")
-    if module:
-        try:
-            found = getattr(import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise UserError(f"metric {name!r} cannot be imported: {error}") from None
-        if not isinstance(found, Metric):
-            raise UserError(f"{name!r} is no metric; decorate the function with @metric")
+    if not module:
+        here = known()
+        if name not in here:
+            raise UserError(f"no metric {name!r}; there are {', '.join(sorted(here))}")
+        return here[name]
+    try:
+        found = getattr(import_module(module), attribute)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the user's module raises
+        raise UserError(
+            f"metric {name!r} cannot be imported ({type(error).__name__}: {error}); correct the "
+            "name or the module"
+        ) from None
+    if isinstance(found, Metric):
         return found
-    here = known()
-    if name not in here:
-        raise UserError(f"no metric {name!r}; there are {', '.join(sorted(here))}")
-    return here[name]
+    if callable(found) and "labels" in parameters(found):
+        raise old_form(name)
+    raise UserError(f"{name!r} is a {type(found).__name__}, not a metric; {FORMS}")
+
+
+def parameters(found: object) -> tuple[str, ...]:
+    """Names of a callable's parameters; none where Python cannot tell."""
+    try:
+        return tuple(signature(found).parameters)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return ()
 
 
 def known() -> dict[str, Metric]:
-    """Give every metric in this folder by its name."""
+    """Return every metric in this folder by its name."""
     modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
-    return {m.name: m for module in modules for m in vars(module).values() if type(m) is Metric}
+    return {m.name: m for module in modules for m in vars(module).values() if isinstance(m, Metric)}

@@ -1,18 +1,19 @@
-"""Ragged examples as flat arrays of answers, and the small sums that every metric needs.
+"""Ragged examples as flat arrays of answers, and the small sums that several metrics need.
 
-An example holds one answer (label of shape ()), or one per residue or label (label of shape (L,)).
-Examples are what is resampled; answers are what is scored. n examples, N answers, R resamples.
+An example has one answer (label of shape ()), or one per residue or label (label of shape (L,)).
+Examples are resampled; answers are scored. n examples, N answers, R resamples.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.core import Array, Value
+from benchmark.core import Array, Example, Examples, Predictions, Value
+from benchmark.core.metric import ratio
 
 BLOCK = 2**17
-"""Elements of a temporary array of shape (resamples, answers): what a core's cache holds."""
+"""Elements of a temporary array of shape (resamples, answers): they fit a core's cache."""
 
 
 class Answers(NamedTuple):
@@ -24,51 +25,47 @@ class Answers(NamedTuple):
     """Shape (N,)."""
     example: Array
     """Shape (N,): the example that each answer belongs to."""
-    weights: Array
-    """Shape (R, n): how often each example occurs in each resample."""
+    n: int
+    """Number of examples."""
 
     def take(self, index: Array) -> "Answers":
-        """Give the answers at `index`, or where it is true."""
-        return Answers(self.prediction[index], self.label[index], self.example[index], self.weights)
+        """Return the answers at `index`, or where it is true."""
+        return Answers(self.prediction[index], self.label[index], self.example[index], self.n)
 
     def known(self, *, real: bool = False) -> "Answers":
-        """Drop unknown answers: NaN where labels are `real`, else -1; refuse the other kind."""
+        """Drop unknown answers, of numbers if `real`, else of classes; refuse the other kind."""
         counted = self.label.dtype.kind in "iub"
         if counted is real and len(self.label):
             kind, wants = ("classes", "real numbers") if real else ("real numbers", "classes")
             raise ValueError(f"labels are {kind}; this metric is for {wants}")
         answers = self.take(~np.isnan(self.label) if real else self.label != -1)
-        broken = np.isnan(answers.prediction)
-        if broken.any():
-            example = answers.example[broken.reshape(len(broken), -1).any(1)][0]
+        undefined = np.isnan(answers.prediction)
+        if undefined.any():
+            example = answers.example[undefined.reshape(len(undefined), -1).any(1)][0]
             raise ValueError(f"prediction of example {example} is NaN")
         return answers
 
-    def per_example(self, values: Array) -> Array:
-        """Sum one value per answer, (N,), over each example: (n,)."""
-        return np.bincount(self.example, values, minlength=self.weights.shape[1])
+    def means(self, values: Array) -> tuple[Array, Array]:
+        """Mean over each example of one value per answer, (n,), NaN without any; and counts, (n,).
 
-    def score(self, fn: Callable[[Array], Array]) -> Array:
-        """Score the resamples, a few at a time: `fn` maps weights of answers (r, N) to (r,)."""
+        They are the values and sizes of an example metric that averages over all answers.
+        """
+        counts = np.bincount(self.example, minlength=self.n)
+        return ratio(np.bincount(self.example, values, minlength=self.n), counts), counts
+
+    def score(self, fn: Callable[[Array], Array], weights: Array) -> Array:
+        """Score resamples, weights (R, n), in blocks: `fn` maps answer weights (r, N) to (r,)."""
         rows = max(1, BLOCK // max(1, len(self.example)))
-        scores = np.full(len(self.weights), np.nan)
+        scores = np.full(len(weights), np.nan)
         for start in range(0, len(scores), rows):
-            block = self.weights[start : start + rows].astype(np.float64)
+            block = weights[start : start + rows].astype(np.float64)
             scores[start : start + rows] = fn(block.take(self.example, axis=1))
         return scores
 
 
-def flatten(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Answers:
-    """Line up all answers, known or not; `predictions` may have a last axis that labels lack."""
-    n = len(labels)
-    if len(predictions) != n or weights.ndim != 2 or weights.shape[1] != n:
-        raise ValueError(
-            f"{len(predictions)} predictions and weights of shape {weights.shape} for {n} labels"
-        )
-    if n == 0:
-        empty = np.empty(0)
-        return Answers(empty, empty, np.empty(0, dtype=np.intp), weights)
-    ys = [np.asarray(label) for label in labels]
+def flatten(predictions: Predictions, examples: Examples) -> Answers:
+    """Concatenate all answers, known or not; predictions may have a last axis that labels lack."""
+    ys = [np.asarray(example.label) for example in examples]
     ps = [np.asarray(prediction) for prediction in predictions]
     extra = ps[0].ndim - ys[0].ndim
     for i, (p, y) in enumerate(zip(ps, ys, strict=True)):
@@ -78,9 +75,14 @@ def flatten(predictions: Sequence[Value], labels: Sequence[Value], weights: Arra
     return Answers(
         np.concatenate([p.reshape(-1, *tail) for p in ps]),
         np.concatenate([y.reshape(-1) for y in ys]),
-        np.repeat(np.arange(n), [y.size for y in ys]),
-        weights,
+        np.repeat(np.arange(len(ys)), [y.size for y in ys]),
+        len(ys),
     )
+
+
+def labelled(*labels: Value | float) -> list[Example]:
+    """Examples with these labels and nothing else, to score predictions outside a run."""
+    return [Example((), np.asarray(label), str(i), str(i)) for i, label in enumerate(labels)]
 
 
 def one_number(answers: Answers) -> Answers:
@@ -98,20 +100,7 @@ def cumulate(weights: Array) -> Array:
     return sums
 
 
-def ratio(numerator: Array, denominator: Array) -> Array:
-    """Divide; NaN where the denominator is 0."""
-    quotient = np.full(np.broadcast(numerator, denominator).shape, np.nan)
-    np.divide(numerator, denominator, out=quotient, where=denominator != 0)
-    return quotient
-
-
 def mean_of_defined(values: Array) -> Array:
-    """Average over the last axis what is not NaN; NaN where nothing is left."""
+    """Average over the last axis of what is not NaN; NaN if everything is."""
     known = ~np.isnan(values)
     return ratio(np.where(known, values, 0.0).sum(-1), known.sum(-1))
-
-
-def mean_over_examples(values: Array, weights: Array) -> Array:
-    """Average one value per example, (n,), in each resample: (R,). NaN examples are left out."""
-    known = ~np.isnan(values)
-    return ratio(weights @ np.where(known, values, 0.0), weights @ known.astype(np.int64))

@@ -1,29 +1,26 @@
-"""Contacts: the share of a protein's top-ranked pairs of residues that touch.
+"""Contacts: the share of a protein's top-ranked residue pairs that are in contact.
 
 Precision at L/n: the k = max(1, L // n) best pairs of a range of separations, or all where there
-are fewer; averaged over the proteins that have a pair in the range. L is the number of residues:
-it comes from the score matrix, which has no padding and no special tokens. Ranges as in CASP
+are fewer; averaged over the proteins that have a pair in the range. L is the number of residues,
+the size of the score matrix, which has no padding and no special tokens. Ranges as in CASP
 (doi:10.1002/prot.25064); "all" starts at the task's `min_separation`.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from benchmark.core import Array, Metric, Value
-from benchmark.metrics.answers import mean_over_examples
+from benchmark.core import Array, ExampleMetric, Examples, Predictions
 
 NO_LIMIT = np.iinfo(np.int32).max
 RANGES = {"all": (0, NO_LIMIT), "short": (6, 11), "medium": (12, 23), "long": (24, NO_LIMIT)}
-"""Smallest and largest j - i; "all" has the task's `min_separation` for its smallest."""
+"""Smallest and largest j - i; the smallest of "all" is the task's `min_separation`."""
 KEPT = np.dtype([("length", "i4"), ("range", "i1"), ("i", "i4"), ("j", "i4"), ("score", "f4")])
 """A ranked pair: the chain's L, index into RANGES, residues i < j from 0."""
 
 
 def rank_pairs(scores: Array, min_separation: int) -> Array:
-    """Give the top L pairs of each range, best first; ties by i, then j.
+    """Return the top L pairs of each range, best first; ties by i, then j.
 
-    `scores` is (L, L) and symmetric: its upper triangle is read, as float32. Rows have dtype KEPT.
+    scores: (L, L), symmetric; the upper triangle is read, as float32. Rows have the dtype KEPT.
     """
     length = len(scores)
     if scores.shape != (length, length):
@@ -31,7 +28,7 @@ def rank_pairs(scores: Array, min_separation: int) -> Array:
     i, j = np.triu_indices(length, max(1, min(min_separation, RANGES["short"][0])))
     score = scores[i, j].astype(np.float32)
     if np.isnan(score).any():
-        raise ValueError("scores hold NaN")
+        raise ValueError("scores contain NaN")
     order = np.argsort(-score, kind="stable")
     separation = (j - i)[order]
     ranked = []
@@ -45,64 +42,56 @@ def rank_pairs(scores: Array, min_separation: int) -> Array:
     return np.concatenate(ranked)
 
 
-def hits(kept: Array, label: Array) -> Array:
-    """Say for each row of `kept` whether it is one of the contacts `label`, (m, 2) with i < j."""
-    if len(kept) == 0:
+def hits(pairs: Array, label: Array) -> Array:
+    """Whether each ranked pair is one of the contacts `label`, (m, 2) with i < j."""
+    if len(pairs) == 0:
         return np.zeros(0, dtype=bool)
-    length = kept["length"][0]
+    length = pairs["length"][0]
     contact = np.zeros((length, length), dtype=bool)
     first, second = np.asarray(label).reshape(-1, 2).T  # an empty label may be of shape (0,)
     contact[first, second] = True
-    return np.asarray(contact[kept["i"], kept["j"]])
+    return np.asarray(contact[pairs["i"], pairs["j"]])
 
 
-def precision(kept: Array, label: Array, divisor: int, index: int) -> float:
+def precision(pairs: Array, label: Array, divisor: int, index: int) -> float:
     """Precision at L / divisor of one protein in one range; NaN if it has no pair there.
 
     >>> scores = np.zeros((10, 10))
     >>> scores[0, 8] = scores[1, 9] = 1.0
-    >>> kept = rank_pairs(scores, min_separation=7)
-    >>> precision(kept, np.array([[0, 8]]), divisor=5, index=0)
+    >>> pairs = rank_pairs(scores, min_separation=7)
+    >>> precision(pairs, np.array([[0, 8]]), divisor=5, index=0)
     0.5
     """
-    rows = kept[kept["range"] == index]
+    rows = pairs[pairs["range"] == index]
     if len(rows) == 0:
         return float("nan")
     top = rows[: max(1, int(rows["length"][0]) // divisor)]
     return float(hits(top, label).mean())
 
 
-def precision_at(divisor: int, range_name: str) -> Metric:
+def precision_at(divisor: int, range_name: str) -> ExampleMetric:
     """Make the metric of one divisor and one range, `p_at_l5_long` say.
 
-    Its predictions are tables from `rank_pairs`: all pairs are too many to keep.
+    Its predictions are tables from `rank_pairs`: all pairs are too many to store.
     """
     index = list(RANGES).index(range_name)
 
-    def score(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
+    def values(predictions: Predictions, examples: Examples) -> Array:
         if any(np.asarray(kept).dtype != KEPT for kept in predictions):
             raise ValueError(
                 "a prediction is no table of ranked pairs; this metric is for contacts"
             )
-        proteins = [
-            precision(np.asarray(kept), np.asarray(label), divisor, index)
-            for kept, label in zip(predictions, labels, strict=True)
-        ]
-        return mean_over_examples(np.array(proteins, dtype=np.float64), weights)
+        pairs = zip(predictions, examples, strict=True)
+        return np.array(
+            [precision(np.asarray(kept), np.asarray(e.label), divisor, index) for kept, e in pairs]
+        )
 
     name = "p_at_l" + (f"{divisor}" if divisor > 1 else "")
-    return Metric(name if range_name == "all" else f"{name}_{range_name}", score, True, 1)
+    name = name if range_name == "all" else f"{name}_{range_name}"
+    return ExampleMetric(name, values, higher_is_better=True, version=1)
 
 
 p_at_l5, p_at_l2, p_at_l = (precision_at(n, "all") for n in (5, 2, 1))
 p_at_l5_short, p_at_l2_short, p_at_l_short = (precision_at(n, "short") for n in (5, 2, 1))
 p_at_l5_medium, p_at_l2_medium, p_at_l_medium = (precision_at(n, "medium") for n in (5, 2, 1))
 p_at_l5_long, p_at_l2_long, p_at_l_long = (precision_at(n, "long") for n in (5, 2, 1))
-
-CONTACT_METRICS: tuple[Metric, ...] = (
-    *(p_at_l5, p_at_l2, p_at_l),
-    *(p_at_l5_short, p_at_l2_short, p_at_l_short),
-    *(p_at_l5_medium, p_at_l2_medium, p_at_l_medium),
-    *(p_at_l5_long, p_at_l2_long, p_at_l_long),
-)
-"""The first ranks."""

@@ -1,67 +1,52 @@
-"""How well residues were expected: the number of equally likely ones that would be as surprising.
+"""Perplexity: the number of equally likely residues that would be as surprising.
 
-Predictions are natural-log probabilities of the residues of each protein, labels NaN where none was
-asked. 1 is certainty, 20 knows nothing.
+Predictions are natural-log probabilities of the residues of each protein; labels are 0 at scored
+residues and NaN elsewhere. The best value is 1; uniform probabilities score 20.
 """
-
-from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.core import Array, Value, metric
-from benchmark.metrics.answers import mean_over_examples, ratio
+from benchmark.core import Array, Examples, Predictions, example_metric
 from benchmark.metrics.regression import known_finite
 
 ROUNDING = 1e-6
-"""A logarithm of 1 may come out as much above 0."""
+"""Rounding may leave the logarithm of 1 this far above 0."""
 
 
-class Surprise(NamedTuple):
-    """Of each example the sum of negative log-probabilities, and how many they are; (n,) each."""
-
-    total: Array
-    asked: Array
-
-
-def surprise(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Surprise:
-    """Sum what was asked; refuse what is no log-probability."""
-    answers = known_finite(predictions, labels, weights)
+def surprise(predictions: Predictions, examples: Examples) -> tuple[Array, Array]:
+    """Mean negative log-probability of each example, and its scored residues; (n,) each."""
+    answers = known_finite(predictions, examples)
     if (answers.label != 0).any():
         wrong = answers.label[answers.label != 0][0]
-        raise ValueError(f"label {wrong:g}; this metric is for kind=log_prob, where asked means 0")
+        raise ValueError(
+            f"label {wrong:g}; this metric is for kind=likelihood, where scored residues are 0"
+        )
     above = answers.prediction > ROUNDING
     if above.any():
         raise ValueError(f"prediction of example {answers.example[above][0]} is above log 1")
-    return Surprise(
-        answers.per_example(-answers.prediction), answers.per_example(np.ones(len(above)))
-    )
+    return answers.means(-answers.prediction)
 
 
-@metric(higher_is_better=False, version=1)
-def perplexity(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
+@example_metric(higher_is_better=False, version=1, finish=np.exp)
+def perplexity(predictions: Predictions, examples: Examples) -> tuple[Array, Array]:
     """Exponential of the mean negative log-probability over the residues of all proteins.
 
+    An example's value is its mean negative log-probability, its size the scored residues.
+
     >>> halves, eighths = np.log([0.5, 0.5]), np.log([0.125, 0.125])
-    >>> round(float(perplexity([halves, eighths], [np.zeros(2), np.zeros(2)])[0]), 6)
+    >>> round(float(perplexity.scores([halves, eighths], labelled([0.0, 0.0], [0.0, 0.0]))[0]), 6)
     4.0
     """
-    total, asked = surprise(predictions, labels, weights)
-    return np.exp(ratio(weights @ total, weights @ asked))
+    return surprise(predictions, examples)
 
 
-@metric(higher_is_better=False, version=1)
-def perplexity_per_protein(
-    predictions: Sequence[Value], labels: Sequence[Value], weights: Array
-) -> Array:
-    """Mean over proteins of each one's own perplexity.
+@example_metric(higher_is_better=False, version=1)
+def perplexity_per_protein(predictions: Predictions, examples: Examples) -> Array:
+    """Mean over proteins of each protein's perplexity.
 
     >>> halves, eighths = np.log([0.5, 0.5]), np.log([0.125, 0.125])
-    >>> round(float(perplexity_per_protein([halves, eighths], [np.zeros(2), np.zeros(2)])[0]), 6)
+    >>> two = labelled([0.0, 0.0], [0.0, 0.0])
+    >>> round(float(perplexity_per_protein.scores([halves, eighths], two)[0]), 6)
     5.0
     """
-    total, asked = surprise(predictions, labels, weights)
-    return mean_over_examples(np.exp(ratio(total, asked)), weights)
-
-
-__test__ = {each.name: each.fn for each in (perplexity, perplexity_per_protein)}
+    return np.asarray(np.exp(surprise(predictions, examples)[0]))

@@ -1,28 +1,29 @@
-"""Scores of real answers: correlations, explained variance, error.
+"""Scores of numbers: correlations, explained variance, error.
 
-Each answer counts once. Means and ranks are those of the resample, not of the test set; a
-correlation with something constant is NaN.
+Each answer counts once. Means and ranks are those of the resample, not of the test set; the
+correlation of a constant is NaN.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from benchmark.core import Array, Value, metric
-from benchmark.metrics.answers import Answers, cumulate, flatten, one_number, ratio
+from benchmark.core import Array, Examples, Predictions, corpus_metric, example_metric
+from benchmark.core.metric import ratio
+from benchmark.metrics.answers import Answers, cumulate, flatten, one_number
 
 
-def known_numbers(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Answers:
+def known_numbers(predictions: Predictions, examples: Examples) -> Answers:
     """Known answers, as float64."""
-    answers = one_number(flatten(predictions, labels, weights)).known(real=True)
+    answers = one_number(flatten(predictions, examples)).known(real=True)
     return answers._replace(
         prediction=answers.prediction.astype(np.float64), label=answers.label.astype(np.float64)
     )
 
 
-def known_finite(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Answers:
-    """Known answers, none infinite: where more than their order counts there is no score."""
-    answers = known_numbers(predictions, labels, weights)
+def known_finite(predictions: Predictions, examples: Examples) -> Answers:
+    """Known answers; infinite predictions are refused: only ranks of them are defined."""
+    answers = known_numbers(predictions, examples)
     infinite = ~np.isfinite(answers.prediction)
     if infinite.any():
         raise ValueError(f"prediction of example {answers.example[infinite][0]} is infinite")
@@ -65,67 +66,62 @@ def centred(weights: Array, values: Array) -> Array:
     occurs = weights > 0
     lowest = np.where(occurs, values, np.inf).min(1, initial=np.inf)
     highest = np.where(occurs, values, -np.inf).max(1, initial=-np.inf)
-    # rounding may leave the mean of equal values beside them, and a correlation of pure noise
+    # the rounded mean of equal values may differ from them, and their correlation would be noise
     return np.where((lowest < highest)[:, None], values - mean[:, None], 0.0)
 
 
-@metric(higher_is_better=True, version=1)
-def spearman(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
+@corpus_metric(higher_is_better=True, version=1)
+def spearman(predictions: Predictions, examples: Examples, weights: Array) -> Array:
     """Spearman's rank correlation, equal values sharing their average rank.
 
-    >>> float(spearman([9.0, 7.0, 5.0, 6.0], [1.0, 2.0, 3.0, 4.0])[0])
+    >>> float(spearman.scores([9.0, 7.0, 5.0, 6.0], labelled(1.0, 2.0, 3.0, 4.0))[0])
     -0.8
     """
-    answers = known_numbers(predictions, labels, weights)
+    answers = known_numbers(predictions, examples)
     # in the order of predictions, so that half of the look-ups in `ranker` are sequential
     answers = answers.take(np.lexsort((answers.label, answers.prediction)))
     rank_predictions, rank_labels = ranker(answers.prediction), ranker(answers.label)
-    return answers.score(lambda w: correlate(w, rank_predictions(w), rank_labels(w)))
+    return answers.score(lambda w: correlate(w, rank_predictions(w), rank_labels(w)), weights)
 
 
-@metric(higher_is_better=True, version=1)
-def pearson(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
+@corpus_metric(higher_is_better=True, version=1)
+def pearson(predictions: Predictions, examples: Examples, weights: Array) -> Array:
     """Pearson's correlation.
 
-    >>> float(pearson([3.0, 2.0, 1.0], [0.0, 1.0, 2.0])[0])
+    >>> float(pearson.scores([3.0, 2.0, 1.0], labelled(0.0, 1.0, 2.0))[0])
     -1.0
     """
-    answers = known_finite(predictions, labels, weights)
+    answers = known_finite(predictions, examples)
     return answers.score(
-        lambda w: correlate(w, centred(w, answers.prediction), centred(w, answers.label))
+        lambda w: correlate(w, centred(w, answers.prediction), centred(w, answers.label)), weights
     )
 
 
-@metric(higher_is_better=True, version=1)
-def r2(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
-    """Share of the labels' variance that is explained; below 0 if the mean were a better guess.
+@corpus_metric(higher_is_better=True, version=1)
+def r2(predictions: Predictions, examples: Examples, weights: Array) -> Array:
+    """Share of the labels' variance that is explained; below 0 if their mean predicts better.
 
-    >>> float(r2([1.0, 2.0, 2.0], [1.0, 2.0, 3.0])[0])
+    >>> float(r2.scores([1.0, 2.0, 2.0], labelled(1.0, 2.0, 3.0))[0])
     0.5
     """
-    answers = known_finite(predictions, labels, weights)
+    answers = known_finite(predictions, examples)
     errors = (answers.prediction - answers.label) ** 2
 
     def score(w: Array) -> Array:
         of_labels = np.einsum("rn,rn->r", w, centred(w, answers.label) ** 2)
         return 1 - ratio(w @ errors, of_labels)
 
-    return answers.score(score)
+    return answers.score(score, weights)
 
 
-@metric(higher_is_better=False, version=1)
-def rmse(predictions: Sequence[Value], labels: Sequence[Value], weights: Array) -> Array:
+@example_metric(higher_is_better=False, version=1, finish=np.sqrt)
+def rmse(predictions: Predictions, examples: Examples) -> tuple[Array, Array]:
     """Root of the mean squared error, in the unit of the labels.
 
-    >>> float(rmse([1.0, 2.0, 5.0, 4.0], [1.0, 2.0, 3.0, 4.0])[0])
+    An example's value is its mean squared error, its size the number of known answers.
+
+    >>> float(rmse.scores([1.0, 2.0, 5.0, 4.0], labelled(1.0, 2.0, 3.0, 4.0))[0])
     1.0
     """
-    answers = known_finite(predictions, labels, weights)
-    errors = answers.per_example((answers.prediction - answers.label) ** 2)
-    known = answers.per_example(np.ones(len(answers.label)))
-    return np.sqrt(ratio(weights @ errors, weights @ known))
-
-
-__test__ = {  # doctest does not look into a Metric by itself
-    each.name: each.fn for each in (spearman, pearson, r2, rmse)
-}
+    answers = known_finite(predictions, examples)
+    return answers.means((answers.prediction - answers.label) ** 2)

@@ -107,7 +107,7 @@ def strata_table(rows: Mapping[Row, Cell], test: str) -> list[str]:
     }
     shown = [name for name in (*BANDS, WITHOUT_OVERLAP) if name in sizes]
     first = records[0]
-    up = first.higher_is_better[first.primary]
+    up = bool(first.higher_is_better[first.primary])
     whole = {
         row: cell([replace(record, scores={test: record.scores[test]}) for record in found.records])
         for row, found in rows.items()

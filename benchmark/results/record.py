@@ -24,7 +24,7 @@ class Record:
     key: str
     """Digest of `identity`."""
     primary: str
-    higher_is_better: Mapping[str, bool]
+    higher_is_better: Mapping[str, bool | None]
     scores: Mapping[str, Mapping[str, float]]
     """Test set -> metric -> score; an undefined score is absent."""
     intervals: Mapping[str, Mapping[str, tuple[float, float]]]
@@ -60,6 +60,8 @@ class Record:
     and `padding_tokens` that went through it; `chains_from_store`, which cost nothing, and
     `chains_embedded`; `trained_parameters`. Of the largest process since it began: `peak_bytes`,
     `peak_gpu_bytes`. What is not counted is absent."""
+    set_sizes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Test set -> set metric -> number of examples that it was computed on."""
     format: int = field(default=FORMAT)
 
     @property

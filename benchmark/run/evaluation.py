@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from inspect import signature
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,7 @@ from urllib.parse import quote
 import numpy as np
 
 from benchmark.core import (
+    Array,
     Backbone,
     EmbeddingCache,
     Example,
@@ -21,13 +23,17 @@ from benchmark.core import (
     Metric,
     Predictor,
     Readout,
+    SetMetric,
     Splits,
     Task,
     UserError,
     Value,
-    known_answers,
+    has_answer,
 )
-from benchmark.stats.bootstrap import Scores, mean, score
+from benchmark.stats.bootstrap import Scores, mean, score, unfit
+
+REHEARSED = 5
+"""Resamples of the two examples that metrics are tried on; unlike 2, so that shapes differ."""
 
 
 class Outcome(NamedTuple):
@@ -116,8 +122,8 @@ def evaluate(
                 f"examples of {name}"
             )
         with clock(seconds, "score"):
-            # each set has draws of its own: in a mean over sets they must not be the same
-            tests[name] = score(metrics, kept, examples, (seed, index))
+            # each set has its own draws: in a mean over sets they must be independent
+            tests[name] = score(metrics, kept, examples, task.readout, (seed, index))
     if both := set(splits.aggregates) & set(tests):
         raise UserError(f"a test set is named {min(both)}, as a mean is; give it another name")
     with clock(seconds, "score"):
@@ -140,10 +146,29 @@ def check_fit(method: Method) -> None:
 
 
 def validate_metrics(task: Task, splits: Splits, metrics: Sequence[Metric]) -> None:
-    """Refuse a metric that cannot score such answers, before hours are spent on them."""
+    """Refuse, before anything is trained, metrics that cannot score such answers or rank a table.
+
+    Two examples with a known answer are scored, in several resamples.
+    """
+    names = [metric.name for metric in metrics]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"task.metrics has two metrics named {twice[0]}; rename one of them")
+    if metrics[0].higher_is_better is None:
+        raise UserError(
+            f"task.metrics begins with {names[0]}, which has no direction and cannot rank; begin "
+            "with a metric that has one"
+        )
     for examples in splits.tests.values():
-        few = list(islice((e for e in examples if np.any(known_answers(e.label))), 2))
-        score(metrics, [task.compact(np.zeros(shape(e, task.readout))) for e in few], few, 0)
+        few = list(islice((e for e in examples if has_answer(e.label, task.readout)), 2))
+        answers = [task.compact(np.zeros(shape(e, task.readout))) for e in few]
+        for metric in metrics:
+            weights: Array | None = np.ones((REHEARSED, len(few)), np.int64)
+            if isinstance(metric, SetMetric):
+                metric, weights = replace(metric, size=None), None
+            try:
+                metric.scores(answers, few, weights)
+            except (TypeError, ValueError) as error:
+                raise unfit(metric, error) from None
 
 
 def shape(example: Example, readout: Readout) -> tuple[int, ...]:

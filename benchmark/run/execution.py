@@ -22,6 +22,7 @@ from benchmark.data.tables import CHAIN_BREAK
 from benchmark.embedding.extraction import EMBEDDING_VERSION
 from benchmark.embedding.store import Store
 from benchmark.results.identity import deciding, flat
+from benchmark.results.predictions import value_columns
 from benchmark.results.record import Record
 from benchmark.run.code_digest import declared_version, own_digest
 from benchmark.run.environment import environment, now
@@ -120,7 +121,7 @@ class Run:
         )
         kept = {name: test.predictions for name, test in outcome.tests.items()}
         with clock(outcome.seconds, "score"):
-            strata = stratify(self.scorers, self.splits, kept, self.audit, seed)
+            strata = stratify(self.scorers, self.task.readout, self.splits, kept, self.audit, seed)
         used = {name: total - before.get(name, 0) for name, total in self.usage().items()}
         return outcome._replace(strata=strata, usage=total_usage(used, outcome.choices))
 
@@ -163,6 +164,7 @@ class Run:
             examples={"train": len(splits.train), "valid": len(splits.valid), **sizes},
             scored={name: test.scored for name, test in tests.items()},
             units={name: test.units for name, test in tests.items()},
+            set_sizes={name: dict(t.set_sizes) for name, t in tests.items() if t.set_sizes},
             strata=outcome.strata,
             usage=outcome.usage,
             data_report=splits.report.facts(),
@@ -190,7 +192,7 @@ class Run:
                 cells |= {"group": example.group, "seq": CHAIN_BREAK.join(example.chains)}
                 for column, value in (cells | dict(self.task.rows(example, kept))).items():
                     rows.setdefault(column, []).append(value)
-        return rows
+        return rows | value_columns([outcome.tests[name].values for name in self.splits.tests])
 
 
 def require(thing: object, kind: type, group: str) -> None:

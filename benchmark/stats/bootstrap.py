@@ -5,20 +5,31 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.core import Array, Example, Metric, UserError, Value, known_answers
+from benchmark.core import (
+    Array,
+    Example,
+    ExampleValues,
+    Metric,
+    Readout,
+    Scorer,
+    SetMetric,
+    UserError,
+    Value,
+    has_answer,
+)
 
 EVALUATION_VERSION = 1
 """Raised by hand when a change of resampling or intervals moves them."""
 RESAMPLES = 1000
 FEWEST_UNITS = 10
-"""With fewer resampling units no interval is given: it would promise too much."""
+"""With fewer resampling units there is no interval: it would be too narrow."""
 LEVEL = 0.95
 CHUNK_CELLS = 4_000_000
-"""Resample weights (resamples x examples) that are held at once."""
+"""Elements of the largest array of resample weights, (resamples, examples or units)."""
 
 
 class Scores(NamedTuple):
-    """What came of one test set."""
+    """The result on one test set, or the mean over several."""
 
     scores: dict[str, float]
     intervals: dict[str, tuple[float, float]]
@@ -27,56 +38,58 @@ class Scores(NamedTuple):
     scored: int
     """Examples with a known answer."""
     predictions: list[Value]
-    """As kept by the task, one for each example; of a mean none."""
+    """In the task's compact form, one for each example; of a mean none."""
     draws: dict[str, Array]
-    """Score in each resample, (R,)."""
-
-
-class Known(NamedTuple):
-    """What is scored of a test set: the examples with a known answer."""
-
-    kept: list[Value]
-    labels: list[Value]
-    groups: list[str]
-
-    @classmethod
-    def of(cls, kept: Sequence[Value], examples: Sequence[Example]) -> "Known":
-        """Leave out the others."""
-        rows = [row for row, e in enumerate(examples) if np.any(known_answers(e.label))]
-        mine = [examples[row] for row in rows]
-        return cls([kept[row] for row in rows], [e.label for e in mine], [e.group for e in mine])
-
-    def draws(
-        self, metrics: Sequence[Metric], units: Sequence[str], seed: int | tuple[int, int]
-    ) -> dict[str, Array]:
-        """Each metric's score in each resample of the units, sorted names of groups: (R,)."""
-        parts: dict[str, list[Array]] = {metric.name: [] for metric in metrics}
-        unit = np.searchsorted(units, self.groups)
-        for weights in resamples(unit, len(units), seed) if metrics else ():
-            for metric in metrics:
-                parts[metric.name].append(metric(self.kept, self.labels, weights))
-        return {name: np.concatenate(part) for name, part in parts.items()}
+    """Score in each resample, (R,); set metrics have none."""
+    values: Mapping[str, ExampleValues] = {}
+    """Example metric -> its values over all examples; NaN where the answer is not known."""
+    set_sizes: Mapping[str, int] = {}
+    """Set metric -> number of examples that it was computed on."""
+    rows: Sequence[int] = ()
+    """The examples with a known answer; of a mean none."""
 
 
 def score(
     metrics: Sequence[Metric],
-    kept: Sequence[Value],
+    predictions: Sequence[Value],
     examples: Sequence[Example],
+    readout: Readout,
     seed: int | tuple[int, int],
 ) -> Scores:
-    """Each metric's score and its 95 % percentile bootstrap interval over the resampling units."""
-    known, scores = Known.of(kept, examples), {}
+    """Each metric's score and its 95 % percentile bootstrap interval over the resampling units.
+
+    Only examples with a known answer are scored.
+    """
+    rows = [row for row, e in enumerate(examples) if has_answer(e.label, readout)]
+    known = [predictions[row] for row in rows], [examples[row] for row in rows]
+    scores, values, sizes = dict[str, float](), dict[str, ExampleValues](), dict[str, int]()
+    scorers = dict[str, Scorer]()
     for metric in metrics:
         try:
-            (value,) = map(float, metric(known.kept, known.labels))
+            scorer = metric.scorer(*known)
+            (value,) = scorer(np.ones((1, len(rows)), np.int64))
         except (TypeError, ValueError) as error:
-            raise UserError(f"the metric {metric.name} does not fit the task: {error}") from None
+            raise unfit(metric, error) from None
+        if isinstance(scorer, ExampleValues):
+            values[metric.name] = scorer.spread(rows, len(examples))
+        if isinstance(metric, SetMetric):
+            sizes[metric.name] = len(metric.subsample(known[1]))
         if np.isfinite(value):
-            scores[metric.name] = value
-    units = sorted(set(known.groups))
-    draws = known.draws([metric for metric in metrics if metric.name in scores], units, seed)
+            scores[metric.name] = float(value)
+            if not isinstance(metric, SetMetric):
+                scorers[metric.name] = scorer
+    groups = [examples[row].group for row in rows]
+    units = sorted(set(groups))
+    draws = resampled_scores(scorers, groups, units, seed)
     found = intervals(draws, len(units))
-    return Scores(scores, found, len(units), len(known.labels), list(kept), draws)
+    return Scores(
+        scores, found, len(units), len(rows), list(predictions), draws, values, sizes, rows
+    )
+
+
+def unfit(metric: Metric, error: Exception) -> UserError:
+    """The refusal of a metric that cannot score the answers of a task."""
+    return UserError(f"the metric {metric.name} does not fit the task: {error}")
 
 
 def mean(
@@ -88,9 +101,9 @@ def mean(
 ) -> Scores:
     """The weighted mean of test sets' scores.
 
-    Its interval is from the resamples of each set, as sets are fixed and units are drawn. Where
-    units lie in several sets, as clusters in folds may, they are drawn once for all of them. There
-    is none if a set is a single unit: its own uncertainty would be missing.
+    Its interval is from the resamples of each set: sets are fixed, and units are drawn. Units that
+    are in several sets, as clusters in folds may be, are drawn once for all sets. There is no
+    interval if a set is a single unit: the uncertainty of its own score would be missing.
     """
     parts = {name: tests[name] for name in weights}
     shares = np.array(list(weights.values()))
@@ -98,17 +111,36 @@ def mean(
     named = [name for name in first.scores if all(name in part.scores for part in parts.values())]
     scores = {m: float(shares @ [part.scores[m] for part in parts.values()]) for m in named}
     draws = {name: part.draws for name, part in parts.items()}
-    known = {name: Known.of(part.predictions, examples[name]) for name, part in parts.items()}
-    units = sorted({group for part in known.values() for group in part.groups})
+    groups = {name: [examples[name][r].group for r in part.rows] for name, part in parts.items()}
+    units = sorted({group for part in groups.values() for group in part})
     apart = len(units) == sum(part.units for part in parts.values())
     if not apart:
-        used = [metric for metric in metrics if metric.name in named]
-        draws = {name: part.draws(used, units, seed) for name, part in known.items()}
-    together = {m: shares @ np.stack([draws[name][m] for name in parts]) for m in named}
+        for name, part in parts.items():
+            known = [part.predictions[r] for r in part.rows], [examples[name][r] for r in part.rows]
+            scorers = {m.name: m.scorer(*known) for m in metrics if m.name in part.draws}
+            draws[name] = resampled_scores(scorers, groups[name], units, seed)
+    together = {
+        m: shares @ np.stack([draws[t][m] for t in parts]) for m in named if m in first.draws
+    }
     alone = apart and min(part.units for part in parts.values()) < 2
     found = {} if alone else intervals(together, len(units))
     scored = sum(part.scored for part in parts.values())
     return Scores(scores, found, len(units), scored, [], together)
+
+
+def resampled_scores(
+    scorers: Mapping[str, Scorer],
+    groups: Sequence[str],
+    units: Sequence[str],
+    seed: int | tuple[int, int],
+) -> dict[str, Array]:
+    """Each metric's score in each resample of the units, sorted names of groups: (R,)."""
+    parts: dict[str, list[Array]] = {name: [] for name in scorers}
+    unit = np.searchsorted(units, groups)
+    for weights in resamples(unit, len(units), seed) if scorers else ():
+        for name, scorer in scorers.items():
+            parts[name].append(scorer(weights))
+    return {name: np.concatenate(part) for name, part in parts.items()}
 
 
 def intervals(draws: Mapping[str, Array], units: int) -> dict[str, tuple[float, float]]:
@@ -126,9 +158,12 @@ def intervals(draws: Mapping[str, Array], units: int) -> dict[str, tuple[float, 
 
 
 def resamples(unit: Array, units: int, seed: int | tuple[int, int]) -> Iterator[Array]:
-    """How often each example occurs in each bootstrap resample of whole units, (R, n) in parts."""
+    """How often each example occurs in each bootstrap resample of whole units, (R, n) in chunks.
+
+    unit: (n,), the unit of each example, 0 to `units` - 1.
+    """
     rng = np.random.default_rng(seed)
-    step = max(1, CHUNK_CELLS // max(len(unit), 1))
+    step = max(1, CHUNK_CELLS // max(len(unit), units, 1))
     for start in range(0, RESAMPLES, step):
         rows = min(step, RESAMPLES - start)
         drawn = rng.integers(units, size=(rows, units)) + units * np.arange(rows)[:, None]

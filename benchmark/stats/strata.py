@@ -1,15 +1,13 @@
-"""Scores of the test proteins that resemble what was learned from, apart from the others.
+"""Scores of the test proteins that resemble train or valid, and of the others.
 
-Strata are the bands of `benchmark.data.homology`, and "without overlap": the rows whose very
-chains, all together, are in no row of train or valid. The last needs no audit.
+Strata are the bands of `benchmark.data.homology`, and "without overlap": the rows whose chains, all
+together, are in no row of train or valid. The last needs no audit.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from benchmark.core import Example, Metric, Splits, Value, known_answers
+from benchmark.core import Example, Metric, Readout, Splits, Value, has_answer
 from benchmark.data.homology import BANDS, Audit, learned
 from benchmark.results.record import WITHOUT_OVERLAP
 from benchmark.stats.bootstrap import Scores, mean, score
@@ -20,21 +18,22 @@ Strata = dict[str, dict[str, dict[str, Any]]]
 
 def stratify(
     metrics: Sequence[Metric],
+    readout: Readout,
     splits: Splits,
-    kept: Mapping[str, Sequence[Value]],
+    predictions: Mapping[str, Sequence[Value]],
     audit: Audit | None,
     seed: int,
 ) -> Strata:
-    """Score each stratum that holds a known answer; `kept` has each test set's predictions.
+    """Score each stratum that has a known answer, from the predictions of each test set.
 
-    "Without overlap" is told of every test set if any has overlap, and of one that lies in train
-    and valid altogether it has no example and no score. The mean of a stratum over test sets is
-    that of all of them, or there is none.
+    "Without overlap" is reported for every test set if any has overlap; a test set that is in train
+    and valid altogether has no example and no score in it. The mean of a stratum over test sets is
+    reported only if each of them has the stratum.
     """
     known, apart = dict[str, list[int]](), dict[str, list[int]]()
     for test, examples in splits.tests.items():
         seen = {example.chains for example in learned(splits, test)}
-        known[test] = [r for r, e in enumerate(examples) if np.any(known_answers(e.label))]
+        known[test] = [row for row, e in enumerate(examples) if has_answer(e.label, readout)]
         apart[test] = [row for row in known[test] if examples[row].chains not in seen]
     parts: dict[str, dict[str, Scores]] = {name: {} for name in (*BANDS, WITHOUT_OVERLAP)}
     members: dict[str, dict[str, list[Example]]] = {name: {} for name in parts}
@@ -46,9 +45,9 @@ def stratify(
         found_rows[WITHOUT_OVERLAP] = apart[test] if apart != known else []
         for name, rows in found_rows.items():
             if rows or (name == WITHOUT_OVERLAP and apart != known):
-                members[name][test] = [examples[row] for row in rows]
-                answers = [kept[test][row] for row in rows]
-                parts[name][test] = score(metrics, answers, members[name][test], (seed, index))
+                mine = members[name][test] = [examples[row] for row in rows]
+                answers = [predictions[test][row] for row in rows]
+                parts[name][test] = score(metrics, answers, mine, readout, (seed, index))
     found: Strata = {}
     for name, scores in parts.items():
         means = {

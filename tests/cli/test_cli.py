@@ -214,8 +214,9 @@ def test_two_checkpoints_of_one_name_are_told(
 
 EDITED = {
     "task.metrics=[mine3.shift]": (
-        "import numpy as np\nfrom benchmark.core import metric\n@metric(higher_is_better=True)\n"
-        "def shift(predictions, labels, weights):\n    return np.full(len(weights), 1.0)\n"
+        "import numpy as np\nfrom benchmark.core import example_metric\n"
+        "@example_metric(higher_is_better=True)\n"
+        "def shift(predictions, examples):\n    return np.full(len(examples), 1.0)\n"
     ),
     "method._target_=mine3.Mine": (
         "from benchmark.methods.probe.linear import Linear\nclass Mine(Linear):\n    pass\n"
@@ -263,8 +264,8 @@ def test_changed_code_is_run_again(tmp_path: Path, toy_conf: Path) -> None:
     (tmp_path / "mine2").mkdir()
     (tmp_path / "mine2" / "helper.py").write_text("OFFSET = 1.0\n")
     (tmp_path / "mine2" / "shift.py").write_text(
-        "import numpy as np\nfrom benchmark.core import metric\nfrom mine2 import helper\n"
-        "@metric(higher_is_better=True)\ndef shift(predictions, labels, weights):\n"
+        "import numpy as np\nfrom benchmark.core import corpus_metric\nfrom mine2 import helper\n"
+        "@corpus_metric(higher_is_better=True)\ndef shift(predictions, examples, weights):\n"
         "    return np.full(len(weights), helper.OFFSET)\n"
     )
     words = ("--config-dir", str(toy_conf), "task=toy", "model=kmer")

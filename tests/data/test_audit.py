@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from benchmark.cli.verbs.audit import audit
-from benchmark.core import Splits, UserError
+from benchmark.core import Readout, Splits, UserError
 from benchmark.data import mmseqs
 from benchmark.data.homology import EXACT, NONE, SHORT, search
 from benchmark.data.splits import count_shared
@@ -30,6 +30,8 @@ from tests.conftest import SHARED, make_task, random_chain
 from tests.data.test_homology import KNOWN, bands, examples, mutated
 from tests.report.test_leaderboard import record
 
+NUMBER = Readout("protein", "regression")
+
 
 def test_a_row_is_as_novel_as_its_most_novel_chain() -> None:
     a, b, c = KNOWN[:3]
@@ -39,12 +41,12 @@ def test_a_row_is_as_novel_as_its_most_novel_chain() -> None:
     )
 
     assert bands(train, test) == [EXACT, EXACT, "50–70 %", "90–100 %", NONE, SHORT]
-    strata = stratify([], Splits(train, [], {"test": test}, {}), {"test": [0] * 6}, None, 0)
+    strata = stratify([], NUMBER, Splits(train, [], {"test": test}, {}), {"test": [0] * 6}, None, 0)
     assert strata["test"][WITHOUT_OVERLAP]["examples"] == 5, (
         "only the first row is in train as it stands"
     )
     splits = Splits(train, [], {"test": train}, {})
-    strata = stratify([], splits, {"test": [0] * len(train)}, None, 0)
+    strata = stratify([], NUMBER, splits, {"test": [0] * len(train)}, None, 0)
     assert strata["test"][WITHOUT_OVERLAP]["examples"] == 0, "told, though nothing is left to score"
 
 
@@ -64,16 +66,18 @@ def test_folds_and_their_mean() -> None:
     splits = Splits([], [], tests, {}, learn, {"mean": weights})
     kept = {t: list(np.random.default_rng(int(t)).normal(size=20)) for t in tests}
     metrics = [find("spearman"), find("rmse")]
-    whole = {t: score(metrics, kept[t], f, (7, i)) for i, (t, f) in enumerate(tests.items())}
+    whole = {
+        t: score(metrics, kept[t], f, NUMBER, (7, i)) for i, (t, f) in enumerate(tests.items())
+    }
 
     found_by = search(splits, {})
     assert found_by.bands("1") == [EXACT] * 3 + [NONE] * 17
-    found = stratify(metrics, splits, kept, found_by, 7)
+    found = stratify(metrics, NUMBER, splits, kept, found_by, 7)
     assert list(found["mean"]) == [NONE, WITHOUT_OVERLAP], (
         "there is no mean over folds that lack a stratum"
     )
     assert found["0"][NONE]["intervals"] == whole["0"].intervals
-    part = score(metrics, kept["1"][3:], folds[1][3:], (7, 1))
+    part = score(metrics, kept["1"][3:], folds[1][3:], NUMBER, (7, 1))
     scores = {**whole, "1": part}
     together = mean(metrics, scores, {**tests, "1": folds[1][3:]}, weights, (7, 3))
     for name in (NONE, WITHOUT_OVERLAP):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from benchmark.core import Array, Metric
-from benchmark.metrics.contact import CONTACT_METRICS, KEPT, RANGES, hits, p_at_l5, rank_pairs
+from benchmark.metrics.contact import KEPT, RANGES, hits, p_at_l5, rank_pairs
+from tests.metrics.cases import CONTACT_METRICS, score
 
 BOUNDS = {"short": (6, 11), "medium": (12, 23), "long": (24, 10**9)}
 METRICS = pytest.mark.parametrize("metric", CONTACT_METRICS, ids=lambda m: m.name)
@@ -53,10 +54,10 @@ def test_agrees_with_a_count_by_hand(metric: Metric, min_separation: int) -> Non
     weights = np.random.default_rng(0).integers(1, 4, (8, len(each)))
     defined = ~np.isnan(each)
     expected = [np.average(each[defined], weights=w[defined]) for w in weights]
-    np.testing.assert_allclose(metric(kept, labels, weights), expected, 1e-12)
+    np.testing.assert_allclose(score(metric, kept, labels, weights), expected, 1e-12)
     # one protein at a time, so that every length counts
     for k, y, value in zip(kept, labels, each, strict=True):
-        np.testing.assert_allclose(metric([k], [y]), [value], 1e-12)
+        np.testing.assert_allclose(score(metric, [k], [y]), [value], 1e-12)
 
 
 @METRICS
@@ -66,8 +67,8 @@ def test_perfect_scores_give_1_and_negated_ones_less(metric: Metric) -> None:
     label = np.argwhere(np.triu(rng.random((length, length)) < 0.5, 1))
     touching = np.zeros((length, length))
     touching[label[:, 0], label[:, 1]] = touching[label[:, 1], label[:, 0]] = 1
-    assert metric([rank_pairs(touching, 7)], [label]) == 1
-    assert metric([rank_pairs(-touching, 7)], [label]) == 0
+    assert score(metric, [rank_pairs(touching, 7)], [label]) == 1
+    assert score(metric, [rank_pairs(-touching, 7)], [label]) == 0
 
 
 def test_length_is_that_of_the_chain_not_of_a_padded_matrix() -> None:
@@ -79,7 +80,7 @@ def test_length_is_that_of_the_chain_not_of_a_padded_matrix() -> None:
     padded[:100, :100] = scores
     # what was padded is another chain: it says so, and residues there are ranked like any other
     assert set(rank_pairs(padded, 7)["length"]) == {512}
-    assert p_at_l5([kept], [label]) == by_hand(scores, label, "p_at_l5", 7)
+    assert score(p_at_l5, [kept], [label]) == by_hand(scores, label, "p_at_l5", 7)
     assert (kept["j"] < 100).all()
 
 
@@ -118,17 +119,17 @@ def test_a_chain_without_pairs_is_nan_and_left_out(length: int) -> None:
     scores, label = protein(40, 0)
     empty = np.empty((0, 2), dtype=np.int32)
     full = rank_pairs(scores, 7)
-    alone = p_at_l5([full], [label])
+    alone = score(p_at_l5, [full], [label])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert np.isnan(p_at_l5([none], [empty]))
-        assert p_at_l5([none, full], [empty, label], np.array([[3, 1]])) == alone
+        assert np.isnan(score(p_at_l5, [none], [empty]))
+        assert score(p_at_l5, [none, full], [empty, label], np.array([[3, 1]])) == alone
 
 
 def test_a_chain_without_contacts_scores_0() -> None:
     scores, _ = protein(40, 0)
     for empty in (np.empty((0, 2), dtype=np.int64), np.array([])):
-        assert p_at_l5([rank_pairs(scores, 7)], [empty.astype(np.int64)]) == 0
+        assert score(p_at_l5, [rank_pairs(scores, 7)], [empty.astype(np.int64)]) == 0
 
 
 def test_near_contacts_and_the_diagonal_change_nothing() -> None:
@@ -136,7 +137,7 @@ def test_near_contacts_and_the_diagonal_change_nothing() -> None:
     far = label[label[:, 1] - label[:, 0] >= 7]
     assert len(far) < len(label)
     kept = rank_pairs(scores, 7)
-    assert p_at_l5([kept], [far]) == p_at_l5([kept], [label])
+    assert score(p_at_l5, [kept], [far]) == score(p_at_l5, [kept], [label])
     assert (hits(kept, far)[kept["range"] == 0] == hits(kept, label)[kept["range"] == 0]).all()
 
 

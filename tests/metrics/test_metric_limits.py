@@ -17,7 +17,7 @@ from benchmark.metrics import classification, ranking, regression, secondary_str
 from benchmark.metrics import perplexity as expected_residues
 from benchmark.metrics.answers import BLOCK
 from benchmark.metrics.secondary_structure import DSSP3, DSSP8
-from tests.metrics.test_metrics import ALL, BINARY, REAL, TOLERANCE, f1
+from tests.metrics.cases import ALL, BINARY, REAL, TOLERANCE, f1, score
 
 
 def test_one_class_and_constants_are_nan_in_their_resample_only() -> None:
@@ -37,7 +37,7 @@ def test_one_class_and_constants_are_nan_in_their_resample_only() -> None:
     for name, undefined in expected.items():
         real = ALL[name] in vars(regression).values()
         labels = [float(label) for label in classes] if real else classes
-        scores = ALL[name](predictions, labels, weights)
+        scores = score(ALL[name], predictions, labels, weights)
         assert np.isnan(scores).tolist() == undefined, name
 
 
@@ -47,9 +47,9 @@ def test_a_constant_is_nan_whatever_its_rounding(value: float) -> None:
     constant, other = [value] * 37, list(rng.normal(size=37))
     weights = rng.integers(0, 4, (20, 37))
     for metric in (regression.pearson, regression.spearman):
-        assert np.isnan(metric(constant, other, weights)).all()
-        assert np.isnan(metric(other, constant, weights)).all()
-    assert np.isnan(regression.r2(other, constant, weights)).all()
+        assert np.isnan(score(metric, constant, other, weights)).all()
+        assert np.isnan(score(metric, other, constant, weights)).all()
+    assert np.isnan(score(regression.r2, other, constant, weights)).all()
 
 
 def test_an_outlier_outside_the_resample_costs_no_precision() -> None:
@@ -59,7 +59,9 @@ def test_an_outlier_outside_the_resample_costs_no_precision() -> None:
     weights = np.ones((1, 50), dtype=np.int64)
     weights[0, 0] = 0
     expected = stats.pearsonr(x[1:], y[1:])[0]
-    assert regression.pearson(list(x), list(y), weights) == pytest.approx(expected, TOLERANCE)
+    assert score(regression.pearson, list(x), list(y), weights) == pytest.approx(
+        expected, TOLERANCE
+    )
 
 
 @pytest.mark.parametrize("name", ["spearman", "pearson", "r2", "mcc"])
@@ -67,12 +69,15 @@ def test_a_negative_score_stays_negative(name: str) -> None:
     if name == "mcc":
         predictions, labels = BINARY.make(0)
         labels = [1 - y for y in labels]
-        negative, positive = ALL[name](predictions, labels), ALL[name](*BINARY.make(0))
+        negative, positive = (
+            score(ALL[name], predictions, labels),
+            score(ALL[name], *BINARY.make(0)),
+        )
     else:
         predictions, labels = REAL.make(0)
         positive, negative = (
-            ALL[name](predictions, labels),
-            ALL[name]([-p for p in predictions], labels),
+            score(ALL[name], predictions, labels),
+            score(ALL[name], [-p for p in predictions], labels),
         )
     assert negative[0] < 0
     if name != "r2":
@@ -81,16 +86,18 @@ def test_a_negative_score_stays_negative(name: str) -> None:
 
 def test_a_score_below_chance_stays_below() -> None:
     predictions, labels = BINARY.make(0)
-    up = ranking.roc_auc(predictions, labels)[0]
+    up = score(ranking.roc_auc, predictions, labels)[0]
     assert up > 0.5
-    assert ranking.roc_auc([-p for p in predictions], labels)[0] == pytest.approx(1 - up, TOLERANCE)
+    assert score(ranking.roc_auc, [-p for p in predictions], labels)[0] == pytest.approx(
+        1 - up, TOLERANCE
+    )
 
 
 def test_a_label_without_both_sides_is_left_out_of_the_mean() -> None:
     labels = [np.array([0, 1, -1]), np.array([1, 1, 0]), np.array([1, 1, 1])]
     predictions = [np.array([0.2, 0.5, 0.9]), np.array([0.1, 0.5, 0.3]), np.array([0.9, 0.5, 0.4])]
     weights = np.array([[1, 1, 1], [1, 1, 0], [0, 1, 0]])
-    scores = ranking.roc_auc_macro(predictions, labels, weights)
+    scores = score(ranking.roc_auc_macro, predictions, labels, weights)
     np.testing.assert_array_equal(scores, [(0.5 + 1) / 2, 0, np.nan])
 
 
@@ -108,14 +115,14 @@ def test_classes_never_predicted_or_never_labelled() -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # y_pred contains classes not in y_true
                 expected = reference(np.repeat(y, w), np.repeat(p, w))
-            score = metric(predictions, list(y), w[None])
-            assert score == pytest.approx(expected, TOLERANCE), (metric.name, w)
+            found = score(metric, predictions, list(y), w[None])
+            assert found == pytest.approx(expected, TOLERANCE), (metric.name, w)
 
 
 def test_a_binary_tie_is_class_0_as_it_is_with_two_probabilities() -> None:
     p, y = [0.5, 0.5, 0.6], [0, 1, 1]
     two = [np.array([1 - each, each]) for each in p]
-    assert classification.accuracy(p, y) == classification.accuracy(two, y) == 2 / 3
+    assert score(classification.accuracy, p, y) == score(classification.accuracy, two, y) == 2 / 3
 
 
 def peak_mb(run: Callable[[], object]) -> float:
@@ -132,9 +139,9 @@ def test_memory_with_many_classes() -> None:
     labels = list(rng.integers(0, k, n))
     weights = rng.multinomial(n, np.full(n, 1 / n), size=100)
     predictions = list(np.eye(k, dtype=np.float32)[labels])
-    assert (classification.f1_macro(predictions, labels, weights) == 1).all()
+    assert (score(classification.f1_macro, predictions, labels, weights) == 1).all()
     # the predictions once more, and a few of (100, k); a table of (n, k) for each count is 29 MB
-    assert peak_mb(lambda: classification.f1_macro(predictions, labels, weights)) < 15
+    assert peak_mb(lambda: score(classification.f1_macro, predictions, labels, weights)) < 15
 
 
 @pytest.mark.parametrize("name", ["f1_macro", "q3_per_protein", "roc_auc", "spearman"])
@@ -148,7 +155,7 @@ def test_memory_with_many_residues(name: str) -> None:
         labels = [label.astype(float) for label in labels]
     weights = rng.multinomial(n, np.full(n, 1 / n), size=resamples)
     # one array of a number per resample and residue would be 160 MB
-    assert peak_mb(lambda: ALL[name](predictions, labels, weights)) < 20
+    assert peak_mb(lambda: score(ALL[name], predictions, labels, weights)) < 20
 
 
 def test_blocks_of_resamples_are_joined() -> None:
@@ -156,16 +163,16 @@ def test_blocks_of_resamples_are_joined() -> None:
     n = BLOCK // 3
     x, y = rng.normal(size=(2, n))
     weights = rng.multinomial(n, np.full(n, 1 / n), size=5)
-    assert len(regression.spearman(x, y, weights)) == 5
+    assert len(score(regression.spearman, x, y, weights)) == 5
     for row in (0, 4):
         a, b = np.repeat(x, weights[row]), np.repeat(y, weights[row])
         expected = stats.spearmanr(a, b)[0]
-        assert regression.spearman(x, y, weights)[row] == pytest.approx(expected, TOLERANCE)
+        assert score(regression.spearman, x, y, weights)[row] == pytest.approx(expected, TOLERANCE)
 
 
 def test_ranking_needs_labels_0_and_1() -> None:
     with pytest.raises(ValueError, match="needs labels 0 and 1"):
-        ranking.roc_auc([0.1, 0.2, 0.3], [0, 1, 2])
+        score(ranking.roc_auc, [0.1, 0.2, 0.3], [0, 1, 2])
 
 
 @pytest.mark.parametrize("labels", [[0.0, 1.0, np.nan], [-2.0, 0.5, 3.0]])
@@ -173,36 +180,38 @@ def test_classes_and_real_numbers_are_not_taken_for_each_other(labels: list[floa
     """Real ones would be cut to whole ones, and an unknown class would be the number -1."""
     for name in ("accuracy", "mcc", "f1_macro", "balanced_accuracy", "roc_auc", "pr_auc"):
         with pytest.raises(ValueError, match="labels are real numbers; this metric is for classes"):
-            ALL[name]([0.1, 0.2, 0.3], labels)
+            score(ALL[name], [0.1, 0.2, 0.3], labels)
     for name in ("spearman", "pearson", "r2", "rmse"):
         with pytest.raises(ValueError, match="labels are classes; this metric is for real numbers"):
-            ALL[name]([0.1, 0.2, 0.3], [0, 1, -1])
+            score(ALL[name], [0.1, 0.2, 0.3], [0, 1, -1])
 
 
 def test_what_cannot_be_scored_is_refused() -> None:
     with pytest.raises(ValueError, match="one number each"):
-        regression.spearman([np.zeros(2)], [0.0])
+        score(regression.spearman, [np.zeros(2)], [0.0])
     with pytest.raises(ValueError, match="example 0 is infinite"):
-        regression.rmse([np.inf], [0.0])
+        score(regression.rmse, [np.inf], [0.0])
     with pytest.raises(ValueError, match="example 1 is above log 1"):
-        expected_residues.perplexity([np.zeros(1), np.full(1, 0.5)], [np.zeros(1), np.zeros(1)])
+        score(
+            expected_residues.perplexity, [np.zeros(1), np.full(1, 0.5)], [np.zeros(1), np.zeros(1)]
+        )
     with pytest.raises(ValueError, match="label 3 for predictions of 3 classes"):
-        classification.accuracy([np.eye(3)[0]], [3])
+        score(classification.accuracy, [np.eye(3)[0]], [3])
     with pytest.raises(ValueError, match="last axis"):
-        ranking.roc_auc_macro([0.1, 0.2], [0, 1])
+        score(ranking.roc_auc_macro, [0.1, 0.2], [0, 1])
     with pytest.raises(ValueError, match=r"needs \(L, 8\)"):
-        secondary_structure.q8([np.eye(3)], [np.arange(3)])
+        score(secondary_structure.q8, [np.eye(3)], [np.arange(3)])
     with pytest.raises(ValueError, match=r"needs \(L, 3\) or \(L, 8\)"):
-        secondary_structure.q3([np.eye(4)], [np.arange(4)])
+        score(secondary_structure.q3, [np.eye(4)], [np.arange(4)])
 
 
 def test_infinite_predictions_can_be_ranked() -> None:
-    assert regression.spearman([-np.inf, 0.0, np.inf], [1.0, 2.0, 3.0]) == 1
+    assert score(regression.spearman, [-np.inf, 0.0, np.inf], [1.0, 2.0, 3.0]) == 1
 
 
 def test_minus_one_is_a_real_number() -> None:
-    assert regression.rmse([0.0, 0.0], [-1.0, np.nan]) == 1
-    assert regression.rmse([0, 0], [-1.0, -1.0]) == 1
+    assert score(regression.rmse, [0.0, 0.0], [-1.0, np.nan]) == 1
+    assert score(regression.rmse, [0, 0], [-1.0, -1.0]) == 1
 
 
 def test_dssp_orders() -> None:
@@ -217,7 +226,7 @@ def test_a_protein_without_known_residues_does_not_count() -> None:
     labels = [np.array([0, 1]), np.array([-1, -1]), np.array([2, -1])]
     predictions = [np.eye(3)[[0, 0]], np.eye(3)[[0, 0]], np.eye(3)[[2, 0]]]
     weights = np.array([[1, 5, 1], [0, 1, 0], [3, 1, 1]])
-    scores = secondary_structure.q3_per_protein(predictions, labels, weights)
+    scores = score(secondary_structure.q3_per_protein, predictions, labels, weights)
     np.testing.assert_array_equal(scores, [0.75, np.nan, 2.5 / 4])
 
 
@@ -227,12 +236,12 @@ values = arrays(np.float64, 12, elements=st.integers(-3, 3).map(float))
 @settings(max_examples=100, deadline=None)
 @given(values, values, arrays(np.int64, 12, elements=st.integers(0, 3)))
 def test_spearman_of_any_ties(x: Array, y: Array, weights: Array) -> None:
-    score = regression.spearman(list(x), list(y), weights[None])
+    found = score(regression.spearman, list(x), list(y), weights[None])
     a, b = np.repeat(x, weights), np.repeat(y, weights)
     if len(np.unique(a)) < 2 or len(np.unique(b)) < 2:
-        assert np.isnan(score)
+        assert np.isnan(found)
     else:
-        assert score == pytest.approx(stats.spearmanr(a, b)[0], TOLERANCE, TOLERANCE)
+        assert found == pytest.approx(stats.spearmanr(a, b)[0], TOLERANCE, TOLERANCE)
 
 
 @settings(max_examples=100, deadline=None)
@@ -242,7 +251,7 @@ def test_spearman_of_any_ties(x: Array, y: Array, weights: Array) -> None:
     arrays(np.int64, 12, elements=st.integers(0, 3)),
 )
 def test_areas_of_any_ties(x: Array, y: Array, weights: Array) -> None:
-    roc, pr = (m(list(x), list(y), weights[None]) for m in (ranking.roc_auc, ranking.pr_auc))
+    roc, pr = (score(m, list(x), list(y), weights[None]) for m in (ranking.roc_auc, ranking.pr_auc))
     a, b = np.repeat(x, weights), np.repeat(y, weights)
     if len(np.unique(b)) < 2:
         assert np.isnan(roc)
@@ -255,5 +264,5 @@ def test_areas_of_any_ties(x: Array, y: Array, weights: Array) -> None:
 @settings(max_examples=50, deadline=None)
 @given(values, values, st.sampled_from(["spearman", "pearson"]))
 def test_correlations_change_sign_with_the_prediction(x: Array, y: Array, name: str) -> None:
-    up, down = ALL[name](list(x), list(y)), ALL[name](list(-x), list(y))
+    up, down = score(ALL[name], list(x), list(y)), score(ALL[name], list(-x), list(y))
     np.testing.assert_allclose(up, -down, TOLERANCE, TOLERANCE)

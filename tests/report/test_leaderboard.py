@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.special import stdtrit
 
 from benchmark.core import UserError
 from benchmark.data.digests import make_key
@@ -18,7 +17,7 @@ from benchmark.report.leaderboard import markdown, rows_of_csv, write
 from benchmark.results.migrations import migrate
 from benchmark.results.record import Record
 from benchmark.results.storage import load, load_all, save
-from benchmark.stats.seeds import estimate, student
+from benchmark.stats.seeds import estimate
 
 
 def record(task: str = "solubility", model: str = "a", score: float = 0.5, **more: Any) -> Record:
@@ -125,11 +124,6 @@ def test_seeds_are_one_row_and_limited_runs_left_out() -> None:
     few = [replace(run, intervals={"test": {}}) for run in runs]
     assert lines(*few)[1] == "| a | **0.500** ± 0.020, 3 seeds |"
     assert len(rows_of_csv(tabulate(runs))) == 6, "a row for each seed and metric"
-
-
-def test_students_t_is_scipys() -> None:
-    for freedom in range(1, 40):
-        assert student(0.95, freedom) == pytest.approx(stdtrit(freedom, 0.975), rel=1e-12)
 
 
 @pytest.mark.parametrize("between", [0.0, 0.03, 0.1, 0.3])

@@ -14,6 +14,7 @@ from benchmark.core import (
     FitContext,
     Method,
     Predictor,
+    Readout,
     Splits,
     UserError,
 )
@@ -22,6 +23,8 @@ from benchmark.metrics import find
 from benchmark.run.evaluation import evaluate, subset
 from benchmark.stats.bootstrap import mean, resamples, score
 from tests.conftest import make_task
+
+NUMBER, BINARY = Readout("protein", "regression"), Readout("protein", "classification", 2)
 
 
 class Oracle(Method):
@@ -51,7 +54,7 @@ def examples(count: int, group_size: int = 1) -> list[Example]:
 
 
 def run(test: list[Example], method: Method, train: list[Example] | None = None) -> Any:
-    task = make_task("pocket_metal", "task.kind=real", "task.size=1")
+    task = make_task("pocket_metal", "task.kind=regression", "task.size=1")
     splits = Splits(train or examples(9), examples(3), {"test": test}, {})
     metrics = [find("pearson"), find("rmse")]
     return evaluate(task, splits, None, method, metrics, 0).tests["test"]  # type: ignore[arg-type]
@@ -102,7 +105,7 @@ def test_interval_of_a_mean_is_the_textbooks() -> None:
     rng = np.random.default_rng(0)
     right = rng.random(2000) < 0.7
     labels = [Example(("A",), np.asarray(int(r)), f"{i}", f"{i}") for i, r in enumerate(right)]
-    found = score([find("accuracy")], [np.asarray(1.0)] * 2000, labels, 0)
+    found = score([find("accuracy")], [np.asarray(1.0)] * 2000, labels, BINARY, 0)
     p = right.mean()
     error = 1.96 * np.sqrt(p * (1 - p) / 2000)
 
@@ -140,7 +143,7 @@ def test_each_fold_is_answered_by_what_was_learned_without_it() -> None:
             found = np.mean([example.label for example in train]), train, valid
             return Predictor(lambda questions: [found[0]] * len(questions), {"learned": found[1:]})
 
-    task = make_task("pocket_metal", "task.kind=real", "task.size=1")
+    task = make_task("pocket_metal", "task.kind=regression", "task.size=1")
     outcome = evaluate(
         task,
         Splits([], [], tests, {}, learn, weights),
@@ -173,7 +176,7 @@ def test_the_interval_of_a_mean_is_that_of_independent_sets() -> None:
         for k, row in enumerate(right)
     }
     found = {
-        name: score([find("accuracy")], [np.asarray(1.0)] * 400, part, (0, k))
+        name: score([find("accuracy")], [np.asarray(1.0)] * 400, part, BINARY, (0, k))
         for k, (name, part) in enumerate(sets.items())
     }
     together = mean([find("accuracy")], found, sets, dict.fromkeys(sets, 1 / 4), 0)
@@ -182,7 +185,7 @@ def test_the_interval_of_a_mean_is_that_of_independent_sets() -> None:
     assert together.scores["accuracy"] == pytest.approx(right.mean())
     low, high = together.intervals["accuracy"]
     assert (low, high) == pytest.approx((right.mean() - error, right.mean() + error), abs=0.004)
-    one = score([find("accuracy")], [np.asarray(1.0)] * 400, sets["0"], 0)
+    one = score([find("accuracy")], [np.asarray(1.0)] * 400, sets["0"], BINARY, 0)
     assert one.intervals == found["0"].intervals, "the first set's resamples are the seed's own"
 
 
@@ -193,7 +196,7 @@ def test_a_mean_is_undefined_where_a_set_is_and_has_an_interval_by_all_units() -
         "1": [e._replace(group=f"1 {e.group}") for e in examples(9)],
     }
     found = {
-        name: score(metrics, [example.label * 1.0 for example in part], part, (0, k))
+        name: score(metrics, [example.label * 1.0 for example in part], part, NUMBER, (0, k))
         for k, (name, part) in enumerate(sets.items())
     }
     halves = dict.fromkeys(sets, 0.5)
@@ -218,7 +221,9 @@ def test_units_in_several_sets_are_drawn_once() -> None:
     }
     rmse = [find("rmse")]
     guess = [np.asarray(0.0)] * 120
-    found = {k: score(rmse, guess, part, (0, i)) for i, (k, part) in enumerate(sets.items())}
+    found = {
+        k: score(rmse, guess, part, NUMBER, (0, i)) for i, (k, part) in enumerate(sets.items())
+    }
     together = mean(rmse, found, sets, dict.fromkeys(sets, 1 / 5), (0, 5))
     errors = np.array([[float(e.label) ** 2 for e in part] for part in sets.values()])
     by_unit = errors.reshape(5, 40, 3).mean(axis=2)
@@ -230,13 +235,13 @@ def test_units_in_several_sets_are_drawn_once() -> None:
         tuple(np.quantile(expected, [0.025, 0.975])), abs=0.02
     )
     few = {k: [e._replace(group=str(int(e.group) % 8)) for e in p] for k, p in sets.items()}
-    found = {k: score(rmse, guess, part, (0, i)) for i, (k, part) in enumerate(few.items())}
+    found = {k: score(rmse, guess, part, NUMBER, (0, i)) for i, (k, part) in enumerate(few.items())}
     assert mean(rmse, found, few, dict.fromkeys(few, 1 / 5), 0).intervals == {}, "8 units"
 
 
 def test_a_mean_over_sets_of_one_unit_has_no_interval() -> None:
     sets = {e.group: [e] for e in examples(12)}
-    found = {name: score([find("rmse")], [0.0], part, 0) for name, part in sets.items()}
+    found = {name: score([find("rmse")], [0.0], part, NUMBER, 0) for name, part in sets.items()}
     assert mean([find("rmse")], found, sets, dict.fromkeys(sets, 1 / 12), 0).intervals == {}
 
 
