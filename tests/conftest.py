@@ -1,18 +1,17 @@
-"""Shared by all tests: small checkpoints made on the spot, tiny tasks, composed configurations."""
+"""Fixtures of all tests: tiny checkpoints, small tasks, composed configurations."""
 
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-os.environ["HF_HUB_OFFLINE"] = (
-    "1"  # before huggingface_hub is imported: no test waits for a network
-)
-
-os.environ["BENCHMARK_STORE"] = "off"  # no test leaves embeddings on this machine
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported: no test uses the hub
+os.environ["BENCHMARK_STORE"] = "off"  # no test writes embeddings outside its folder
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported: one core a worker
 
 import numpy as np
 import pytest
+import torch
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 
@@ -52,6 +51,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="../shared is absent"))
         if item.get_closest_marker("network"):
             item.add_marker(pytest.mark.skip(reason="needs the hub"))
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
 
 
 def models_with_embeddings() -> list[str]:
@@ -136,7 +137,7 @@ def toy_conf(tmp_path: Path) -> Path:
     (folder / "task" / "toy.yaml").write_text(
         "defaults: [/source@_here_: table, _self_]\n"
         "_target_: tasks.protein.Protein\n"
-        "area: function\nversion: 1\nkind: class\nsize: 2\n"
+        "area: function\nversion: 1\nkind: classification\nsize: 2\n"
         f"source: file:{tmp_path / 'toy.csv'}\n"
         "metrics: [accuracy, roc_auc]\n"
     )
@@ -158,7 +159,7 @@ def pair_conf(tmp_path: Path) -> Path:
     (folder / "task" / "pairs.yaml").write_text(
         "defaults: [/source@_here_: table, _self_]\n"
         "_target_: tasks.protein.Protein\n"
-        "area: interaction\nversion: 1\nkind: class\nsize: 2\n"
+        "area: interaction\nversion: 1\nkind: classification\nsize: 2\n"
         f"source: file:{tmp_path / 'pairs.csv'}\n"
         "columns: {sequence: [one, other]}\n"
         "unit: {name: protein of a pair}\n"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_cli import benchmark, refused
+from tests.command_line import refused, run_cli
 
 
 def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
@@ -22,9 +22,9 @@ def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
         ),
     ):
         path.write_text(changed)
-        assert told in refused(benchmark(*words, cwd=tmp_path))
+        assert told in refused(run_cli(*words, cwd=tmp_path))
     path.rename(path.with_name("pocket_metal.yaml"))
-    done = benchmark("--config-dir", str(toy_conf), "task=pocket_metal", cwd=tmp_path)
+    done = run_cli("--config-dir", str(toy_conf), "task=pocket_metal", cwd=tmp_path)
     assert "give yours a name of its own" in refused(done)
 
 
@@ -64,7 +64,7 @@ def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
         (["leaderboard", "result=nothing"], "leaderboard takes results=..."),
         (["task.metrics=[]"], "metrics=[] is not a list of names"),
         (["task=pocket_metal", "task.kind=classes"], "kind=classes is not known"),
-        (["task=pocket_metal", "task.kind=real"], "size=2 does not fit kind=real"),
+        (["task=pocket_metal", "task.kind=real"], "size=2 does not fit kind=regression"),
         (["task=pocket_location", "task.metrics=[roc_auc]"], "roc_auc does not fit the task"),
         (["task.area=binding"], "area=binding is not known; allowed are structure"),
         (["task=pocket_contact", "task.min_separation=x"], "min_separation=x is not allowed"),
@@ -84,5 +84,5 @@ def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_sentence(tmp_path: Path, words: list[str], told: str) -> None:
-    assert told in refused(benchmark(*words, cwd=tmp_path))
+    assert told in refused(run_cli(*words, cwd=tmp_path))
     assert not list(tmp_path.rglob("*.json"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.test_cli import benchmark
+from tests.command_line import run_cli as benchmark
 from tests.conftest import ROOT, random_chain
 
 README = (ROOT / "README.md").read_text()

@@ -30,7 +30,8 @@ from benchmark.results.predictions import column
 from benchmark.results.record import WITHOUT_OVERLAP
 from benchmark.stats.bootstrap import mean, score
 from benchmark.stats.strata import stratify
-from tests.cli.test_cli import benchmark, refused
+from tests.command_line import refused
+from tests.command_line import run_cli as benchmark
 from tests.conftest import ROOT, SHARED, make_task, random_chain
 from tests.report.test_leaderboard import record
 

@@ -17,7 +17,7 @@ from benchmark.pocket.make.card import CHECKPOINTS, FLOORS, card, perplexities
 from benchmark.pocket.make.corpus import BANDS, LONGEST, SHORTEST
 from benchmark.results.record import Record
 from benchmark.results.storage import load_all
-from tests.cli.test_cli import benchmark
+from tests.command_line import run_cli as benchmark
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "benchmark" / "pocket"
