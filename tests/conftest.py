@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported: no test uses the hub
@@ -53,6 +54,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs the hub"))
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+def require_program(name: str) -> None:
+    """Skip a test whose program is missing; in CI fail, so that no test is lost unseen."""
+    if which(name) is None and not os.environ.get("CI"):
+        pytest.skip(f"needs the program {name}")
+    assert which(name) is not None, f"{name} is missing; .ci/packages lists what CI installs"
 
 
 def models_with_embeddings() -> list[str]:
