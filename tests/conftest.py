@@ -1,7 +1,9 @@
 """Fixtures of all tests: tiny checkpoints, small tasks, composed configurations."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -56,6 +58,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
 
 
+def marked_slow(names: Iterable[str], *slow: str) -> list[Any]:
+    """Names to parametrise a test with, some of them marked as slow."""
+    return [pytest.param(n, marks=[pytest.mark.slow] if n in slow else []) for n in names]
+
+
 def require_program(name: str) -> None:
     """Skip a test whose program is missing; in CI fail, so that no test is lost unseen."""
     if which(name) is None and not os.environ.get("CI"):
@@ -73,10 +80,17 @@ def models_with_embeddings() -> list[str]:
 
 
 def composed(*overrides: str, folder: Path | None = None) -> Any:
-    """A run's configuration, as the command line would compose it."""
+    """A run's configuration, composed as by the command line; a copy that a test may change."""
+    if folder:
+        return compose_once.__wrapped__(*overrides, f"hydra.searchpath=[file://{folder}]")
+    return deepcopy(compose_once(*overrides))
+
+
+@cache
+def compose_once(*overrides: str) -> Any:
+    """A configuration of conf/, whose files do not change while tests run."""
     with initialize_config_module("conf", version_base="1.3"):
-        search = [f"hydra.searchpath=[file://{folder}]"] if folder else []
-        return compose("config", overrides=[*overrides, *search])
+        return compose("config", overrides=list(overrides))
 
 
 def make_backbone(name: str, checkpoint: Path, *overrides: str) -> Backbone:
