@@ -39,13 +39,13 @@ NARROW: dict[str, list[str]] = {
     "lora": LEARNED,
     "finetune": LEARNED,
 }
-"""Methods that need a transformer, and the embedded tasks they answer; all others they refuse."""
+"""Methods that need a transformer, and the embedded tasks that they accept; they refuse others."""
 UNLEARNED = NARROW["zero_shot"]
-"""Tasks that other methods refuse: nothing can be learned of them."""
+"""Tasks without labels to train on: other methods refuse them."""
 QUICK: dict[str, list[str]] = {
     method: ["method.epochs=1", "method.hidden=[8]"] for method in ("mlp", "lora", "finetune")
 }
-"""Settings with which a method takes seconds in a test."""
+"""Settings for a training of seconds."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -71,7 +71,7 @@ def require_program(name: str) -> None:
 
 
 def models_with_embeddings() -> list[str]:
-    """Names in conf/model; a table of frequencies has no embeddings."""
+    """Names in conf/model without the n-gram models, which have no embeddings."""
     return [
         name
         for name in yaml_names("model")
@@ -94,7 +94,7 @@ def compose_once(*overrides: str) -> Any:
 
 
 def make_backbone(name: str, checkpoint: Path, *overrides: str) -> Backbone:
-    """A model of conf/model; those that read a checkpoint read the given one."""
+    """A model of conf/model with a tiny checkpoint of its family."""
     cfg = composed(f"model={name}", *overrides)
     family = cfg.model._target_.rpartition(".")[2]
     if family == "ProteinGLM":
@@ -133,7 +133,7 @@ def toy(
 
 @pytest.fixture(scope="session")
 def esm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny ESM-2 with random weights, saved as a masked language model is on the hub."""
+    """A tiny ESM-2 with random weights in the layout of the hub."""
     return make("esm2", tmp_path_factory.mktemp("checkpoints") / "tiny-esm")
 
 
@@ -146,7 +146,7 @@ def esm(esm_folder: Path) -> Transformer:
 
 @pytest.fixture
 def toy_conf(tmp_path: Path) -> Path:
-    """A --config-dir with one small task, `toy`: is there more W than A in the protein?"""
+    """A --config-dir with one small task, `toy`: does the protein have more W than A?"""
     rng = np.random.default_rng(0)
     splits = ["train"] * 80 + ["valid"] * 20 + ["test"] * 30
     rows = ["seq,label,split"]
@@ -168,7 +168,7 @@ def toy_conf(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pair_conf(tmp_path: Path) -> Path:
-    """A --config-dir with a task of protein pairs, `pairs`: have the two more W than A?"""
+    """A --config-dir with a task of protein pairs, `pairs`: do the two have more W than A together?"""
     rng = np.random.default_rng(0)
     proteins = [random_chain(rng, int(rng.integers(20, 40))) for _ in range(40)]
     rows = ["one,other,label,split"]

@@ -74,6 +74,7 @@ def test_method_and_metric_recipes(own: Path) -> None:
     assert abs(scores["bias"]) < 10 < scores["rmse"]
 
 
+@pytest.mark.slow
 def test_the_bare_command_ends_in_a_table_and_a_score(tmp_path: Path) -> None:
     """The smallest real run, offline; `test_pocket_models.py` holds its score."""
     done = benchmark(cwd=tmp_path)

@@ -322,6 +322,7 @@ def test_mistakes_are_one_sentence(
         audit(nothing, tmp_path)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_leaves_no_process(tmp_path: Path) -> None:
     """MMseqs2 is a script that starts programs: all of them end with us."""
     code = (
@@ -341,6 +342,7 @@ def test_an_interrupted_search_leaves_no_process(tmp_path: Path) -> None:
     assert not status.exists() or status.read_text().split()[2] == "Z"
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("name", "same"),
@@ -353,6 +355,7 @@ def test_overlap_of_published_splits(name: str, same: int) -> None:
     assert shared(splits.tests["test"], [*splits.train, *splits.valid]) == same
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_real_relatives(tmp_path: Path) -> None:
     mirror = f"mirror={SHARED / 'data'}"

@@ -44,6 +44,7 @@ def finished(folder: Path) -> tuple[dict[str, Any], bytes, Path]:
     return record, (learned / "adapter_model.safetensors").read_bytes(), learned
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(
     tmp_path: Path, toy_conf: Path, esm_folder: Path
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(
         process.stderr.close()
 
 
+@pytest.mark.slow
 def test_a_state_from_any_step_gives_the_same_bits(
     esm: Transformer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

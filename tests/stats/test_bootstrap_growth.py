@@ -66,6 +66,7 @@ def counting(seed: Any = None) -> np.random.Generator:
     return CountingGenerator(DEFAULT_RNG(seed).bit_generator)
 
 
+@pytest.mark.slow
 @pytest.mark.xfail(strict=True, reason="the mean over sets draws all units for every set")
 def test_draws_grow_with_units_though_test_sets_share_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
