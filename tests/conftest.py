@@ -168,7 +168,7 @@ def toy_conf(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pair_conf(tmp_path: Path) -> Path:
-    """A --config-dir with a task of protein pairs, `pairs`: do the two have more W than A together?"""
+    """A --config-dir with a task of protein pairs, `pairs`: are there more W than A?"""
     rng = np.random.default_rng(0)
     proteins = [random_chain(rng, int(rng.integers(20, 40))) for _ in range(40)]
     rows = ["one,other,label,split"]

@@ -61,9 +61,7 @@ def test_versions_are_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert declared_version(declared) == f"7 on {Linear.VERSION}"
     assert all(declared_version(metric) >= 1 for metric in known().values())
     monkeypatch.setattr(Linear, "VERSION", Linear.VERSION + 1)
-    assert declared_version(declared) == f"7 on {Linear.VERSION}", (
-        "a raised version of the base class"
-    )
+    assert declared_version(declared) == f"7 on {Linear.VERSION}", "a raised version of the base"
 
 
 def test_every_class_of_ours_declares_a_version() -> None:
