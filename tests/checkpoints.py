@@ -47,7 +47,7 @@ def esm2(folder: Path) -> None:
 
 
 def esm1b(folder: Path) -> None:
-    """Learned positions that are counted from after the padding index, a norm before the blocks."""
+    """Learned positions that start after the padding index, and a norm before the blocks."""
     esm(
         folder,
         position_embedding_type="absolute",
@@ -58,12 +58,12 @@ def esm1b(folder: Path) -> None:
 
 
 def esm1v(folder: Path) -> None:
-    """As ESM-1b, without that norm."""
+    """ESM-1b without the norm before the blocks."""
     esm(folder, position_embedding_type="absolute", token_dropout=True)
 
 
 def esm(folder: Path, **changes: Any) -> None:
-    """Save as a masked language model is on the hub."""
+    """Save a masked language model in the layout of the hub."""
     from transformers import EsmConfig, EsmForMaskedLM, EsmTokenizer
 
     special = ["<cls>", "<pad>", "<eos>", "<unk>"]
@@ -75,7 +75,7 @@ def esm(folder: Path, **changes: Any) -> None:
 
 
 def esmc(folder: Path) -> None:
-    """ESM C, as transformers has it."""
+    """ESM C, as implemented in transformers."""
     from transformers import EsmcConfig, EsmcForMaskedLM, EsmcTokenizer
 
     EsmcForMaskedLM(EsmcConfig(**SHAPE)).save_pretrained(folder)
@@ -83,7 +83,7 @@ def esmc(folder: Path) -> None:
 
 
 def protbert(folder: Path) -> None:
-    """A BERT; a list of tokens, and a config.json of 2020, which does not name the type."""
+    """A BERT with a vocabulary file and an old config.json without `model_type`."""
     from transformers import BertConfig, BertForMaskedLM
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -96,7 +96,7 @@ def protbert(folder: Path) -> None:
 
 
 def antiberty(folder: Path) -> None:
-    """A BERT with heads of its own, weights as .bin, and nothing but a list of tokens."""
+    """A BERT with additional heads, .bin weights, and only a vocabulary file as tokenizer."""
     from transformers import BertConfig, BertForMaskedLM
 
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *RESIDUES]
@@ -108,7 +108,7 @@ def antiberty(folder: Path) -> None:
 
 
 def sapiens(folder: Path) -> None:
-    """A RoBERTa of antibodies: nothing but a list of tokens."""
+    """A RoBERTa for antibodies with only a vocabulary file as tokenizer."""
     from transformers import RobertaConfig, RobertaForMaskedLM
 
     tokens = ["<s>", "<pad>", "</s>", "<unk>", *RESIDUES, "<mask>"]
@@ -120,7 +120,7 @@ def sapiens(folder: Path) -> None:
 
 
 def prott5(folder: Path) -> None:
-    """The encoder of an encoder-decoder; `spiece.model` alone, each residue a word."""
+    """The encoder of an encoder-decoder; a `spiece.model` in which each residue is a word."""
     from sentencepiece import SentencePieceTrainer
     from transformers import T5Config, T5ForConditionalGeneration
 
@@ -175,7 +175,7 @@ FAMILIES: dict[str, Callable[[Path], None]] = {
 
 
 def make(family: str, folder: Path) -> Path:
-    """Save a tiny checkpoint of a family; the same bits each time."""
+    """Save a tiny checkpoint of a family; identical bits each time."""
     folder.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -184,7 +184,7 @@ def make(family: str, folder: Path) -> Path:
 
 
 def save_proteinglm(folder: Path, **settings: Any) -> Path:
-    """A tiny ProteinGLM with random weights, its config.json as a release's; made once a folder."""
+    """A tiny ProteinGLM with random weights and a released config.json; saved once a folder."""
     from benchmark.backbones.proteinglm_module import (
         IMPLEMENTED,
         ProteinGLMConfig,
@@ -216,7 +216,7 @@ def save_proteinglm(folder: Path, **settings: Any) -> Path:
 
 
 def save_progen2(folder: Path) -> Path:
-    """A tiny ProGen2 with random weights, as the hub's copies are; made once a folder."""
+    """A tiny ProGen2 with random weights in the layout of the hub; saved once a folder."""
     from safetensors.torch import save_file
     from transformers import CodeGenConfig, CodeGenForCausalLM
 
@@ -238,7 +238,7 @@ def save_progen2(folder: Path) -> Path:
 
 
 def save_counts(folder: Path) -> Path:
-    """Counts of a toy corpus for the models that are tables of frequencies; made once a folder."""
+    """Counts of a toy corpus for the n-gram models; saved once a folder."""
     path = folder / "counts.npz"
     if not path.exists():
         rng = np.random.default_rng(0)
@@ -248,7 +248,7 @@ def save_counts(folder: Path) -> Path:
 
 
 def save_esm3(folder: Path) -> Path:
-    """A tiny ESM3 with random weights, as the release's folder is; skips without the extra."""
+    """A tiny ESM3 with random weights in the released layout; skips without the extra `esm`."""
     esm3 = pytest.importorskip("esm.models.esm3", reason="needs the extra esm, Python 3.12")
     folder = folder / "tiny-esm3"
     if not folder.exists():

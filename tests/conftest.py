@@ -1,19 +1,21 @@
-"""Shared by all tests: small checkpoints made on the spot, tiny tasks, composed configurations."""
+"""Fixtures of all tests: tiny checkpoints, small tasks, composed configurations."""
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
+from shutil import which
 from typing import Any
 
-os.environ["HF_HUB_OFFLINE"] = (
-    "1"  # before huggingface_hub is imported: no test waits for a network
-)
-
-os.environ["BENCHMARK_STORE"] = "off"  # no test leaves embeddings on this machine
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported: no test uses the hub
+os.environ["BENCHMARK_STORE"] = "off"  # no test writes embeddings outside its folder
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported: one core a worker
 
 import numpy as np
 import pytest
+import torch
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 
@@ -38,13 +40,13 @@ NARROW: dict[str, list[str]] = {
     "lora": LEARNED,
     "finetune": LEARNED,
 }
-"""Methods that need a transformer, and the embedded tasks they answer; all others they refuse."""
+"""Methods that need a transformer, and the embedded tasks that they accept; they refuse others."""
 UNLEARNED = NARROW["zero_shot"]
-"""Tasks that other methods refuse: nothing can be learned of them."""
+"""Tasks without labels to train on: other methods refuse them."""
 QUICK: dict[str, list[str]] = {
     method: ["method.epochs=1", "method.hidden=[8]"] for method in ("mlp", "lora", "finetune")
 }
-"""Settings with which a method takes seconds in a test."""
+"""Settings for a training of seconds."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,6 +55,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="../shared is absent"))
         if item.get_closest_marker("network"):
             item.add_marker(pytest.mark.skip(reason="needs the hub"))
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+def marked_slow(names: Iterable[str], *slow: str) -> list[Any]:
+    """Names to parametrise a test with, some of them marked as slow."""
+    return [pytest.param(n, marks=[pytest.mark.slow] if n in slow else []) for n in names]
+
+
+def require_program(name: str) -> None:
+    """Skip a test whose program is missing; in CI fail, so that no test is lost unseen."""
+    if which(name) is None and not os.environ.get("CI"):
+        pytest.skip(f"needs the program {name}")
+    assert which(name) is not None, f"{name} is missing; .ci/packages lists what CI installs"
 
 
 def architectures() -> list[str]:
@@ -75,14 +91,21 @@ def models_with_embeddings() -> list[str]:
 
 
 def composed(*overrides: str, folder: Path | None = None) -> Any:
-    """A run's configuration, as the command line would compose it."""
+    """A run's configuration, composed as by the command line; a copy that a test may change."""
+    if folder:
+        return compose_once.__wrapped__(*overrides, f"hydra.searchpath=[file://{folder}]")
+    return deepcopy(compose_once(*overrides))
+
+
+@cache
+def compose_once(*overrides: str) -> Any:
+    """A configuration of conf/, whose files do not change while tests run."""
     with initialize_config_module("conf", version_base="1.3"):
-        search = [f"hydra.searchpath=[file://{folder}]"] if folder else []
-        return compose("config", overrides=[*overrides, *search])
+        return compose("config", overrides=list(overrides))
 
 
 def make_backbone(name: str, checkpoint: Path, *overrides: str) -> Backbone:
-    """A model of conf/model; those that read a checkpoint read the given one."""
+    """A model of conf/model with a tiny checkpoint of its family."""
     cfg = composed(f"model={name}", *overrides)
     family = cfg.model._target_.rpartition(".")[2]
     if family == "ProteinGLM":
@@ -121,7 +144,7 @@ def toy(
 
 @pytest.fixture(scope="session")
 def esm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny ESM-2 with random weights, saved as a masked language model is on the hub."""
+    """A tiny ESM-2 with random weights in the layout of the hub."""
     return make("esm2", tmp_path_factory.mktemp("checkpoints") / "tiny-esm")
 
 
@@ -134,7 +157,7 @@ def esm(esm_folder: Path) -> Transformer:
 
 @pytest.fixture
 def toy_conf(tmp_path: Path) -> Path:
-    """A --config-dir with one small task, `toy`: is there more W than A in the protein?"""
+    """A --config-dir with one small task, `toy`: does the protein have more W than A?"""
     rng = np.random.default_rng(0)
     splits = ["train"] * 80 + ["valid"] * 20 + ["test"] * 30
     rows = ["seq,label,split"]
@@ -147,7 +170,7 @@ def toy_conf(tmp_path: Path) -> Path:
     (folder / "task" / "toy.yaml").write_text(
         "defaults: [/source@_here_: table, _self_]\n"
         "_target_: tasks.protein.Protein\n"
-        "area: function\nversion: 1\nkind: class\nsize: 2\n"
+        "area: function\nversion: 1\nkind: classification\nsize: 2\n"
         f"source: file:{tmp_path / 'toy.csv'}\n"
         "metrics: [accuracy, roc_auc]\n"
     )
@@ -156,7 +179,7 @@ def toy_conf(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pair_conf(tmp_path: Path) -> Path:
-    """A --config-dir with a task of protein pairs, `pairs`: have the two more W than A?"""
+    """A --config-dir with a task of protein pairs, `pairs`: are there more W than A?"""
     rng = np.random.default_rng(0)
     proteins = [random_chain(rng, int(rng.integers(20, 40))) for _ in range(40)]
     rows = ["one,other,label,split"]
@@ -169,7 +192,7 @@ def pair_conf(tmp_path: Path) -> Path:
     (folder / "task" / "pairs.yaml").write_text(
         "defaults: [/source@_here_: table, _self_]\n"
         "_target_: tasks.protein.Protein\n"
-        "area: interaction\nversion: 1\nkind: class\nsize: 2\n"
+        "area: interaction\nversion: 1\nkind: classification\nsize: 2\n"
         f"source: file:{tmp_path / 'pairs.csv'}\n"
         "columns: {sequence: [one, other]}\n"
         "unit: {name: protein of a pair}\n"

@@ -1,17 +1,17 @@
-"""What a user can mend is one sentence and a non-zero exit, and leaves nothing behind."""
+"""A user's mistake ends in one sentence and a non-zero exit status, and leaves no Record."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.cli.test_cli import benchmark, refused
+from tests.command_line import refused, run_cli
 
 
 def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
     path = toy_conf / "task" / "toy.yaml"
     text = path.read_text()
     words = ("--config-dir", str(toy_conf), "task=toy")
-    for changed, told in (
+    for changed, message in (
         (text + "kind: [", "a yaml file cannot be read"),
         (text.replace("size: 2\n", ""), "Protein lacks the settings 'size'"),
         (text + "states: HEC\n", "Protein has no setting 'states'"),
@@ -22,14 +22,14 @@ def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
         ),
     ):
         path.write_text(changed)
-        assert told in refused(benchmark(*words, cwd=tmp_path))
+        assert message in refused(run_cli(*words, cwd=tmp_path))
     path.rename(path.with_name("pocket_metal.yaml"))
-    done = benchmark("--config-dir", str(toy_conf), "task=pocket_metal", cwd=tmp_path)
+    done = run_cli("--config-dir", str(toy_conf), "task=pocket_metal", cwd=tmp_path)
     assert "give yours a name of its own" in refused(done)
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["task=pocket_contct"], "task 'pocket_contct' is not known; did you mean pocket_contact"),
         (["task="], "task '' is not known; there are "),
@@ -64,7 +64,7 @@ def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
         (["leaderboard", "result=nothing"], "leaderboard takes results=..."),
         (["task.metrics=[]"], "metrics=[] is not a list of names"),
         (["task=pocket_metal", "task.kind=classes"], "kind=classes is not known"),
-        (["task=pocket_metal", "task.kind=real"], "size=2 does not fit kind=real"),
+        (["task=pocket_metal", "task.kind=real"], "size=2 does not fit kind=regression"),
         (["task=pocket_location", "task.metrics=[roc_auc]"], "roc_auc does not fit the task"),
         (["task.area=binding"], "area=binding is not known; allowed are structure"),
         (["task=pocket_contact", "task.min_separation=x"], "min_separation=x is not allowed"),
@@ -83,6 +83,6 @@ def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
         (["--config-dir", "absent"], "--config-dir absent is not a folder"),
     ],
 )
-def test_a_mistake_is_one_sentence(tmp_path: Path, words: list[str], told: str) -> None:
-    assert told in refused(benchmark(*words, cwd=tmp_path))
+def test_a_mistake_is_one_sentence(tmp_path: Path, words: list[str], message: str) -> None:
+    assert message in refused(run_cli(*words, cwd=tmp_path))
     assert not list(tmp_path.rglob("*.json"))

@@ -25,7 +25,8 @@ from benchmark.results.predictions import column
 from benchmark.results.record import WITHOUT_OVERLAP
 from benchmark.stats.bootstrap import mean, score
 from benchmark.stats.strata import stratify
-from tests.cli.test_cli import benchmark, refused
+from tests.command_line import refused
+from tests.command_line import run_cli as benchmark
 from tests.conftest import SHARED, make_task, random_chain
 from tests.data.test_homology import KNOWN, bands, examples, mutated
 from tests.report.test_leaderboard import record
@@ -275,6 +276,7 @@ def test_overlap_of_published_splits(name: str, same: int) -> None:
     assert count_shared(splits.tests["test"], [*splits.train, *splits.valid]) == same
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_real_relatives(tmp_path: Path) -> None:
     mirror = f"mirror={SHARED / 'data'}"

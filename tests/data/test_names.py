@@ -7,7 +7,7 @@ import pytest
 
 from benchmark.core import Splits, UserError
 from benchmark.data.digests import digest_splits
-from tests.cli.test_cli import benchmark
+from tests.command_line import run_cli as benchmark
 from tests.data.test_tables import COMMON, GOOD, protein, write_csv
 from tests.tasks import test_variant
 

@@ -96,6 +96,7 @@ def start(code: str, *words: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
 
 
+@pytest.mark.slow
 def test_processes_write_at_once_and_agree(tmp_path: Path) -> None:
     """Overlapping sets, different numbers: whoever was first is used by all."""
     writers = [start(WRITER, tmp_path, first, first + 400, own)
@@ -110,6 +111,7 @@ def test_processes_write_at_once_and_agree(tmp_path: Path) -> None:
             assert any(np.array_equal(kept, vector(f"C{i}") + own) for own in range(3))
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_what_it_had_finished(tmp_path: Path) -> None:
     counts = []
     for _ in range(3):
@@ -137,6 +139,7 @@ for _ in range(2):
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_nothing_that_was_there(tmp_path: Path) -> None:
     fill(tmp_path, "a", 30)
     with start(FULL, tmp_path) as writer:

@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +20,7 @@ from benchmark.embedding.store import Store, opened
 from benchmark.metrics import find
 from benchmark.run.evaluation import Outcome, evaluate, subset
 from benchmark.run.identity import open_caches
+from tests.command_line import run_cli
 from tests.conftest import (
     NARROW,
     ROOT,
@@ -206,12 +205,6 @@ def test_a_method_that_says_so_leaves_the_backbone_as_it_is(name: str, esm_folde
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
-def benchmark(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmark", *words]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160", **environment}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
-
-
 class Ran(NamedTuple):
     """What a run left."""
 
@@ -232,7 +225,9 @@ def test_runs_share_embeddings(tmp_path: Path, toy_conf: Path, esm_folder: Path)
 
     def run(name: str, *more: str, store: str = "store") -> Ran:
         results = tmp_path / name
-        done = benchmark(*words, *more, f"results={results}", cwd=tmp_path, BENCHMARK_STORE=store)
+        done = run_cli(
+            *words, *more, f"results={results}", cwd=tmp_path, env={"BENCHMARK_STORE": store}
+        )
         assert done.returncode == 0 and not done.stderr, done.stderr
         (path,) = results.glob("toy/*/*/*/*.json")
         record = json.loads(path.read_text())
@@ -246,7 +241,7 @@ def test_runs_share_embeddings(tmp_path: Path, toy_conf: Path, esm_folder: Path)
     assert warm.usage["forward_flops"] == warm.usage["chains"] == 0, "what is read costs nothing"
     assert warm.scores == cold.scores and warm.predictions == cold.predictions
     assert run("seed", "seed=1").counts == (130, 0)
-    listed = benchmark("store", "store=store", cwd=tmp_path).stdout
+    listed = run_cli("store", "store=store", cwd=tmp_path).stdout
     assert " -1 mean  float32  last       130 " in listed
 
     weights = folder / "model.safetensors"
@@ -263,11 +258,11 @@ def test_runs_share_embeddings(tmp_path: Path, toy_conf: Path, esm_folder: Path)
     assert len(stores.groups(tmp_path / "store")) == 2
 
     group = stores.groups(tmp_path / "store")[0].folder
-    benchmark("store", "store=store", f"clear={group.name}", cwd=tmp_path)
+    run_cli("store", "store=store", f"clear={group.name}", cwd=tmp_path)
     assert not group.exists() and len(stores.groups(tmp_path / "store")) == 1
-    told = benchmark("store", "store=store", "clear=protein-1", cwd=tmp_path)
+    told = run_cli("store", "store=store", "clear=protein-1", cwd=tmp_path)
     assert "group 'protein-1' is not known" in told.stderr and told.returncode == 1
-    assert "0.000 GB" in benchmark("store", "store=store", "clear=all", cwd=tmp_path).stdout
+    assert "0.000 GB" in run_cli("store", "store=store", "clear=all", cwd=tmp_path).stdout
     assert not list((tmp_path / "store").iterdir())
 
 
@@ -283,7 +278,7 @@ def test_a_method_that_may_train_the_backbone_has_no_store(
     (toy_conf / "method" / "tuned.yaml").write_text(
         yaml.replace("benchmark.methods.probe.linear.Linear", "mine2.TrainableBackbone")
     )
-    done = benchmark(
+    done = run_cli(
         "--config-dir", str(toy_conf), "task=toy", "method=tuned", "model=huggingface",
         f"model.path={esm_folder}", "store=store", cwd=tmp_path,
     )  # fmt: skip

@@ -4,26 +4,20 @@ What a run writes is read in `record_numbers` and `prediction_numbers` alone, an
 is entered in `command` alone: they are what follows a change of format.
 """
 
-import io
 import json
 import os
-import signal
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from unittest.mock import patch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before huggingface_hub is imported
 
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from hydra.core.global_hydra import GlobalHydra
 from threadpoolctl import threadpool_limits
 
-from benchmark.cli.main import main
 from tests.checkpoints import FAMILIES, make, save_progen2, save_proteinglm
+from tests.command_line import run_cli
 
 Numbers = dict[str, int | float]
 Versions = dict[str, int | float]
@@ -113,24 +107,16 @@ def model_words(model: str, folder: Path) -> list[str]:
 
 
 def command(words: list[str]) -> None:
-    """Give the command line these words, with one thread, and leave the process as it was."""
-    before, handler, threads = sys.argv, signal.getsignal(signal.SIGTERM), torch.get_num_threads()
-    told = io.StringIO()
-    GlobalHydra.instance().clear()
-    sys.argv = ["benchmark", *words]
+    """Run the command line in this process with one thread; it must succeed."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        output = redirect_stdout(told), redirect_stderr(told)
-        with patch.dict(os.environ), threadpool_limits(1), output[0], output[1]:
-            main()
-    except SystemExit as end:
-        if end.code:
-            raise RuntimeError(f"{' '.join(words)}\n{told.getvalue()}") from None
+        with threadpool_limits(1):
+            done = run_cli(*words, cwd=Path.cwd())
     finally:
-        sys.argv = before
-        signal.signal(signal.SIGTERM, handler)
         torch.set_num_threads(threads)
-        GlobalHydra.instance().clear()
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}\n{done.stdout}{done.stderr}")
 
 
 def flat(value: object, name: str) -> Iterator[tuple[str, int | float]]:

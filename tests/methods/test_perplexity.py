@@ -22,7 +22,7 @@ from benchmark.methods.zero_shot import ZeroShot
 from benchmark.metrics import find
 from benchmark.run.evaluation import evaluate
 from tests.checkpoints import SHARES, make, save_progen2, save_proteinglm
-from tests.cli.test_cli import benchmark
+from tests.command_line import run_cli as benchmark
 from tests.conftest import composed, make_backbone, make_task, random_chain
 
 RNG = np.random.default_rng(0)

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +16,8 @@ from benchmark.backbones.baselines.descriptors import Kmer
 from benchmark.core import RESIDUES, Array, Backbone, Chains, FitContext, Readout, UserError
 from benchmark.methods.zero_shot import SCORES, ZeroShot
 from tests.checkpoints import make
-from tests.conftest import ROOT, SHARED, composed, make_backbone, random_chain
+from tests.command_line import run_cli
+from tests.conftest import SHARED, composed, make_backbone, random_chain
 
 VARIANT = Readout("variant", "regression")
 RNG = np.random.default_rng(0)
@@ -177,8 +176,7 @@ def test_an_assay_is_scored_without_a_word_about_the_method(
         "task=variant_effect", "model=huggingface", f"model.path={esm_folder}", "name=tiny",
         f"task.source=file:{tmp_path}/ONE.csv", f"results={tmp_path}/results",
     ]  # fmt: skip
-    command = [sys.executable, "-m", "benchmark", *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = run_cli(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "results").glob("variant_effect/tiny/zero_shot/*/seed0.json")
     record = json.loads(path.read_text())
@@ -194,6 +192,7 @@ def test_an_assay_is_scored_without_a_word_about_the_method(
     assert composed("task=variant_effect", "method=linear").method._target_.endswith("Linear")
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_sapiens_prefers_a_human_antibody_to_its_mutants() -> None:
     """Random substitutions of a human VH are less likely than what they replace."""

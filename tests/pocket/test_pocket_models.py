@@ -17,7 +17,7 @@ from benchmark.pocket.make.card import CHECKPOINTS, FLOORS, card, perplexities
 from benchmark.pocket.make.corpus import BANDS, LONGEST, SHORTEST
 from benchmark.results.record import Record
 from benchmark.results.storage import load_all
-from tests.cli.test_cli import benchmark
+from tests.command_line import run_cli as benchmark
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "benchmark" / "pocket"
@@ -109,6 +109,7 @@ def test_cards_are_of_one_question_and_the_same_weights(records: list[Record]) -
         card(folder, [*records, other])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["onehot", *(f"pocket_{name}" for name in NAMES)])
 def test_the_committed_score_comes_again(model: str, records: list[Record], tmp_path: Path) -> None:
     """The nightly check: the same weights and data, the same score."""

@@ -1,4 +1,4 @@
-"""A change of code is seen, wherever it is imported; that of installed packages is not ours."""
+"""The digest of a user's code covers every module that it imports, except installed packages."""
 
 import importlib
 import sys
@@ -26,7 +26,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("changed", FILES)
-def test_code_is_followed_into_functions(
+def test_imports_inside_functions_are_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     for name, text in FILES.items():
@@ -46,7 +46,7 @@ def test_code_is_followed_into_functions(
 
 
 def test_versions_are_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ours by number; a user's by its own number or by content, beside ours that it is built on."""
+    """Our classes by number; a user's by its number or content, and by the class it extends."""
     from benchmark.methods.probe.linear import Linear
     from benchmark.metrics import known
 
@@ -61,7 +61,7 @@ def test_versions_are_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert declared_version(declared) == f"7 on {Linear.VERSION}"
     assert all(declared_version(metric) >= 1 for metric in known().values())
     monkeypatch.setattr(Linear, "VERSION", Linear.VERSION + 1)
-    assert declared_version(declared) == f"7 on {Linear.VERSION}", "a raised version of ours"
+    assert declared_version(declared) == f"7 on {Linear.VERSION}", "a raised version of the base"
 
 
 def test_every_class_of_ours_declares_a_version() -> None:

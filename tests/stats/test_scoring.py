@@ -27,7 +27,7 @@ from benchmark.results.predictions import read_predictions
 from benchmark.run.evaluation import validate_metrics
 from benchmark.stats import bootstrap
 from benchmark.stats.bootstrap import mean, resamples, score
-from tests.cli.test_cli import benchmark
+from tests.command_line import run_cli as benchmark
 from tests.conftest import make_task
 
 NUMBER = Readout("protein", "regression")

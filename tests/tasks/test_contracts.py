@@ -1,6 +1,7 @@
 """What holds for every task, method, suite and metric on disk: a file is tested by existing."""
 
 import dataclasses
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,6 +25,7 @@ from tests.conftest import (
     composed,
     make_backbone,
     make_task,
+    marked_slow,
     yaml_names,
 )
 
@@ -125,6 +127,12 @@ def check_splits(task: Task) -> Splits:
     return splits
 
 
+@cache
+def embedded_splits(name: str) -> Splits:
+    """Read once for all methods."""
+    return make_task(name).load()
+
+
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_embedded_splits(name: str) -> None:
     task = make_task(name)
@@ -136,7 +144,7 @@ def test_embedded_splits(name: str) -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", MIRRORED)
+@pytest.mark.parametrize("name", marked_slow(MIRRORED, "stability", "fluorescence"))
 def test_mirrored_splits(name: str) -> None:
     """All of the mirror's rows, labels of every class, chains and units."""
     train, valid, test, chains, units = MIRRORED[name]
@@ -171,7 +179,7 @@ def test_tasks_on_the_hub_are_mirrored_or_listed_and_tell_how_to_get_them(
 def test_methods_answer_every_embedded_task(task_name: str, method: str, esm_folder: Path) -> None:
     """A few examples, end to end: every metric comes out, and twice the same bits."""
     task = make_task(task_name)
-    splits = subset(task.load(), 30)
+    splits = subset(embedded_splits(task_name), 12)
     words = QUICK.get(method, [])
     learner = instantiate(composed(f"method={method}", *words).method, _convert_="all")
     backbone = instantiate(composed("model=onehot", "model.width=1").model, _convert_="all")
@@ -200,7 +208,7 @@ def test_methods_answer_every_embedded_task(task_name: str, method: str, esm_fol
 def test_scores_do_not_depend_on_batches(task_name: str, esm_folder: Path) -> None:
     """Small and large batches, rows in another order: the same score within 1e-3."""
     task = make_task(task_name)
-    splits = subset(task.load(), 40)
+    splits = subset(embedded_splits(task_name), 20)
     turned = splits._replace(tests={"test": splits.tests["test"][::-1]})
     learner = instantiate(composed().method, _convert_="all")
     metrics = [find(task.metrics[0])]

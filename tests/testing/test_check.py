@@ -14,7 +14,7 @@ from benchmark.core import Backbone
 from benchmark.testing.backbone import findings
 from tests.backbones.test_backbones import open_folder
 from tests.checkpoints import FAMILIES, make
-from tests.cli.test_cli import benchmark
+from tests.command_line import run_cli as benchmark
 from tests.conftest import SHARED, architectures, make_backbone
 
 

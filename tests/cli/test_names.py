@@ -1,0 +1,76 @@
+"""Names of models, listings, help and the width of tables."""
+
+import json
+import shutil
+from pathlib import Path
+
+from tests.command_line import refused, run_cli
+from tests.conftest import ROOT
+
+
+def test_a_local_checkpoint_and_its_name(tmp_path: Path, toy_conf: Path, esm_folder: Path) -> None:
+    words = ("--config-dir", str(toy_conf), "task=toy", "model=esm2_8m", f"model.path={esm_folder}")
+    assert run_cli(*words, cwd=tmp_path).returncode == 0
+    assert run_cli(*words, "name=step-7", "device=cpu", cwd=tmp_path).returncode == 0
+
+    assert {path.name for path in (tmp_path / "results" / "toy").iterdir()} == {
+        "tiny-esm",
+        "step-7",
+    }
+
+
+def test_two_checkpoints_of_one_name_are_reported(
+    tmp_path: Path, toy_conf: Path, esm_folder: Path
+) -> None:
+    """The tables show the newest weights; repeating the run of the older ones says so."""
+    words = ("--config-dir", str(toy_conf), "task=toy", "model=huggingface", "name=last")
+    other = Path(shutil.copytree(esm_folder, tmp_path / "b"))
+    (other / "special_tokens_map.json").write_text('{"unk_token": "<unk>"}')
+    first = run_cli(*words, f"model.path={esm_folder}", cwd=tmp_path)
+    assert "newer weights" not in first.stdout
+    assert run_cli(*words, f"model.path={other}", cwd=tmp_path).returncode == 0
+    again = run_cli(*words, f"model.path={esm_folder}", cwd=tmp_path)
+
+    assert "skipped: result exists" in again.stdout
+    assert (
+        "the tables show newer weights of the name last; name=WORD sets them apart" in again.stdout
+    )
+
+
+def test_a_foreign_readme_is_not_overwritten(tmp_path: Path, toy_conf: Path) -> None:
+    (tmp_path / "README.md").write_text("# My project")
+    done = run_cli("--config-dir", str(toy_conf), "task=toy", "results=.", cwd=tmp_path)
+
+    assert "holds a README.md that is not a leaderboard" in refused(done)
+    assert (tmp_path / "README.md").read_text() == "# My project"
+
+
+def test_list_names_everything(tmp_path: Path) -> None:
+    done = run_cli("list", cwd=tmp_path)
+
+    assert done.returncode == 0
+    for group in ("task", "model", "method", "suite"):
+        for file in (ROOT / "conf" / group).glob("*.yaml"):
+            assert file.stem in done.stdout
+
+
+def test_help_shows_the_settings(tmp_path: Path) -> None:
+    done = run_cli("--help", cwd=tmp_path)
+
+    assert done.returncode == 0
+    for word in ("python -m benchmark list", "limit: null", "+suite=pocket"):
+        assert word in done.stdout
+
+
+def test_tables_are_as_wide_as_their_numbers(tmp_path: Path, toy_conf: Path) -> None:
+    """A narrow terminal truncates no number; the folder may have a space in its name."""
+    results = tmp_path / "my results"
+    words = ("--config-dir", str(toy_conf), "task=toy", "model=kmer", f"results={results}")
+    assert run_cli(*words, "name=a-name-that-takes-some-room", cwd=tmp_path).returncode == 0
+    done = run_cli("leaderboard", f"results={results}", cwd=tmp_path, env={"COLUMNS": "40"})
+
+    assert done.returncode == 0, done.stderr
+    (path,) = results.glob("toy/*/linear/*/seed0.json")
+    record = json.loads(path.read_text())
+    low, high = record["intervals"]["test"]["accuracy"]
+    assert f"[{low:.3f}, {high:.3f}]" in done.stdout and "…" not in done.stdout

@@ -1,0 +1,75 @@
+"""Records of format 1 stay readable and share columns with Records written today."""
+
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from benchmark.report.cells import column_of
+from benchmark.results.record import FORMAT, Record
+from benchmark.results.storage import load, load_all, write_record
+from tests.command_line import run_cli
+
+OLD = Path(__file__).parent / "format1"
+"""One Record of an area and one of a kind of label that have other names today."""
+RUNS = {
+    "pocket_perplexity": ["model=unigram", "method=zero_shot"],
+    "pocket_metal": ["model=onehot", "method=linear"],
+}
+"""The settings of the old Records, as words of the command line."""
+
+
+def old_record(task: str) -> Record:
+    (path,) = (OLD / task).rglob("seed0.json")
+    return load(path)
+
+
+@pytest.mark.parametrize("task", RUNS)
+def test_an_old_record_is_read_in_the_current_format(task: str) -> None:
+    record = old_record(task)
+
+    assert record.format == FORMAT
+    assert record.area == {"pocket_perplexity": "language_modeling"}.get(task, "interaction")
+    assert record.identity["versions"]["evaluation"] == 1
+
+
+@pytest.mark.parametrize("task", RUNS)
+def test_an_old_record_is_reproduced_in_the_same_column(task: str, tmp_path: Path) -> None:
+    """The same data, question and score; declared versions may have been raised since."""
+    done = run_cli(f"task={task}", *RUNS[task], "device=cpu", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (new,) = load_all(tmp_path / "results")
+    old = old_record(task)
+    same_versions = {**new.identity, "versions": old.identity["versions"]}
+
+    assert column_of(replace(new, identity=same_versions)) == column_of(old)
+    for name, scores in old.scores.items():
+        assert new.scores[name] == pytest.approx(scores, abs=1e-4)
+
+
+def test_old_and_new_records_share_one_table(tmp_path: Path) -> None:
+    """A Record of format 1 beside one of today that differs in the model alone."""
+    results = Path(copytree(OLD, tmp_path / "results"))
+    for task in RUNS:
+        write_record(replace(old_record(task), model="newer"), folder_of(results, task))
+    done = run_cli("leaderboard", cwd=tmp_path)
+
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    table = (results / "README.md").read_text()
+    assert "## Language modeling" in table and "## Generation" not in table
+    assert "#2" not in table
+    for task in RUNS:
+        heading = next(line for line in table.splitlines() if line.startswith(f"| model | {task}"))
+        rows = table.split(heading)[1].split("\n\n")[0].splitlines()[2:]
+        assert {row.split(" | ")[0].strip("| ") for row in rows} == {
+            old_record(task).model,
+            "newer",
+        }
+
+
+def folder_of(results: Path, task: str) -> Path:
+    """The results folder, with the place for a Record of the model `newer` prepared."""
+    path = results / replace(old_record(task), model="newer").path
+    path.parent.mkdir(parents=True)
+    return results
