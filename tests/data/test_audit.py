@@ -24,7 +24,7 @@ from benchmark.data.homology import EXACT, NONE, SHORT, nearest_relatives, searc
 from benchmark.metrics import find
 from benchmark.report.breakdowns import by_identity
 from benchmark.report.cells import tabulate
-from benchmark.report.leaderboard import markdown
+from benchmark.report.render import render
 from benchmark.report.rescore import stored
 from benchmark.results.predictions import column
 from benchmark.results.record import WITHOUT_OVERLAP
@@ -32,7 +32,7 @@ from benchmark.stats.bootstrap import mean, score
 from benchmark.stats.strata import stratify
 from tests.cli.test_cli import benchmark, refused
 from tests.conftest import ROOT, SHARED, make_task, random_chain
-from tests.report.test_leaderboard import record
+from tests.report.test_leaderboard import markdown, record
 
 KNOWN = [random_chain(np.random.default_rng(seed), 200 + seed) for seed in range(60)]
 
@@ -287,14 +287,17 @@ def test_tables_by_identity() -> None:
         return record(model=model, score=score, seed=seed, strata={"test": strata})
 
     cells = tabulate([record("stability"), stratified("a", 0.5), stratified("b", 0.6)])
-    text = by_identity(cells)
+    text = render(by_identity(cells), "markdown")
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert "stability" not in text
-    assert lines[0] == "| model | all, n = 1,234 | exact, n = 234 | without overlap, n = 1,000 |"
+    assert lines[0] == (
+        "| model | all, n = 1,234 ↑ | exact, n = 234 ↑ | without overlap, n = 1,000 ↑ |"
+    )
     assert lines[2] == "| b | 0.600 [0.500, 0.700] | 0.800 [0.700, 0.900] | 0.500 [0.400, 0.600] |"
     assert lines[3].startswith("| a | 0.500 ")
     assert "`solubility`: 234 of 1,234 test examples are in train or valid, too" in markdown(cells)
-    seeds = by_identity(tabulate([stratified("a", 0.5), stratified("a", 0.7, seed=1)]))
+    twice = tabulate([stratified("a", 0.5), stratified("a", 0.7, seed=1)])
+    seeds = render(by_identity(twice), "markdown")
     assert "| a | 0.600 ± 0.141 [-0.675, 1.875], 2 seeds | 0.800 ± 0.141 [" in seeds
     with pytest.raises(UserError, match="run `python -m benchmark audit TASK` first"):
         by_identity(tabulate([record()]))
