@@ -21,7 +21,11 @@ def test_imports_point_one_way(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["list"], ["leaderboard"], ["store"], ["--help"], ["task=contct"]]
+    "words",
+    [
+        *(["list"], ["leaderboard"], ["store"], ["--help"], ["task=contct"]),
+        ["why", "results/pocket_ss8/onehot/linear", "results/pocket_ss8/blosum62/linear"],
+    ],
 )
 def test_light_commands_import_no_heavy_library(words: list[str], tmp_path: Path) -> None:
     if words == ["leaderboard"]:  # on a copy, for it writes the tables again

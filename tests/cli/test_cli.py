@@ -52,7 +52,7 @@ def test_a_run_leaves_a_record_predictions_and_tables(tmp_path: Path, toy_conf: 
     right = sum((row["prediction"] > 0.5) == row["label"] for row in rows)
     assert right / len(rows) == pytest.approx(score), "the score can be had from the predictions"
     table = (tmp_path / "results" / "README.md").read_text()
-    assert f"| kmer | **{score:.3f}** [{low:.3f}, {high:.3f}] |" in table
+    assert f"| kmer (baseline) | **{score:.3f}** [{low:.3f}, {high:.3f}] |" in table
     assert not list((tmp_path / "results").rglob(".*")), "no temporary file stays"
 
     again = benchmark(*words, cwd=tmp_path)

@@ -1,23 +1,22 @@
 """`list`: what can be named on the command line."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmark.cli.catalogue import config_folders, names
 from benchmark.cli.verbs.request import Request
 from benchmark.core import OLD_KINDS, UserError, unknown
-
-if TYPE_CHECKING:
-    from benchmark.report.table import Table
+from benchmark.report.cells import area_order
+from benchmark.report.suites import find, merged
+from benchmark.report.table import Column, Report, Table, Value
 
 Folders = Sequence[Path]
 
 
 def show_list(request: Request) -> None:
     """Tasks, models, methods, metrics and suites, or one of the five."""
-    from benchmark.report.table import Report
-
     which = request.options.get("group")
     if which is not None and which not in LISTS:
         raise unknown("list of", str(which), list(LISTS))
@@ -26,12 +25,8 @@ def show_list(request: Request) -> None:
     request.show(Report([table for name in chosen for table in LISTS[name](folders)]))
 
 
-def tasks(folders: Folders) -> list["Table"]:
+def tasks(folders: Folders) -> list[Table]:
     """A table for each area."""
-    from benchmark.report.cells import area_order
-    from benchmark.report.suites import find, merged
-    from benchmark.report.table import Column, Table, Value
-
     columns = [
         *map(Column, ("task=", "answers", "metric")),
         *(Column(split, "count") for split in ("train", "valid", "test")),
@@ -42,7 +37,7 @@ def tasks(folders: Folders) -> list["Table"]:
         task = merged(folders, "task", name)
         if missing := [key for key in ("_target_", "area", "metrics") if not task.get(key)]:
             raise UserError(
-                f"{find(folders, 'task', name)} has no {', '.join(missing)}; a task needs it"
+                f"{find(folders, 'task', name)} has no {', '.join(missing)}; a task needs these keys"
             )
         sizes = dict(task.get("sizes") or {})
         learned = [sizes.pop(split, None) for split in ("train", "valid")]
@@ -67,11 +62,8 @@ def answers(task: dict[str, Any]) -> str:
     return f"{words}, {kind}" if kind else words
 
 
-def models(folders: Folders) -> list["Table"]:
+def models(folders: Folders) -> list[Table]:
     """Models with their published numbers of parameters."""
-    from benchmark.report.suites import find, merged
-    from benchmark.report.table import Column, Table, Value
-
     rows = list[list[Value]]()
     for name in names("model", folders):
         model = merged(folders, "model", name)
@@ -87,15 +79,9 @@ def models(folders: Folders) -> list["Table"]:
     return [Table("Models", columns, rows)]
 
 
-def methods(folders: Folders) -> list["Table"]:
-    """Methods with the comment of their yaml."""
-    return [described("Methods", "method=", "method", folders)]
-
-
-def metrics(folders: Folders) -> list["Table"]:
+def metrics(folders: Folders) -> list[Table]:
     """Metrics with their direction."""
     from benchmark.metrics import known
-    from benchmark.report.table import Column, Table
 
     better = {True: "higher is better", False: "lower is better"}
     rows = [
@@ -105,24 +91,10 @@ def metrics(folders: Folders) -> list["Table"]:
     return [Table("Metrics", [Column("metric"), Column("direction")], rows)]
 
 
-def suites(folders: Folders) -> list["Table"]:
-    """Suites with the comment of their yaml."""
-    return [described("Suites", "+suite=", "suite", folders)]
-
-
-LISTS: dict[str, Callable[[Folders], list["Table"]]] = {
-    **{"tasks": tasks, "metrics": metrics, "models": models},
-    **{"methods": methods, "suites": suites},
-}
-
-
-def described(title: str, heading: str, group: str, folders: Folders) -> "Table":
+def described(title: str, heading: str, group: str, folders: Folders) -> list[Table]:
     """The names of a group, and the first comment of each yaml."""
-    from benchmark.report.suites import find
-    from benchmark.report.table import Column, Table
-
     rows = [[name, comment(find(folders, group, name))] for name in names(group, folders)]
-    return Table(title, [Column(heading), Column("what")], rows)
+    return [Table(title, [Column(heading), Column("what")], rows)]
 
 
 def comment(file: Path) -> str:
@@ -130,3 +102,12 @@ def comment(file: Path) -> str:
     lines = file.read_text(encoding="utf-8").splitlines()
     notes = [line[2:] for line in lines if line.startswith("# ") and "@package" not in line]
     return notes[0] if notes else "–"
+
+
+LISTS: dict[str, Callable[[Folders], list[Table]]] = {
+    "tasks": tasks,
+    "metrics": metrics,
+    "models": models,
+    "methods": partial(described, "Methods", "method=", "method"),
+    "suites": partial(described, "Suites", "+suite=", "suite"),
+}

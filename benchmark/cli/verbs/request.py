@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from benchmark.report.table import Report
+from benchmark.report.render import render
+from benchmark.report.table import Report
 
 
 class Request(NamedTuple):
@@ -17,8 +17,6 @@ class Request(NamedTuple):
     folders: Sequence[Path]
     """The user's own folder of yaml files, if there is one."""
 
-    def show(self, report: "Report") -> None:
+    def show(self, report: Report) -> None:
         """Print a report in the format that format= names."""
-        from benchmark.report.render import render
-
         print(render(report, str(self.options.get("format", "terminal"))))

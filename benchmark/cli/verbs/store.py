@@ -4,12 +4,12 @@ import os
 import time
 
 from benchmark.cli.verbs.request import Request
+from benchmark.report.table import Column, Noted, Report, Table, Value
 
 
 def show_store(request: Request) -> None:
     """The embeddings in store=DIR, by group; clear=GROUP removes one, clear=all everything."""
     from benchmark.embedding import store
-    from benchmark.report.table import Column, Noted, Report, Table, Value
 
     folder = store.folder_of(request.options.get("store", os.environ.get("BENCHMARK_STORE")))
     if clear := request.options.get("clear"):

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from benchmark.cli.verbs.request import Request
 from benchmark.core import UserError
+from benchmark.report.table import Column, Report, Table
 
 
 def show_why(request: Request) -> None:
     """Show which settings, data, weights and versions of two results differ, and what else does."""
-    from benchmark.report.table import Column, Report, Table
     from benchmark.results.identity import differences
     from benchmark.results.storage import find
 

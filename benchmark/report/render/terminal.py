@@ -98,7 +98,7 @@ def padded(
     lines: Sequence[str], size: int, column: Column, cell: Cell | None = None, bold: str = "{}"
 ) -> list[str]:
     """Lines of one width: text to the left, numbers to the right, the best one in bold."""
-    result = []
+    result = list[str]()
     for text in lines:
         pad = " " * (size - cell_len(text))
         if cell and cell.bold and not result:
