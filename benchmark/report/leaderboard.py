@@ -69,29 +69,20 @@ def leaderboard(cells: Cells, published: Sequence[PublishedScore] = ()) -> Repor
         scores = [entry for entry in published if entry.method == method]
         mine = dict(sorted(groups[area, embedded, method].items()))
         expected = expected_tasks(area, embedded)
-        tables.append(scores_table(f"{title} · {method}", mine, cells, scores, expected))
+        tables.append(scores_table(f"{title} · {method}", mine, scores, expected))
     return Report(tables, TITLE.removeprefix("# "), TEXT)
 
 
 def scores_table(
-    title: str,
-    mine: Cells,
-    cells: Cells,
-    published: Sequence[PublishedScore],
-    expected: Sequence[str],
+    title: str, cells: Cells, published: Sequence[PublishedScore], expected: Sequence[str]
 ) -> Table:
     """One table: the best mean first, then the best of each column in turn; published rows last.
 
-    Args:
-        title: Of the table.
-        mine: The table's own cells.
-        cells: Those of all tables, for notes on a column that hold in each of them.
-        published: Scores of the table's method.
-        expected: The tasks of the mean.
+    `expected` are the tasks of the mean.
     """
-    names = headings(list(mine))
+    names = headings(list(cells))
     columns, notes, targets = [Column("model")], list[str](), list[tuple[str, str]]()
-    for column, rows in mine.items():
+    for column, rows in cells.items():
         record = record_of(rows)
         metric, test = record.primary, next(iter(record.scores))
         better = record.higher_is_better[metric]
@@ -100,16 +91,16 @@ def scores_table(
         detail = f"{measure}, n = {record.scored[test]:,}"
         columns.append(Column(names[column], "score", 3, better, detail, bold_best=True))
         targets.append(("" if "published_sizes" in record.notes else column.task, metric))
-        told = describe(column, mine) if names[column] != column.task else None
-        notes += [f"`{names[column]}`: {t}" for t in (told, overlap(cells[column])) if t]
-    members = [column for task, column in main_columns(mine).items() if task in expected]
-    with_mean = len(members) > 1 and all(is_higher_better(mine[column]) for column in members)
+        told = describe(column, cells) if names[column] != column.task else None
+        notes += [f"`{names[column]}`: {t}" for t in (told, overlap(rows)) if t]
+    members = [column for task, column in main_columns(cells).items() if task in expected]
+    with_mean = len(members) > 1 and all(is_higher_better(cells[column]) for column in members)
     lines: list[list[Value]] = []
-    for row, name in labels(dict.fromkeys(row for rows in mine.values() for row in rows)).items():
-        found = [rows.get(row) for rows in mine.values()]
+    for row, name in labels(dict.fromkeys(row for rows in cells.values() for row in rows)).items():
+        found = [rows.get(row) for rows in cells.values()]
         lines.append([name, *(cell.estimate if cell else None for cell in found)])
         if with_mean:
-            scored = [mine[column][row] for column in members if row in mine[column]]
+            scored = [cells[column][row] for column in members if row in cells[column]]
             lines[-1].append(mean(scored, len(expected)))
     if with_mean:
         columns.append(Column("mean", "number", higher_is_better=True))

@@ -84,9 +84,8 @@ class Table:
     """First cell of the row that the reader looks for."""
 
     def __post_init__(self) -> None:
-        names = [column.name for column in self.columns]
-        if len(set(names)) < len(names) or any(len(row) != len(names) for row in self.rows):
-            raise ValueError(f"table {self.title!r}: columns {names} repeat or do not fit the rows")
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(f"table {self.title!r}: a row does not fit the columns")
 
     def ranked(self, *names: str) -> "Table":
         """The same rows, best first by these columns in turn; missing and undefined ones last."""

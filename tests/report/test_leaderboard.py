@@ -1,7 +1,6 @@
 """Tables say what the Records say, and never mix what cannot be compared."""
 
 import csv
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from benchmark.core import UserError
 from benchmark.data.digests import make_key
 from benchmark.files import replacing
 from benchmark.report.breakdowns import by_method
-from benchmark.report.cells import Cells, labels, tabulate
+from benchmark.report.cells import Cells, tabulate
 from benchmark.report.leaderboard import leaderboard, runs_table, task_table, write
 from benchmark.report.published import PublishedScore
 from benchmark.report.render import render
@@ -144,22 +143,6 @@ def test_a_version_that_differs_is_shown() -> None:
         "| a (method version=1)",
         "| a (method version=2)",
     ]
-
-
-def test_large_tables_are_made_in_seconds() -> None:
-    """2,000 Records of one name, each with its own settings."""
-    runs = [
-        replace(record(), task=f"t{n % 4}", settings={"dtype": "float32", "model.layer": n // 4})
-        for n in range(2000)
-    ]
-    started = time.perf_counter()
-    cells = tabulate(runs)
-    text = markdown(cells)
-    for form in ("terminal", "csv"):
-        render(leaderboard(cells), form, 80)
-    assert time.perf_counter() - started < 2
-    assert text.count("\n| a (layer=") == 500
-    assert len(labels(next(iter(cells.values())))) == 500
 
 
 def test_the_newest_of_the_same_settings_counts() -> None:

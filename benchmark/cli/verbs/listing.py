@@ -36,9 +36,8 @@ def tasks(folders: Folders) -> list[Table]:
     for name in names("task", folders):
         task = merged(folders, "task", name)
         if missing := [key for key in ("_target_", "area", "metrics") if not task.get(key)]:
-            raise UserError(
-                f"{find(folders, 'task', name)} has no {', '.join(missing)}; a task needs these keys"
-            )
+            file = find(folders, "task", name)
+            raise UserError(f"{file} has no {', '.join(missing)}; a task needs these keys")
         sizes = dict(task.get("sizes") or {})
         learned = [sizes.pop(split, None) for split in ("train", "valid")]
         test = sum(sizes.values()) if sizes else None

@@ -19,4 +19,5 @@ class Request(NamedTuple):
 
     def show(self, report: Report) -> None:
         """Print a report in the format that format= names."""
-        print(render(report, str(self.options.get("format", "terminal"))))
+        text = render(report, str(self.options.get("format", "terminal")))
+        print(text, flush=True)  # a closed pipe is noticed here, not at exit
