@@ -59,7 +59,17 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "words", [["list"], ["leaderboard"], ["store"], ["--help"], ["task=contct"]]
+    "words",
+    [
+        *(["list"], ["leaderboard"], ["store"], ["--help"], ["task=contct"]),
+        [
+            "why",
+            *(
+                str(ROOT / "results/pocket_ss8" / model / "linear")
+                for model in ("onehot", "blosum62")
+            ),
+        ],
+    ],
 )
 def test_light_commands_import_no_heavy_library(words: list[str], tmp_path: Path) -> None:
     if words == ["leaderboard"]:  # on a copy, as it writes the tables

@@ -1,1 +1,1 @@
-"""Tables of Records; imports run, stats, results, data and core."""
+"""Tables of Records and their rendering; it imports run, stats, results, data and core."""

@@ -2,102 +2,95 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import isnan
 from typing import Any
 
 from benchmark.core import UserError
 from benchmark.data.homology import BANDS
-from benchmark.report.cells import Cell, Cells, Column, Row, cell, headings, label
-from benchmark.report.leaderboard import AREAS, describe, usage_of
+from benchmark.report.cells import Cell, Cells, Row, cell, headings, labels, record_of
+from benchmark.report.leaderboard import describe, is_higher_better, usage_of
+from benchmark.report.table import ARROWS, Column, Report, Table, Value
 from benchmark.results.record import WITHOUT_OVERLAP, Record
 
 
-def by_identity(cells: Cells) -> str:
-    """Each task's models by how near the test proteins are to train and valid, as Markdown."""
-    names = headings(sorted({column for _, column in cells}))
-    tables = {
-        (column, row.method, test)
-        for (row, column), found in cells.items()
-        for test in ranked(found.records[-1])
-    }
+def by_identity(cells: Cells) -> Report:
+    """Each task's scores by identity of the test proteins to their nearest in train and valid."""
+    columns = sorted(cells, key=lambda column: column.order)
+    names = headings(columns)
+    tables = []
+    for column in columns:
+        notes = [describe(column, cells)] if names[column] != column.task else []
+        for method in sorted({row.method for row in cells[column]}):
+            rows = {row: c for row, c in cells[column].items() if row.method == method}
+            tests = dict.fromkeys(t for c in rows.values() for t in ranked_tests(c.records[-1]))
+            for test in sorted(tests):
+                title = f"{names[column]} · {method} · {test}: {measure(rows)}"
+                tables.append(strata_table(title, rows, test, notes))
     if not tables:
         raise UserError(
             "no Record here has scores by identity; run `python -m benchmark audit TASK` first"
         )
-    lines = [
-        "# Scores by identity",
-        "",
-        "With the nearest protein of train or valid; n: test examples. `without overlap`: without "
-        "the rows that are in train or valid, too.",
-    ]
-    for column, method, test in sorted(tables):
-        rows = {row: c for row, c in rows_of(column, cells).items() if row.method == method}
-        title = f"## {names[column]} · {method} · {test}: {measure(rows)}"
-        lines += ["", title, "", *strata_table(rows, test)]
-        if names[column] != column.task:
-            lines += ["", describe(column, cells)]
-    return "\n".join(lines) + "\n"
+    text = (
+        "Identity to the nearest protein of train or valid; n: test examples. `without overlap`: "
+        "without the rows that are in train or valid, too."
+    )
+    return Report(tables, "Scores by identity", text)
 
 
-def by_method(cells: Cells) -> str:
-    """Each task's models under all methods in one table, best first, with their cost."""
-    found = {column for _, column in cells}
-    columns = sorted(found, key=lambda column: (AREAS.index(column.area), column))
+def by_method(cells: Cells) -> Report:
+    """Each task's models with all methods in one table, best first, with their cost."""
+    columns = sorted(cells, key=lambda column: column.order)
     names = headings(columns)
-    lines = [
-        "# All methods",
-        "",
-        "95 % intervals. FLOPs: what the run put through the backbone, forward and backward; "
-        "vectors from the store cost none. Of several seeds the dearest counts.",
-    ]
+    tables = []
     for column in columns:
-        rows = rows_of(column, cells)
-        records = next(iter(rows.values())).records
-        test, scored = next(iter(records[0].scored.items()))
-        title = f"## {names[column]} · {test}: {measure(rows)}, n = {scored:,}"
-        lines += ["", title, "", *method_table(rows)]
-        if names[column] != column.task:
-            lines += ["", describe(column, cells)]
-    return "\n".join(lines) + "\n"
-
-
-def rows_of(column: Column, cells: Cells) -> dict[Row, Cell]:
-    """All that was measured of one task, best first."""
-    rows = {row: found for (row, other), found in cells.items() if other == column}
-    record = next(iter(rows.values())).records[0]
-    sign = -1 if record.higher_is_better[record.primary] else 1
-    return dict(sorted(rows.items(), key=lambda item: (isnan(item[1].score), sign * item[1].score)))
+        rows, record = cells[column], record_of(cells[column])
+        test, scored = next(iter(record.scored.items()))
+        title = f"{names[column]} · {test}: {measure(rows)}, n = {scored:,}"
+        notes = [describe(column, cells)] if names[column] != column.task else []
+        tables.append(method_table(title, rows, notes))
+    text = (
+        "95 % intervals. FLOPs: of the run's passes through the backbone, forward and backward; "
+        "embeddings from the store cost none. For several seeds, the most expensive is shown."
+    )
+    return Report(tables, "All methods", text)
 
 
 def measure(rows: Mapping[Row, Cell]) -> str:
-    """The metric that ranks, and whither."""
-    record = next(iter(rows.values())).records[0]
-    return f"{record.primary} {'↑' if record.higher_is_better[record.primary] else '↓'}"
+    """The metric that ranks, and its better direction."""
+    record = record_of(rows)
+    return record.primary + ARROWS[record.higher_is_better[record.primary]]
 
 
-def method_table(rows: Mapping[Row, Cell]) -> list[str]:
-    """Models and methods, in the order of `rows`."""
-    lines = [["model", "method", "score", "trained parameters", "FLOPs", "seconds"]]
-    lines += [["---"] * len(lines[0])]
+def method_table(title: str, rows: Mapping[Row, Cell], notes: Sequence[str]) -> Table:
+    """Models and methods, best first."""
+    columns = [
+        Column("model"),
+        Column("method"),
+        Column("score", "score", higher_is_better=is_higher_better(rows)),
+        Column("trained parameters", "count"),
+        Column("FLOPs", "scientific", 1),
+        Column("seconds", "number", 0),
+    ]
+    names = {
+        row: name
+        for method in dict.fromkeys(row.method for row in rows)
+        for row, name in labels([row for row in rows if row.method == method]).items()
+    }
+    lines = list[list[Value]]()
     for row, found in rows.items():
-        namesakes = [other for other in rows if other.method == row.method]
-        spent = [usage_of(record) for record in found.records]
-        numbers = [
-            number([cost["trained_parameters"] for cost in spent], ","),
-            number([(c["forward_flops"] or 0) + (c["backward_flops"] or 0) for c in spent], ".1e"),
-            number([cost["seconds"] for cost in spent], ",.0f"),
-        ]
-        lines.append([label(row, namesakes), row.method, str(found), *numbers])
-    return ["| " + " | ".join(line) + " |" for line in lines]
+        costs = [usage_of(record) for record in found.records]
+        flops = [(c["forward_flops"] or 0) + (c["backward_flops"] or 0) for c in costs]
+        trained, seconds = ([c[name] for c in costs] for name in ("trained_parameters", "seconds"))
+        known = [largest(trained), largest(flops), largest(seconds)]
+        lines.append([names[row], row.method, found.estimate, *known])
+    return Table(title, columns, lines, notes, names=2).ranked("score")
 
 
-def number(values: Sequence[Any], form: str) -> str:
-    """The largest over seeds; a dash if nothing is known of it."""
-    known = [value for value in values if value not in ("", None, 0)]
-    return format(max(known), form) if known else "–"
+def largest(values: Sequence[Any]) -> Any:
+    """The largest over seeds; None if nothing is known of it, or it is 0."""
+    return max((value for value in values if value), default=None)
 
 
-def strata_table(rows: Mapping[Row, Cell], test: str) -> list[str]:
+def strata_table(title: str, rows: Mapping[Row, Cell], test: str, notes: Sequence[str]) -> Table:
     """Models, best first, by strata, nearest first."""
     records = [record for found in rows.values() for record in found.records]
     sizes = {
@@ -106,23 +99,20 @@ def strata_table(rows: Mapping[Row, Cell], test: str) -> list[str]:
         for name, stratum in record.strata.get(test, {}).items()
     }
     shown = [name for name in (*BANDS, WITHOUT_OVERLAP) if name in sizes]
-    first = records[0]
-    up = bool(first.higher_is_better[first.primary])
-    whole = {
-        row: cell([replace(record, scores={test: record.scores[test]}) for record in found.records])
-        for row, found in rows.items()
-    }
-    order = sorted(rows, key=lambda row: (isnan(whole[row].score), whole[row].score * (1 - 2 * up)))
-    titles = [f"all, n = {first.scored[test]:,}"]
-    titles += [f"{name}, n = {sizes[name]:,}" for name in shown]
-    lines = [["model", *titles], ["---"] * (len(titles) + 1)]
-    for row in order:
-        parts = [cell([part(r, test, name) for r in rows[row].records]) for name in shown]
-        lines.append([label(row, rows), str(whole[row]), *map(str, parts)])
-    return ["| " + " | ".join(line) + " |" for line in lines]
+    better = is_higher_better(rows)
+    whole = f"all, n = {records[0].scored[test]:,}"
+    titles = [whole, *(f"{name}, n = {sizes[name]:,}" for name in shown)]
+    columns = [Column(name, "score", higher_is_better=better) for name in titles]
+    names = labels(rows)
+    lines = list[list[Value]]()
+    for row, found in rows.items():
+        total = [replace(r, scores={test: r.scores[test]}) for r in found.records]
+        strata = [[part(r, test, name) for r in found.records] for name in shown]
+        lines.append([names[row], *(cell(group).estimate for group in (total, *strata))])
+    return Table(title, [Column("model"), *columns], lines, notes).ranked(whole)
 
 
-def ranked(record: Record) -> list[str]:
+def ranked_tests(record: Record) -> list[str]:
     """The test sets with strata; of a cross-validated task the means over its folds."""
     means = set(record.scores) - set(record.data)
     return [test for test in record.strata if test in means or not means]

@@ -1,16 +1,21 @@
-"""Records gathered into the rows, columns and cells of tables."""
+"""Records gathered into the columns, rows and cells of tables."""
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple, get_args
 
+from benchmark.core import Area
 from benchmark.results.record import Record, primary
 from benchmark.stats.seeds import Estimate, estimate
 
+AREAS = get_args(Area)
+BASELINES = "benchmark.backbones.baselines."
+"""The package of the models that are baselines."""
 
-class Column(NamedTuple):
-    """What makes scores comparable: the same task, on the same data, asked in the same way."""
+
+class TaskColumn(NamedTuple):
+    """What makes scores comparable: the same task with the same data and settings."""
 
     area: str
     embedded: bool
@@ -19,47 +24,49 @@ class Column(NamedTuple):
     question: str
     """JSON of the digests of the data, and of the task's settings."""
 
+    @property
+    def order(self) -> tuple[int, "TaskColumn"]:
+        """Sorts columns by area; an unknown area of an old Record comes last."""
+        return area_order(self.area)[0], self
+
 
 class Row(NamedTuple):
-    """What is compared: a model under one method and one set of settings."""
+    """What is compared: a model with one method and one set of settings."""
 
     model: str
     method: str
     settings: str
     """JSON."""
+    baseline: bool = False
 
 
 class Cell(NamedTuple):
-    """What the Records of all seeds say together."""
+    """The result of one row on one task, over all seeds."""
 
     estimate: Estimate
     records: tuple[Record, ...]
 
-    @property
-    def score(self) -> float:
-        """The mean over seeds; NaN: undefined."""
-        return self.estimate.score
 
-    def __str__(self) -> str:
-        """Score, spread over seeds, interval."""
-        return str(self.estimate)
+Cells = dict[TaskColumn, dict[Row, Cell]]
 
 
-Cells = dict[tuple[Row, Column], Cell]
+def area_order(area: str) -> tuple[int, str]:
+    """Sorts areas as `core` lists them, unknown ones last."""
+    return AREAS.index(area) if area in AREAS else len(AREAS), area
 
 
-def column_of(record: Record) -> Column:
-    """The column that a Record belongs to; further metrics of a task make no other column."""
+def column_of(record: Record) -> TaskColumn:
+    """The column that a Record belongs to; only the first metric of a task tells columns apart."""
     versions = record.identity["versions"]
-    asked = {
+    settings = {
         **record.identity["task"],
         "metrics": record.primary,
         "metric version": versions["metrics"][record.primary],
         "evaluation version": versions["evaluation"],
     }
-    question = json.dumps([record.data, asked], sort_keys=True)
+    question = json.dumps([record.data, settings], sort_keys=True)
     embedded = str(record.data_report.get("source", "")).startswith("package:")
-    return Column(record.area, embedded, record.task, record.version, question)
+    return TaskColumn(record.area, embedded, record.task, record.version, question)
 
 
 def row_of(record: Record) -> Row:
@@ -70,22 +77,29 @@ def row_of(record: Record) -> Row:
         for part in ("model", "method", "embedding")
         if isinstance(versions[part], int)
     }
-    return Row(
-        record.model, record.method, json.dumps({**record.settings, **declared}, sort_keys=True)
-    )
+    settings = json.dumps({**record.settings, **declared}, sort_keys=True)
+    target = str(record.config.get("model", {}).get("_target_", ""))
+    return Row(record.model, record.method, settings, target.startswith(BASELINES))
 
 
 def tabulate(records: Iterable[Record]) -> Cells:
-    """The cells of all tables; Records come oldest first."""
-    runs = defaultdict[tuple[Row, Column], list[Record]](list)
+    """The cells of all tables, from Records in the order of their creation.
+
+    Of one row and column only the Records count that have the key of the newest.
+    """
+    runs = defaultdict[TaskColumn, dict[Row, list[Record]]](dict)
     for record in records:
         if record.limit is None:
-            runs[row_of(record), column_of(record)].append(record)
-    cells = {}
-    for place, found in runs.items():
-        seeds = {record.seed: record for record in found if record.key == found[-1].key}
-        cells[place] = cell(list(seeds.values()))
-    return cells
+            runs[column_of(record)].setdefault(row_of(record), []).append(record)
+    return {
+        column: {row: cell(newest(found)) for row, found in rows.items()}
+        for column, rows in runs.items()
+    }
+
+
+def newest(records: Sequence[Record]) -> list[Record]:
+    """The Records of the last one's key, one for each seed."""
+    return list({r.seed: r for r in records if r.key == records[-1].key}.values())
 
 
 def cell(records: Sequence[Record]) -> Cell:
@@ -93,24 +107,37 @@ def cell(records: Sequence[Record]) -> Cell:
     return Cell(estimate(*primary(records)), tuple(records))
 
 
-def label(row: Row, rows: Iterable[Row]) -> str:
-    """A row's name: the model's, and the settings in which it differs from its namesakes."""
-    mine = json.loads(row.settings)
-    others = [json.loads(other.settings) for other in rows if other.model == row.model]
-    differing = {
-        key: value
-        for key, value in mine.items()
-        if any(other.get(key) != value for other in others)
-    }
-    text = ", ".join(f"{key.split('.')[-1]}={value}" for key, value in differing.items())
-    return f"{row.model} ({text})" if text else row.model
+def record_of(rows: Mapping[Row, Cell]) -> Record:
+    """A Record that stands for a column: its metrics, test sets and sizes are those of all."""
+    return next(iter(rows.values())).records[-1]
 
 
-def headings(columns: Sequence[Column]) -> dict[Column, str]:
-    """A column's name: the task's, numbered where one task was asked in several ways."""
+def labels(rows: Collection[Row]) -> dict[Row, str]:
+    """Row names: the model, the settings that tell it from rows of the same name, its kind."""
+    settings = {row: json.loads(row.settings) for row in rows}
+    groups = defaultdict[str, list[Row]](list)
+    for row in rows:
+        groups[row.model].append(row)
     result = {}
-    for column in columns:
-        same = [other for other in columns if other.task == column.task]
-        number = f" #{same.index(column) + 1}" if len(same) > 1 else ""
-        result[column] = column.task + number
+    for same in groups.values():
+        keys = dict.fromkeys(key for row in same for key in settings[row])
+        found = {key: {repr(settings[row].get(key)) for row in same} for key in keys}
+        differing = [key for key, values in found.items() if len(values) > 1]
+        for row in same:
+            mine = [key for key in differing if key in settings[row]]
+            text = ", ".join(f"{key.split('.')[-1]}={settings[row][key]}" for key in mine)
+            name = f"{row.model} ({text})" if text else row.model
+            result[row] = name + (" (baseline)" if row.baseline else "")
     return result
+
+
+def headings(columns: Sequence[TaskColumn]) -> dict[TaskColumn, str]:
+    """Column names: the task, numbered where it was run in several versions or settings."""
+    same = defaultdict[str, list[TaskColumn]](list)
+    for column in columns:
+        same[column.task].append(column)
+    return {
+        column: task + (f" #{number}" if len(found) > 1 else "")
+        for task, found in same.items()
+        for number, column in enumerate(found, 1)
+    }

@@ -1,16 +1,18 @@
-"""Published scores beside measured ones: conf/published.yaml tells their form."""
+"""Published scores beside measured ones: conf/published.yaml describes their form."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmark.core import UserError
+from benchmark.report.suites import built_in
+from benchmark.report.table import Noted, Value
 
 CERTAINTIES = ("verified", "secondary", "derived")
 
 
 class PublishedScore(NamedTuple):
-    """A score that someone published."""
+    """A score from a publication."""
 
     task: str
     model: str
@@ -22,19 +24,15 @@ class PublishedScore(NamedTuple):
 
 
 def read_published(results: Path) -> list[PublishedScore]:
-    """The package's quoted scores, and those beside the Records."""
+    """The published scores that come with the package, and those beside the Records."""
     import yaml
 
-    import conf
-
-    published = Path(conf.__file__).parent
-
     found = []
-    for file in (published / "published.yaml", results / "published.yaml"):
+    for file in (built_in() / "published.yaml", results / "published.yaml"):
         if file.exists():
             entries = yaml.safe_load(file.read_text(encoding="utf-8")) or []
             if not isinstance(entries, list):
-                raise UserError(f"{file} is no list of quoted scores")
+                raise UserError(f"{file} is not a list of published scores")
             found += [read_entry(entry, f"{file}: {entry}") for entry in entries]
     return found
 
@@ -45,27 +43,27 @@ def read_entry(entry: object, where: str) -> PublishedScore:
         raise UserError(
             f"{where} needs the keys {', '.join(PublishedScore._fields)}, and no others"
         )
-    quoted = PublishedScore(**entry)
-    if type(quoted.value) not in (int, float):
-        raise UserError(f"{where} has no number for its value")
-    if quoted.certainty not in CERTAINTIES:
+    score = PublishedScore(**entry)
+    if type(score.value) not in (int, float):
+        raise UserError(f"{where} has a value that is not a number; give one")
+    if score.certainty not in CERTAINTIES:
         raise UserError(
-            f"{where} has the certainty {quoted.certainty}; allowed are {', '.join(CERTAINTIES)}"
+            f"{where} has the certainty {score.certainty}; allowed are {', '.join(CERTAINTIES)}"
         )
-    return quoted
+    return score
 
 
 def published_rows(
-    quoted: Iterable[PublishedScore], columns: Sequence[tuple[str, str]]
-) -> tuple[list[list[str]], list[str]]:
-    """A row of cells for each model, and a note on each source; columns are (task, metric)."""
-    rows, notes = dict[str, list[str]](), []
-    for entry in quoted:
+    entries: Iterable[PublishedScore], columns: Sequence[tuple[str, str]]
+) -> tuple[list[list[Value]], list[str]]:
+    """A row for each model, and a note on each source; columns are (task, metric)."""
+    rows, notes = dict[str, list[Value]](), []
+    for entry in entries:
         places = [place for place, (task, _) in enumerate(columns) if task == entry.task]
         for place in places:
-            row = rows.setdefault(entry.model, ["–"] * len(columns))
-            told = "" if entry.metric == columns[place][1] else f" {entry.metric}"
-            row[place] = f"{entry.value:g}{told}"
+            row = rows.setdefault(entry.model, [None] * len(columns))
+            same = entry.metric == columns[place][1]
+            row[place] = Noted(entry.value, "" if same else entry.metric)
         if places:
             notes.append(
                 f"Published, not measured: `{entry.task}`, {entry.model}, {entry.metric} "

@@ -28,13 +28,19 @@ class Estimate(NamedTuple):
     seeds: int
 
     def __str__(self) -> str:
-        """Three decimals."""
+        """Score, standard deviation, interval and number of seeds, with three decimals."""
+        return " ".join(self.parts()).rstrip()
+
+    def parts(self, digits: int = 3) -> tuple[str, str]:
+        """The score, and what qualifies it: standard deviation, interval, number of seeds."""
         if isnan(self.score):
-            return "–"
-        text = f"{self.score:.3f}"
-        text += "" if self.sd is None else f" ± {self.sd:.3f}"
-        text += f" [{self.interval[0]:.3f}, {self.interval[1]:.3f}]" if self.interval else ""
-        return text + (f", {self.seeds} seeds" if self.seeds > 1 else "")
+            return "undefined", ""
+        rest = [] if self.sd is None else [f"± {self.sd:.{digits}f}"]
+        if self.interval:
+            rest.append(f"[{self.interval[0]:.{digits}f}, {self.interval[1]:.{digits}f}]")
+        if self.seeds > 1:
+            rest[-1] += f", {self.seeds} seeds"
+        return f"{self.score:.{digits}f}", " ".join(rest)
 
 
 def estimate(scores: Sequence[float | None], intervals: Sequence[Interval | None]) -> Estimate:

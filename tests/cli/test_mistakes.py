@@ -79,7 +79,8 @@ def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
         (["store_gb=-1"], "store_gb=-1 is not allowed"),
         (["store_gb=lots"], "store_gb=lots is not allowed"),
         (["results=null"], "results=None is not allowed; give a folder"),
-        (["list", "tasks"], "list takes config_dir=..., not"),
+        (["list", "taks"], "did you mean tasks?"),
+        (["list", "format=html"], "there are csv, json, latex, markdown, terminal"),
         (["--config-dir", "absent"], "--config-dir absent is not a folder"),
     ],
 )

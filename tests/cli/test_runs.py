@@ -32,7 +32,7 @@ def test_a_run_writes_a_record_predictions_and_tables(tmp_path: Path, toy_conf: 
     right = sum((row["prediction"] > 0.5) == row["label"] for row in rows)
     assert right / len(rows) == pytest.approx(score), "the predictions reproduce the score"
     table = (tmp_path / "results" / "README.md").read_text()
-    assert f"| kmer | **{score:.3f}** [{low:.3f}, {high:.3f}] |" in table
+    assert f"| kmer (baseline) | **{score:.3f}** [{low:.3f}, {high:.3f}] |" in table
     assert not list((tmp_path / "results").rglob(".*")), "no temporary file is left"
 
     again = run_cli(*words, cwd=tmp_path)

@@ -19,7 +19,7 @@ from benchmark.data.splits import count_shared
 from benchmark.metrics import find
 from benchmark.report.breakdowns import by_identity
 from benchmark.report.cells import tabulate
-from benchmark.report.leaderboard import markdown
+from benchmark.report.render import render
 from benchmark.report.rescore import stored
 from benchmark.results.predictions import column
 from benchmark.results.record import WITHOUT_OVERLAP
@@ -29,7 +29,7 @@ from tests.command_line import refused
 from tests.command_line import run_cli as benchmark
 from tests.conftest import SHARED, make_task, random_chain
 from tests.data.test_homology import KNOWN, bands, examples, mutated
-from tests.report.test_leaderboard import record
+from tests.report.test_leaderboard import markdown, record
 
 NUMBER = Readout("protein", "regression")
 
@@ -230,14 +230,17 @@ def test_tables_by_identity() -> None:
         return record(model=model, score=score, seed=seed, strata={"test": strata})
 
     cells = tabulate([record("stability"), stratified("a", 0.5), stratified("b", 0.6)])
-    text = by_identity(cells)
+    text = render(by_identity(cells), "markdown")
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert "stability" not in text
-    assert lines[0] == "| model | all, n = 1,234 | exact, n = 234 | without overlap, n = 1,000 |"
+    assert lines[0] == (
+        "| model | all, n = 1,234 ↑ | exact, n = 234 ↑ | without overlap, n = 1,000 ↑ |"
+    )
     assert lines[2] == "| b | 0.600 [0.500, 0.700] | 0.800 [0.700, 0.900] | 0.500 [0.400, 0.600] |"
     assert lines[3].startswith("| a | 0.500 ")
     assert "`solubility`: 234 of 1,234 test examples are in train or valid, too" in markdown(cells)
-    seeds = by_identity(tabulate([stratified("a", 0.5), stratified("a", 0.7, seed=1)]))
+    twice = tabulate([stratified("a", 0.5), stratified("a", 0.7, seed=1)])
+    seeds = render(by_identity(twice), "markdown")
     assert "| a | 0.600 ± 0.141 [-0.675, 1.875], 2 seeds | 0.800 ± 0.141 [" in seeds
     with pytest.raises(UserError, match="run `python -m benchmark audit TASK` first"):
         by_identity(tabulate([record()]))

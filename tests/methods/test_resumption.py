@@ -84,7 +84,7 @@ def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(
     third = finished(tmp_path / "killed")[0]
     assert (third["scores"], third["choices"]) == (one["scores"], one["choices"])
     costs = [
-        [cost[name] for name in COSTS] for cost in (one["usage"], other["cost"], third["cost"])
+        [cost[name] for name in COSTS] for cost in (one["usage"], other["usage"], third["usage"])
     ]
     assert costs[0] == costs[1] == costs[2] and all(costs[0])
     assert (learned / "fit.json").stat().st_mtime_ns == written

@@ -1,6 +1,7 @@
 """Tables say what the Records say, and never mix what cannot be compared."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from benchmark.core import UserError
 from benchmark.data.digests import make_key
 from benchmark.files import replacing
 from benchmark.report.breakdowns import by_method
-from benchmark.report.cells import tabulate
-from benchmark.report.leaderboard import markdown, rows_of_csv, write
+from benchmark.report.cells import Cells, tabulate
+from benchmark.report.leaderboard import leaderboard, runs_table, task_table, write
+from benchmark.report.published import PublishedScore
+from benchmark.report.render import render
 from benchmark.results.migrations import migrate
 from benchmark.results.record import Record
 from benchmark.results.storage import load, load_all, save
@@ -53,35 +56,92 @@ def record(task: str = "solubility", model: str = "a", score: float = 0.5, **mor
     return Record(**migrate({**values, "config": config}))
 
 
+def markdown(cells: Cells, published: Sequence[PublishedScore] = ()) -> str:
+    return render(leaderboard(cells, published), "markdown") + "\n"
+
+
 def lines(*records: Record) -> list[str]:
-    return [line for line in markdown(tabulate(records)).splitlines() if line.startswith("| ")]
+    """The table without the rule below its head."""
+    text = markdown(tabulate(records))
+    return [x for x in text.splitlines() if x.startswith("| ") and not x.startswith("| ---")]
 
 
-def test_best_in_bold_best_first_with_the_mean() -> None:
+SUITE = ("pocket_contact", "pocket_ss8")
+"""The embedded tasks of the area structure."""
+
+
+def embedded(task: str, model: str = "a", score: float = 0.5, **more: Any) -> Record:
+    return record(task, model, score, area="structure", notes={"source": "package:x"}, **more)
+
+
+def test_the_best_is_bold_and_first_and_a_complete_area_has_a_mean() -> None:
+    one, other = SUITE
     table = lines(
-        record(score=0.4), record("stability", score=0.6),
-        record(model="b", score=0.7), record("stability", "b", 0.5),
-        record(model="c", score=0.1),
+        embedded(one, score=0.4), embedded(other, score=0.6),
+        embedded(one, "b", 0.7), embedded(other, "b", 0.5),
+        embedded(one, "c", 0.1),
+        embedded(one, "d"), embedded(other, "d", scores={"test": {}}, intervals={"test": {}}),
     )  # fmt: skip
 
     assert table[0] == (
-        "| model | solubility<br>roc_auc ↑, n = 1,234 | stability<br>roc_auc ↑, n = 1,234 | mean |"
+        "| model | pocket_contact<br>roc_auc ↑, n = 1,234 | pocket_ss8<br>roc_auc ↑, n = 1,234 "
+        "| mean ↑ |"
     )
     assert table[1] == "| b | **0.700** [0.600, 0.800] | 0.500 [0.400, 0.600] | 0.600 |"
     assert table[2] == "| a | 0.400 [0.300, 0.500] | **0.600** [0.500, 0.700] | 0.500 |"
-    assert table[3] == "| c | 0.100 [0.000, 0.200] | – | 1/2 |"
+    assert table[3] == "| d | 0.500 [0.400, 0.600] | undefined | undefined |"
+    assert table[4] == "| c | 0.100 [0.000, 0.200] | – | – (1 of 2 tasks) |"
+
+
+def test_an_area_that_misses_tasks_of_its_suite_has_no_mean() -> None:
+    tasks = ("contact", "fold", "ssp_q3", "ssp_q8")
+    runs = [record(task, area="structure") for task in tasks]
+
+    assert lines(*runs[:2])[1].endswith("| – (2 of 4 tasks) |")
+    assert lines(*runs)[1].endswith("| 0.500 |")
+    assert lines(*runs, record("mine", area="structure", score=1.0))[1].endswith("| 0.500 |")
+    assert "mean" not in lines(record("mine"), record("ours"))[0], "no suite, no mean"
 
 
 def test_lower_is_better_ranks_upward_and_has_no_mean() -> None:
     down = {"primary": "rmse", "higher_is_better": {"rmse": False}}
     table = lines(
-        record(scores={"test": {"rmse": 2.0}}, **down),
-        record(model="b", scores={"test": {"rmse": 1.0}}, **down),
-        record("stability", "b"),
+        embedded(SUITE[0], scores={"test": {"rmse": 2.0}}, **down),
+        embedded(SUITE[0], "b", scores={"test": {"rmse": 1.0}}, **down),
+        embedded(SUITE[1], "b"),
     )
 
-    assert table[1] == "| b | **1.000** | **0.500** [0.400, 0.600] | – |"
+    assert "mean" not in table[0]
+    assert table[1] == "| b | **1.000** | **0.500** [0.400, 0.600] |"
     assert table[2].startswith("| a | 2.000 |")
+
+
+def test_an_unknown_area_is_last() -> None:
+    text = markdown(tabulate([record(), record("old", area="antiquity")]))
+
+    assert text.index("## Developability") < text.index("## Antiquity · linear")
+
+
+def test_baselines_are_marked() -> None:
+    target = {"model": {"_target_": "benchmark.backbones.floors.Window"}, "task": {"min": 1}}
+    runs = [record(), record(model="onehot", score=0.4, config=target)]
+    cells = tabulate(runs)
+
+    assert lines(*runs)[2].startswith("| onehot (baseline) | 0.400 ")
+    assert task_table(cells, runs[0]).rows[1][0] == "onehot (baseline)"
+    assert "onehot (baseline)" in render(by_method(cells), "markdown")
+    assert {row[3] for row in runs_table(cells).rows} == {"a", "onehot"}, "names for programs"
+
+
+def test_a_version_that_differs_is_shown() -> None:
+    run = record()
+    identity = {**run.identity, "versions": {**run.identity["versions"], "method": 2}}
+    newer = replace(run, identity=identity)
+
+    assert [line.split(" | ")[0] for line in lines(run, newer)[1:]] == [
+        "| a (method version=1)",
+        "| a (method version=2)",
+    ]
 
 
 def test_the_newest_of_the_same_settings_counts() -> None:
@@ -123,7 +183,7 @@ def test_seeds_are_one_row_and_limited_runs_left_out() -> None:
     assert table[2] == "| b | 0.400 [0.300, 0.500] |"
     few = [replace(run, intervals={"test": {}}) for run in runs]
     assert lines(*few)[1] == "| a | **0.500** ± 0.020, 3 seeds |"
-    assert len(rows_of_csv(tabulate(runs))) == 6, "a row for each seed and metric"
+    assert len(runs_table(tabulate(runs)).rows) == 6, "a row for each seed and metric"
 
 
 @pytest.mark.parametrize("between", [0.0, 0.03, 0.1, 0.3])
@@ -173,23 +233,25 @@ def test_weights_of_one_name_never_mix() -> None:
     new = {"backbone": {"digest": "new"}, "created": "2026-02-01T00:00:00.000000Z"}
     table = lines(record(score=0.9), record(score=0.9, seed=2), record(score=0.2, seed=1, **new))
     assert "**0.200**" in table[1]
-    partly = lines(record(), record("stability"), record("stability", **new))
-    assert partly[1].endswith("| mixed weights |")
+    one, other = SUITE
+    partly = lines(embedded(one), embedded(other), embedded(other, **new))
+    assert partly[1].endswith("| – (mixed weights) |")
 
 
-def test_another_question_does_not_cost_the_mean() -> None:
+def test_other_settings_of_a_task_do_not_cost_the_mean() -> None:
+    one, other = SUITE
     table = lines(
-        record(), record("stability", score=0.7), record(model="b"), record("stability", "b"),
-        record(score=0.1, config={"task": {"min": 2}}),
+        embedded(one), embedded(other, score=0.7), embedded(one, "b"), embedded(other, "b"),
+        embedded(one, score=0.1, config={"task": {"min": 2}}),
     )  # fmt: skip
 
     assert [line.split(" | ")[-1] for line in table[1:]] == ["0.600 |", "0.500 |"]
 
 
-def test_undefined_scores_are_dashes() -> None:
+def test_undefined_scores_are_last() -> None:
     table = lines(record(scores={"test": {}}, intervals={"test": {}}), record(model="b", score=0.3))
 
-    assert table[1:] == ["| b | **0.300** [0.200, 0.400] |", "| a | – |"]
+    assert table[1:] == ["| b | **0.300** [0.200, 0.400] |", "| a | undefined |"]
 
 
 def test_embedded_and_published_tasks_have_tables_of_their_own() -> None:
@@ -246,24 +308,23 @@ def test_foreign_and_later_records_are_named(tmp_path: Path) -> None:
 def test_methods_stand_side_by_side_with_their_cost() -> None:
     spent = {"trained_parameters": 1234, "forward_flops": 2 * 10**12, "backward_flops": 10**12}
     adapted = {"method": "lora", "settings": {"dtype": "float32", "method.r": 16}}
-    text = by_method(
-        tabulate(
-            [
-                record(model="floor", score=0.6),
-                record(score=0.5),
-                record(score=0.8, cost=spent, **adapted),
-                record(score=0.7, cost=spent, **adapted | {"seed": 1}),
-                record("stability", score=0.1),
-            ]
-        )
+    cells = tabulate(
+        [
+            record(model="onehot", score=0.6),
+            record(score=0.5),
+            record(score=0.8, cost=spent, **adapted),
+            record(score=0.7, cost=spent, **adapted | {"seed": 1}),
+            record("stability", score=0.1),
+        ]
     )
+    text = render(by_method(cells), "markdown")
 
     assert text.count("## ") == 2
     table = [line for line in text.splitlines() if line.startswith("|")]
-    assert table[0] == "| model | method | score | trained parameters | FLOPs | seconds |"
+    assert table[0] == "| model | method | score ↑ | trained parameters | FLOPs | seconds |"
     assert table[2].startswith("| a | lora | 0.750 ± 0.071 ")
     assert table[2].endswith(", 2 seeds | 1,234 | 3.0e+12 | 1 |")
     assert table[3:5] == [
-        "| floor | linear | 0.600 [0.500, 0.700] | – | – | 1 |",
+        "| onehot | linear | 0.600 [0.500, 0.700] | – | – | 1 |",
         "| a | linear | 0.500 [0.400, 0.600] | – | – | 1 |",
     ]

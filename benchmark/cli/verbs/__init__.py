@@ -29,12 +29,12 @@ class Verb(NamedTuple):
 
 
 VERBS = {
-    "list": Verb(show_list, ("config_dir",)),
-    "leaderboard": Verb(show_leaderboard, ("results", "by")),
+    "list": Verb(show_list, ("group", "format", "config_dir"), bare=("group",)),
+    "leaderboard": Verb(show_leaderboard, ("results", "by", "format")),
     "audit": Verb(show_audit, ("task", "mirror", "results", "config_dir"), bare=("task",)),
     "check": Verb(show_check, ("model", "device", "dtype", "batch_tokens", "config_dir")),
-    "store": Verb(show_store, ("store", "clear")),
-    "why": Verb(show_why, ("a", "b", "results"), bare=("a", "b")),
+    "store": Verb(show_store, ("store", "clear", "format")),
+    "why": Verb(show_why, ("a", "b", "results", "format"), bare=("a", "b")),
 }
 
 

@@ -1,8 +1,11 @@
-"""What a verb is asked."""
+"""The words after a verb."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from benchmark.report.render import render
+from benchmark.report.table import Report
 
 
 class Request(NamedTuple):
@@ -10,6 +13,11 @@ class Request(NamedTuple):
 
     options: Mapping[str, Any]
     words: Sequence[str]
-    """As they came, for `benchmark.cli.compose`; without config_dir."""
+    """As given, for `benchmark.cli.compose`; without config_dir and format."""
     folders: Sequence[Path]
     """The user's own folder of yaml files, if there is one."""
+
+    def show(self, report: Report) -> None:
+        """Print a report in the format that format= names."""
+        text = render(report, str(self.options.get("format", "terminal")))
+        print(text, flush=True)  # a closed pipe is noticed here, not at exit

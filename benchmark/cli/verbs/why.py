@@ -1,31 +1,27 @@
-"""`why`: what sets two results apart."""
+"""`why`: what differs between two results."""
 
 from pathlib import Path
 
 from benchmark.cli.verbs.request import Request
 from benchmark.core import UserError
+from benchmark.report.table import Column, Report, Table
 
 
 def show_why(request: Request) -> None:
-    """Which settings, data, weights and versions set two results apart, and what else differs."""
-    from rich.console import Console
-    from rich.table import Table
-
+    """Show which settings, data, weights and versions of two results differ, and what else does."""
     from benchmark.results.identity import differences
     from benchmark.results.storage import find
 
     results = Path(str(request.options.get("results", "results"))).expanduser()
-    if set(request.options) - {"results"} != {"a", "b"}:
+    if set(request.options) - {"results", "format"} != {"a", "b"}:
         raise UserError("why compares two results; give two keys, folders or files of Records")
     records = [find(str(request.options[name]), results) for name in ("a", "b")]
-    console = Console(highlight=False)
-    for title, parts in differences(*records).items():
-        table = Table(box=None, pad_edge=False)
-        for head in (title, *(str(record.path) for record in records)):
-            table.add_column(head, overflow="fold")
-        for name, values in parts.items():
-            table.add_row(name, *values)
-        if parts:
-            console.print(table)
+    files = [Column(name, detail=str(r.path)) for name, r in zip("ab", records, strict=True)]
     same = records[0].key == records[1].key
-    print("the same run: equal keys" if same else "different runs: the keys differ")
+    tables = [
+        Table(title, [Column("name"), *files], rows)
+        for title, parts in differences(*records).items()
+        if (rows := [[name, *values] for name, values in parts.items()])
+    ]
+    verdict = "the same run: equal keys" if same else "different runs: the keys differ"
+    request.show(Report(tables, verdict))
