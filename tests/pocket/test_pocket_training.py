@@ -72,7 +72,7 @@ def test_training_learns_and_survives_a_kill(objective: str, corpus: Path, tmp_p
     told = subprocess.run(
         command(corpus, killed, objective, 60_000), check=True, capture_output=True, text=True
     )
-    assert "going on from step" in told.stdout
+    assert "resuming from step" in told.stdout
     weights = load_file(whole / "model.safetensors")
     again = load_file(killed / "model.safetensors")
     assert all(np.array_equal(weights[name], again[name]) for name in weights | again)
