@@ -129,7 +129,7 @@ def cost(corpus: Sequence[Sized], recipe: Recipe) -> dict[str, float]:
     steps = islice(plan(lengths, recipe), recipe.steps)
     seen = np.bincount(np.concatenate([lengths[rows] for rows in steps]))
     gated = recipe.objective == "causal"
-    ffn = recipe.gated_ffn * 3 // 2 if gated else 4 * recipe.dim  # three matrices, told as two
+    ffn = recipe.gated_ffn * 3 // 2 if gated else 4 * recipe.dim  # three matrices, counted as two
     shape = Shape(recipe.layers, recipe.dim, ffn, recipe.heads, len(VOCABULARY))
     dense = recipe.dim**2 if gated else 0  # a Llama's head is its decoder alone
     weights = parameters(shape).total - dense

@@ -81,11 +81,11 @@ def make_batch(chains: list[NDArray[np.int8]], recipe: Recipe, rng: np.random.Ge
         targets[np.cumsum(lengths) - 1] = IGNORED
         targets[ids == ID["<pad>"]] = IGNORED
         return Batch(ids, targets, lengths)
-    asked = (rng.random(len(ids)) < 0.15) & (ids >= RESIDUE_IDS[0])
-    targets = np.where(asked, ids, IGNORED)
+    predicted = (rng.random(len(ids)) < 0.15) & (ids >= RESIDUE_IDS[0])
+    targets = np.where(predicted, ids, IGNORED)
     fate = rng.random(len(ids))
-    ids = np.where(asked & (fate < 0.8), ID["<mask>"], ids)
-    ids = np.where(asked & (fate >= 0.9), rng.choice(RESIDUE_IDS, len(ids)), ids)
+    ids = np.where(predicted & (fate < 0.8), ID["<mask>"], ids)
+    ids = np.where(predicted & (fate >= 0.9), rng.choice(RESIDUE_IDS, len(ids)), ids)
     return Batch(ids, targets, lengths)
 
 
