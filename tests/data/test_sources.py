@@ -28,7 +28,9 @@ def test_mirror_folder_with_named_test_sets(tmp_path: Path) -> None:
     splits = protein("hub:org/name", mirror=str(tmp_path)).load()
 
     assert list(splits.tests) == ["test", "family"]
-    assert [e.id[-2:] for e in splits.train] == ["-0", "-1"], "occurrences are told apart"
+    assert [e.id[-2:] for e in splits.train] == ["-0", "-1"], (
+        "repeated chains have ids of their own"
+    )
     assert splits.train[0].group == splits.train[1].group, "same chains, one unit"
 
 
@@ -41,7 +43,7 @@ def test_a_changed_file_is_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "message"),
     [
         ("ftp:x", "starts with hub:, package: or file:"),
         ("file:/nowhere.csv", "is not there"),
@@ -49,13 +51,13 @@ def test_a_changed_file_is_seen(tmp_path: Path) -> None:
         ("package:absent.parquet", "is not there"),
     ],
 )
-def test_a_missing_source_says_what_to_do(source: str, told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_a_missing_source_says_what_to_do(source: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         protein(source).load()
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "message"),
     [
         (["train", "test", "holdout"], "a split 'holdout'; allowed are train"),
         (["train", "test", "valid", "val"], "two splits that mean valid"),
@@ -63,9 +65,9 @@ def test_a_missing_source_says_what_to_do(source: str, told: str) -> None:
         (["train", "test", None], "a split 'None'"),
     ],
 )
-def test_splits_have_known_names(tmp_path: Path, names: list[Any], told: str) -> None:
+def test_splits_have_known_names(tmp_path: Path, names: list[Any], message: str) -> None:
     rows = [("ACD", 1, name) for name in names]
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         protein(write_csv(tmp_path / "a.csv", rows)).load()
 
 

@@ -25,12 +25,12 @@ def test_a_table_of_folds(tmp_path: Path) -> None:
     assert [len(e.chains[0]) - 3 for e in train] == [1, 4, 7]
     assert [len(e.chains[0]) - 3 for e in valid] == [0, 3, 6]
     assert np.isnan(valid[0].label) and not splits.train and not splits.valid
-    for wrong, told in (
+    for wrong, message in (
         ([(*row[:3], row[3] % 2) for row in rows], r"2 folds \(0, 1\); cross-validation needs"),
         ([*rows, ("AC", "DE", 1, None)], "row 9 has no fold"),
     ):
         source = write_csv(tmp_path / "b.csv", wrong, "heavy,light,value,part")
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             protein(source, "regression", 1, columns=columns, allow={"unknown_labels": 0.2}).load()
     with pytest.raises(UserError, match="has no column 'x'; it has heavy, light"):
         protein(source, columns={**columns, "fold": "x"}, allow={"unknown_labels": 1.0}).load()

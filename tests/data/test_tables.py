@@ -44,7 +44,7 @@ GOOD = [("ACDE", 0, "train"), ("CDEF", 1, "train"), ("AAAA", 1, "valid"), ("WWWW
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "message"),
     [
         (("AC1E", 0, "train"), "row 0 of split train .* letter '1'"),
         (("", 0, "train"), "row 0 of split train .* no sequence"),
@@ -56,10 +56,10 @@ GOOD = [("ACDE", 0, "train"), ("CDEF", 1, "train"), ("AAAA", 1, "valid"), ("WWWW
         (("ACXE", 0, "train"), "1 of 2 rows of split train .* letters outside the 20"),
     ],
 )
-def test_a_bad_row_is_named(tmp_path: Path, row: tuple[Any, ...], told: str) -> None:
+def test_a_bad_row_is_named(tmp_path: Path, row: tuple[Any, ...], message: str) -> None:
     source = write_csv(tmp_path / "a.csv", [row, *GOOD[1:]])
 
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         protein(source).load()
 
 
@@ -111,7 +111,7 @@ def test_groups_that_share_chains_are_one_and_none_is_ones_own(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"max_length": "abc"}, "task.max_length=abc is not allowed; give 1 or more, or null"),
         ({"max_length": -3}, "task.max_length=-3 is not allowed; give 1 or more, or null"),
@@ -125,9 +125,9 @@ def test_groups_that_share_chains_are_one_and_none_is_ones_own(tmp_path: Path) -
     ],
 )
 def test_settings_of_a_table_that_cannot_be(
-    tmp_path: Path, settings: dict[str, Any], told: str
+    tmp_path: Path, settings: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         protein(write_csv(tmp_path / "a.csv", GOOD), **settings).load()
 
 

@@ -171,7 +171,7 @@ def test_bands_are_test_sets_with_a_mean_and_labels_tell_nothing(
     found = scores(task, make_backbone("huggingface", esm_folder))
     assert list(found) == ["mean", "70-90", "below-30"]
     assert found["mean"][PPL] == pytest.approx((found["70-90"][PPL] + found["below-30"][PPL]) / 2)
-    with pytest.raises(UserError, match="no column 'bond', or a row without it: it names each"):
+    with pytest.raises(UserError, match="no column 'bond' or a row without a value in it"):
         make_task("pocket_perplexity", *words, "task.columns.test=bond").load()
 
 
@@ -203,15 +203,15 @@ def test_what_cannot_be_asked_is_told(esm_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="itself finds residues, which Linear does not tell"):
         evaluate(task, task.load(), masked, probe, [], 0)
     for words, told in (
-        (["task.context=right"], "kind=log_prob with context=right cannot be asked of a residue"),
+        (["task.context=right"], "kind=likelihood with context=right does not fit level=residue"),
         (["task.positions=0"], "positions=0 is not allowed; give 1 or more, or null"),
     ):
         with pytest.raises(UserError, match=told):
             make_task("perplexity", *source, *words).load()
-    with pytest.raises(UserError, match="kind=log_prob with context=None cannot be asked of a pro"):
-        make_task("pocket_solubility", "task.kind=log_prob", "task.size=1").load()
+    with pytest.raises(UserError, match="kind=likelihood with context=None does not fit level=pro"):
+        make_task("pocket_solubility", "task.kind=likelihood", "task.size=1").load()
     (tmp_path / "pairs.csv").write_text("seq\nACD|WKL\n")
-    with pytest.raises(UserError, match="2 chains, but perplexity is of a single one"):
+    with pytest.raises(UserError, match="2 chains, but perplexity needs a single chain"):
         make_task("perplexity", f"task.source=file:{tmp_path}/pairs.csv").load()
 
 

@@ -13,7 +13,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from benchmark.core import RESIDUES, UserError
-from benchmark.pocket.make.card import CHECKPOINTS, FLOORS, card, perplexities
+from benchmark.pocket.make.card import BASELINES, CHECKPOINTS, card, perplexities
 from benchmark.pocket.make.corpus import BANDS, LONGEST, SHORTEST
 from benchmark.results.record import Record
 from benchmark.results.storage import load_all
@@ -89,20 +89,20 @@ def test_cards_are_made_of_the_records(name: str, records: list[Record]) -> None
 
     assert text == card(CHECKPOINTS / name, records)
     measured = perplexities(objective, records)
-    floor = measured[FLOORS[objective][0]].scores["mean"]["perplexity"]
-    assert measured[f"pocket_{name}"].scores["mean"]["perplexity"] < floor
-    for needed in (f"pocket_{name}", *FLOORS[objective]):
+    baseline = measured[BASELINES[objective][0]].scores["mean"]["perplexity"]
+    assert measured[f"pocket_{name}"].scores["mean"]["perplexity"] < baseline
+    for needed in (f"pocket_{name}", *BASELINES[objective]):
         with pytest.raises(UserError, match=f"model={needed}; run it first"):
             card(CHECKPOINTS / name, [r for r in records if r.model != needed])
 
 
 def test_cards_are_of_one_question_and_the_same_weights(records: list[Record]) -> None:
-    """Which weights those are, the last test here tells."""
+    """The last test here checks which weights those are."""
     folder = CHECKPOINTS / "mlm_s"
-    of_floor = [r for r in records if r.model == "neighbours"][-1]
-    asked = {**of_floor.config, "task": {**of_floor.config["task"], "positions": 8}}
+    of_baseline = [r for r in records if r.model == "neighbours"][-1]
+    identity = {**of_baseline.identity, "task": {**of_baseline.identity["task"], "positions": 8}}
     with pytest.raises(UserError, match="are of different data or settings of their task"):
-        card(folder, [*records, replace(of_floor, config=asked)])
+        card(folder, [*records, replace(of_baseline, identity=identity)])
     mine = [r for r in records if (r.model, r.task) == ("pocket_mlm_s", "pocket_ss8")][-1]
     other = replace(mine, backbone={**mine.backbone, "digest": "of other weights"})
     with pytest.raises(UserError, match="Records of model=pocket_mlm_s are of different weights"):

@@ -70,10 +70,10 @@ def test_training_learns_and_survives_a_kill(objective: str, corpus: Path, tmp_p
         wait_for(killed / "state.pt", process)
         process.send_signal(signal.SIGKILL)
     assert not (killed / "model.safetensors").exists()
-    told = subprocess.run(
+    resumed = subprocess.run(
         command(corpus, killed, objective, 60_000), check=True, capture_output=True, text=True
     )
-    assert "going on from step" in told.stdout
+    assert "resuming from step" in resumed.stdout
     weights = load_file(whole / "model.safetensors")
     again = load_file(killed / "model.safetensors")
     assert all(np.array_equal(weights[name], again[name]) for name in weights | again)
@@ -135,7 +135,7 @@ def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("objective", ["masked", "causal"])
 def test_chains_of_a_batch_do_not_see_each_other(objective: str) -> None:
-    """The loss of a batch is the mean over what is asked of each chain alone."""
+    """The loss of a batch is the mean over the predicted tokens of each chain alone."""
     rng = np.random.default_rng(0)
     made = settings(objective)
     module = build(made)

@@ -120,8 +120,8 @@ def test_what_was_measured_twice_is_in_one_fold(tmp_path: Path) -> None:
     assert splits.report.also_in_train == {}
     folds = [(*row, i % 3) for i, row in enumerate(rows[:15] + rows[:3] + rows[1:4])]
     write(tmp_path / "ONE.csv", folds, (*HEADER, "fold_random_5"))
-    told = task(tmp_path, folds="random").load().report.also_in_train
-    assert told == {"ONE 0": 1, "ONE 1": 2, "ONE 2": 2}, "as the table's own folds have it"
+    counts = task(tmp_path, folds="random").load().report.also_in_train
+    assert counts == {"ONE 0": 1, "ONE 1": 2, "ONE 2": 2}, "as the table's own folds have it"
 
 
 def test_another_wild_type_or_weighting_is_another_run(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ GOOD = mutate(WILD, (3, "W"))
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "message"),
     [
         (("A12", GOOD[1], 1), "row 1 of assay ONE has the mutation 'A12'; write A12G"),
         (("A99W", GOOD[1], 1), "row 1 of assay ONE: its sequence has no W at 99, as A99W says"),
@@ -214,9 +214,9 @@ GOOD = mutate(WILD, (3, "W"))
         ((GOOD[0], GOOD[1][:-1] + "1", 1), "row 1 of assay ONE has the letter '1'"),
     ],
 )  # fmt: skip
-def test_a_bad_row_is_named(tmp_path: Path, row: tuple[Any, ...], told: str) -> None:
+def test_a_bad_row_is_named(tmp_path: Path, row: tuple[Any, ...], message: str) -> None:
     write(tmp_path / "ONE.csv", [(*mutate(WILD, (5, "W")), 1.0), row])
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         task(tmp_path).load()
 
 

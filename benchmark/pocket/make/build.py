@@ -1,14 +1,13 @@
-"""Remake the embedded data, in ten minutes: `python -m benchmark.pocket.make.build --out DIR`.
+"""Make the embedded data again, in ten minutes: `python -m benchmark.pocket.make.build --out DIR`.
 
-Pool -> MMseqs2, all against all -> single-linkage clusters -> whole clusters dealt to the splits ->
-a second, exhaustive search across the splits -> Parquet. No two splits shall share relatives:
-proteins with 30 % identity over 80 % of the shorter one. No E-value decides that in the first
-search (the cut-off is never reached), so the answer does not depend on the size of the pool.
-Everything is seeded: the same packages give the same bytes.
+Pool -> MMseqs2, all against all -> single-linkage clusters -> whole clusters assigned to splits ->
+a second, exhaustive search across the splits -> Parquet. No two splits share relatives: proteins
+with 30 % identity over 80 % of the shorter one. The first search has no effective E-value cut-off,
+so its result does not depend on the size of the pool. Everything is seeded: the same packages give
+the same bytes.
 """
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from itertools import count
@@ -22,8 +21,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from benchmark.core import UserError
 from benchmark.data import mmseqs
+from benchmark.pocket.make.script import one_sentence
 from benchmark.pocket.make.sources import POOLS, Protein, Random, check_packages
 
 SEED = 0
@@ -35,9 +34,9 @@ SIZES = {
     "solubility": (2000, 400, 600),
 }
 MEMBERS = {"structure": 1, "location": 3, "metal": 3, "solubility": 3}
-"""Proteins taken of one cluster, at most."""
+"""Largest number of proteins from one cluster."""
 SPARE = 1.1
-"""Dealt for each one wanted: the second search costs some."""
+"""Proteins assigned per protein needed: the second search removes some."""
 
 LABEL_TYPES = {
     "label": pa.int8(),
@@ -47,17 +46,17 @@ LABEL_TYPES = {
 
 
 class Search(NamedTuple):
-    """What MMseqs2 looks for: identity of the aligned columns, share of the shorter protein."""
+    """Smallest identity of the aligned columns and coverage of the shorter protein, and options."""
 
     identity: float
     coverage: float
     options: str
 
 
-# By k-mers, at the highest sensitivity; neither E-value nor number of hits ends the list
+# By k-mers, at the highest sensitivity; neither E-value nor number of hits limits the result
 KMERS = Search(0.30, 0.80, "-s 7.5 -e 1e6 --max-seqs 10000")
-# Every pair on every diagonal: slow, but misses no relative for want of a k-mer. With a margin, for
-# another aligner may draw the ends of an alignment differently
+# Every pair on every diagonal: slow, but misses no relative without a common k-mer. With a margin,
+# because another aligner may place the ends of an alignment differently
 EXHAUSTIVE = Search(0.28, 0.70, "--prefilter-mode 1 -e 1 --max-seqs 10000")
 
 Dealt = dict[int, int]
@@ -82,7 +81,7 @@ def clusters(pool: list[Protein]) -> NDArray[np.int32]:
 
 
 def quotas(pool: list[Protein], size: int) -> Counter[Hashable]:
-    """Count what a split of `size` proteins takes of each stratum, in the pool's proportions."""
+    """Number of proteins of each stratum in a split of `size`, in the pool's proportions."""
     strata = Counter(protein.stratum for protein in pool)
     return Counter({name: round(size * number / len(pool)) for name, number in strata.items()})
 
@@ -90,9 +89,9 @@ def quotas(pool: list[Protein], size: int) -> Counter[Hashable]:
 def deal(
     pool: list[Protein], cluster: NDArray[np.int32], sizes: Sequence[int], members: int, rng: Random
 ) -> Dealt:
-    """Deal clusters, in random order, to random splits that lack what they hold.
+    """Assign clusters, in random order, to random splits that still need their strata.
 
-    A cluster gives at most `members` proteins, all to one split; the rest of it is left out.
+    At most `members` proteins of a cluster are used, all in one split.
     """
     left = [quotas(pool, round(size * SPARE)) for size in sizes]
     order = rng.permutation(len(pool))
@@ -116,9 +115,9 @@ def deal(
 
 
 def without_relatives(pool: list[Protein], dealt: Dealt) -> Dealt:
-    """Leave out valid and test proteins that the exhaustive search links to another split.
+    """Remove valid and test proteins that have a relative in another split, by exhaustive search.
 
-    Of a related pair the one in the later of train, valid, test goes.
+    Of a related pair, the protein in the later of train, valid, test is removed.
     """
     held_out = [index for index, split in dealt.items() if split]
     everything = list(dealt)
@@ -136,7 +135,7 @@ def without_relatives(pool: list[Protein], dealt: Dealt) -> Dealt:
 
 
 def trimmed(pool: list[Protein], dealt: Dealt, sizes: Sequence[int]) -> Dealt:
-    """Cut each split to its quotas, the last dealt first."""
+    """Reduce each split to its quotas; the proteins assigned last are removed first."""
     left = [quotas(pool, size) for size in sizes]
     kept: Dealt = {}
     for index, split in dealt.items():
@@ -147,7 +146,7 @@ def trimmed(pool: list[Protein], dealt: Dealt, sizes: Sequence[int]) -> Dealt:
 
 
 def table(pool: list[Protein], cluster: NDArray[np.int32], dealt: Dealt, rng: Random) -> pa.Table:
-    """Lay out the file: train, valid, test, each in random order, so its head is a fair sample."""
+    """Make the file's table: train, valid, test, each in random order."""
     shuffled = [list(dealt)[place] for place in rng.permutation(len(dealt))]
     rows = sorted(shuffled, key=lambda index: dealt[index])
     fresh = count()
@@ -184,12 +183,12 @@ def build(name: str) -> pa.Table:
 
 
 def main() -> None:
-    """Read the command line and write the files asked for."""
+    """Read the command line and write the files."""
     parser = argparse.ArgumentParser(description="Remake the embedded data.")
     parser.add_argument("--out", type=Path, required=True, help="folder of the Parquet files")
     parser.add_argument("--only", choices=list(POOLS), nargs="+", default=list(POOLS))
     options = parser.parse_args()
-    try:
+    with one_sentence():
         check_packages()
         options.out.mkdir(parents=True, exist_ok=True)
         for name in options.only:
@@ -201,8 +200,6 @@ def main() -> None:
                 compression_level=22,
                 use_dictionary=["split", "cluster", "label"],
             )
-    except UserError as error:
-        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
 """Write the checkpoints' model cards: `python -m benchmark.pocket.make.card --results results`.
 
-A card tells what a training's own files tell (`recipe.json`, `log.csv`), and the Records of
-held-out perplexity: of all sizes, and of what knows only how often residues occur, alone or beside
-each other.
+A card shows the training's own files (`recipe.json`, `log.csv`) and the held-out perplexity, from
+the Records of all sizes and of the n-gram baselines.
 """
 
 import argparse
 import csv
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 from benchmark.core import UserError
 from benchmark.files import replacing
 from benchmark.pocket import FOLDER
+from benchmark.pocket.make.script import one_sentence
 from benchmark.report.cells import column_of
 from benchmark.results.record import Record
 from benchmark.results.storage import load_all
@@ -23,18 +22,18 @@ from benchmark.results.storage import load_all
 CHECKPOINTS = FOLDER / "checkpoints"
 TASKS = {"masked": "pocket_pseudo_perplexity", "causal": "pocket_perplexity"}
 ARCHITECTURES = {"masked": "`EsmForMaskedLM`, as ESM-2", "causal": "`LlamaForCausalLM`"}
-FLOORS = {"masked": ("unigram", "neighbours"), "causal": ("unigram", "bigram")}
+BASELINES = {"masked": ("unigram", "neighbours"), "causal": ("unigram", "bigram")}
 MEASURES = {
     "masked": "Pseudo-perplexity: one residue masked at a time, {positions} of each protein",
     "causal": "Next-token perplexity",
 }
 FACTS = ("parameters", "training_tokens")
 LOSSES = 10
-"""Rows of the losses that are shown, at most."""
+"""Largest number of rows in the table of losses."""
 
 
 def read(folder: Path, file: str) -> str:
-    """A file that the training wrote."""
+    """Content of a file that the training wrote."""
     return (folder / file).read_text(encoding="utf-8")
 
 
@@ -44,7 +43,7 @@ def card(folder: Path, records: Sequence[Record]) -> str:
     objective = recipe["objective"]
     name = f"pocket_{folder.name}"
     measured = perplexities(objective, records)
-    for needed in (name, *FLOORS[objective]):
+    for needed in (name, *BASELINES[objective]):
         if needed not in measured:
             raise UserError(
                 f"there is no Record of task={TASKS[objective]} model={needed}; run it first"
@@ -91,14 +90,14 @@ def card(folder: Path, records: Sequence[Record]) -> str:
             "",
             *bands(name, measured),
             "",
-            *verdicts(name, measured, FLOORS[objective]),
+            *verdicts(name, measured, BASELINES[objective]),
             "",
         ]
     )
 
 
 def settings(recipe: dict[str, Any]) -> list[str]:
-    """What was trained, and what it took."""
+    """Table of architecture, training settings and compute."""
     cost = recipe["cost"]
     rows = {
         "architecture": f"{ARCHITECTURES[recipe['objective']]}: {recipe['layers']} layers of width "
@@ -118,7 +117,7 @@ def settings(recipe: dict[str, Any]) -> list[str]:
 
 
 def losses(log: list[dict[str, str]]) -> list[str]:
-    """The training's log, thinned out from its end."""
+    """Table of the training's log: every n-th row, counted from the last."""
     apart = -(-len(log) // LOSSES)
     return [
         "| tokens | train | held out |",
@@ -131,18 +130,18 @@ def losses(log: list[dict[str, str]]) -> list[str]:
 
 
 def perplexities(objective: str, records: Sequence[Record]) -> dict[str, Record]:
-    """The newest Record of each floor and of each pocket model."""
+    """The newest Record of each baseline and of each pocket model."""
     return {
         record.model: record
         for record in records
         if record.task == TASKS[objective]
         and record.limit is None
-        and record.model.startswith((*FLOORS[objective], "pocket_"))
+        and record.model.startswith((*BASELINES[objective], "pocket_"))
     }
 
 
 def same_question(measured: dict[str, Record]) -> None:
-    """Refuse Records that cannot share a table: of other data, or asked in another way."""
+    """Refuse Records of different data or task settings."""
     columns = {(column_of(record).question, record.version) for record in measured.values()}
     if len(columns) > 1:
         raise UserError(
@@ -152,29 +151,29 @@ def same_question(measured: dict[str, Record]) -> None:
 
 
 def bands(name: str, measured: dict[str, Record]) -> list[str]:
-    """Models by band, nearest first; the worst on the mean of all comes first."""
+    """Table of perplexity by model and band; the worst mean comes first."""
     tests = [test for test in measured[name].scores if test != "mean"]
     lines = [["model", "N", "D", *tests], ["---"] * (len(tests) + 3)]
     for model, record in sorted(measured.items(), key=lambda item: -score(item[1], "mean")):
         found = [(score(record, test), record.intervals[test][record.primary]) for test in tests]
-        told = [f"{value:.2f} [{low:.2f}, {high:.2f}]" for value, (low, high) in found]
+        values = [f"{value:.2f} [{low:.2f}, {high:.2f}]" for value, (low, high) in found]
         facts = record.config["model"].get("facts", {})
         size = [f"{facts[key]:,}" if key in facts else "–" for key in FACTS]
-        lines.append([f"**{model}**" if model == name else model, *size, *told])
+        lines.append([f"**{model}**" if model == name else model, *size, *values])
     return ["| " + " | ".join(line) + " |" for line in lines]
 
 
-def verdicts(name: str, measured: dict[str, Record], floors: Sequence[str]) -> list[str]:
-    """In which bands it is not better than each floor."""
+def verdicts(name: str, measured: dict[str, Record], baselines: Sequence[str]) -> list[str]:
+    """Bands in which the model is not better than each baseline."""
     lines = []
-    for floor in floors:
+    for baseline in baselines:
         bad = [
             test
             for test in measured[name].scores
-            if score(measured[name], test) >= score(measured[floor], test)
+            if score(measured[name], test) >= score(measured[baseline], test)
         ]
         where = f"**not** in {', '.join(bad)}" if bad else "everywhere"
-        lines.append(f"- Below {floor}: {where}.")
+        lines.append(f"- Below {baseline}: {where}.")
     return lines
 
 
@@ -188,13 +187,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write the pocket checkpoints' model cards.")
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of Records")
     records = load_all(parser.parse_args().results)
-    try:
+    with one_sentence():
         for folder in sorted(path for path in CHECKPOINTS.iterdir() if path.is_dir()):
             text = card(folder, records)
             with replacing(folder / "README.md") as file:
                 file.write_text(text, encoding="utf-8")
-    except (UserError, OSError) as error:
-        sys.exit(str(error))
 
 
 if __name__ == "__main__":

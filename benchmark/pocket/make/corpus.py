@@ -1,4 +1,4 @@
-"""Make the pocket models' corpus: `python -m benchmark.pocket.make.corpus --out DIR`.
+"""Make the corpus of the pocket models: `python -m benchmark.pocket.make.corpus --out DIR`.
 
 Swiss-Prot 2014_01 -> without relatives of the embedded tasks' valid and test proteins -> held-out
 proteins in bands of identity to what is left -> the training set. It takes about half an hour on
@@ -6,13 +6,11 @@ two cores, nearly all of it MMseqs2; seeded, the same packages give the same fil
 
 - train.txt.gz, a sequence a line, in random order (68 MB; it is not shipped);
 - watched.txt, the first 15 held-out proteins of each band: their loss is logged in training;
-- heldout.parquet, natural.fasta.gz, counts.npz, which are.
+- heldout.parquet, natural.fasta.gz, counts.npz, which are shipped.
 """
 
 import argparse
 import gzip
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,30 +22,31 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmark.backbones.baselines.ngram import count_triples
-from benchmark.core import RESIDUES, UserError
+from benchmark.core import RESIDUES
 from benchmark.data import mmseqs
 from benchmark.pocket import FOLDER
 from benchmark.pocket.make.build import clusters
-from benchmark.pocket.make.sources import METASTUDENT, Protein, check_packages
+from benchmark.pocket.make.script import one_sentence
+from benchmark.pocket.make.sources import Protein, check_packages, entries
 
 SEED = 0
 SHORTEST, LONGEST = 30, 1022
 EVALUATED = ("structure", "location", "metal", "solubility")
 """Files of the embedded tasks."""
 LEAK = 0.5
-"""Identity from which on a relative of a valid or test protein is left out."""
+"""Relatives of valid and test proteins with at least this identity are left out."""
 COVERAGE = 0.8
 """Share of the shorter protein that an alignment must cover for its identity to count."""
 BANDS = {"70-90": (0.7, 0.9), "50-70": (0.5, 0.7), "30-50": (0.3, 0.5), "below-30": (0.0, 0.0)}
-"""Identity to the nearest training protein; for the last the search gives no hit at all."""
+"""Identity to the nearest training protein; in the last band the search has no hit at all."""
 HELD_OUT = 1000
 """Proteins in each band."""
 CANDIDATES = 10_000
-"""Proteins among which the held-out ones are looked for."""
+"""Proteins from which the held-out ones are chosen."""
 SPARE = {"70-90": 1.1, "50-70": 1.1, "30-50": 1.2, "below-30": 1.5}
-"""Chosen for each one wanted: the second search, which is more sensitive, costs some."""
-DEAREST = 20
-"""Relatives that may leave the training set for one protein to fall in a band."""
+"""Proteins chosen per protein needed: the second, more sensitive search removes some."""
+MOST_REMOVED = 20
+"""Relatives that may leave the training set for one protein to be in a band."""
 WATCHED = 15
 """Proteins of each band whose loss is logged in training."""
 NATURAL = 10_000
@@ -57,14 +56,14 @@ SENSITIVE = "-s 7.5 -e 1e-3 --max-seqs 1000"
 
 
 class Relatives(NamedTuple):
-    """Hits of one protein: indices, and identities, 0 where too little is aligned."""
+    """Hits of one protein: indices, and identities, 0 where the coverage is too small."""
 
     target: NDArray[np.int64]
     identity: NDArray[np.float64]
 
 
 class HeldOut(NamedTuple):
-    """A protein that is in no training set, and its identity to its nearest relative in there."""
+    """A held-out protein, and its identity to its nearest relative in the training set."""
 
     seq: str
     band: str
@@ -73,18 +72,12 @@ class HeldOut(NamedTuple):
 
 def swiss_prot() -> dict[str, str]:
     """Accession of each usable sequence of the three ontologies' databases, sorted by accession."""
-    found = {}
-    for ontology in ("BPO", "CCO", "MFO"):
-        database = str(METASTUDENT / ontology / "goasp.fasta")
-        command = ["blastdbcmd", "-db", database, "-entry", "all", "-outfmt", "%t\t%s"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
-            assert run.stdout is not None
-            for line in run.stdout:
-                title, seq = line.rstrip("\n").split("\t")
-                if SHORTEST <= len(seq) <= LONGEST and set(seq) <= set(RESIDUES):
-                    found[title.partition("|")[0]] = seq
-        if run.returncode:
-            raise UserError(f"blastdbcmd failed on metastudent-data's {ontology}, as told above")
+    found = {
+        title.partition("|")[0]: seq
+        for ontology in ("BPO", "CCO", "MFO")
+        for title, seq in entries(ontology)
+        if SHORTEST <= len(seq) <= LONGEST and set(seq) <= set(RESIDUES)
+    }
     first: dict[str, str] = {}
     for accession in sorted(found):
         first.setdefault(found[accession], accession)
@@ -103,7 +96,7 @@ def evaluated() -> list[str]:
 
 
 def relatives(queries: Sequence[str], targets: Sequence[str], options: str) -> list[Relatives]:
-    """What each query resembles."""
+    """The hits of each query."""
     hits = mmseqs.search(queries, targets, options)
     identity = np.where(hits.coverage >= COVERAGE, hits.identity, 0)
     order = np.argsort(hits.query, kind="stable")
@@ -112,7 +105,7 @@ def relatives(queries: Sequence[str], targets: Sequence[str], options: str) -> l
 
 
 def without_leaks(pool: Sequence[str]) -> list[str]:
-    """The sequences that no valid or test protein of the embedded tasks resembles."""
+    """The sequences without a relative among valid and test proteins of the embedded tasks."""
     leaks = {
         index
         for near in relatives(evaluated(), pool, FAST)
@@ -123,16 +116,16 @@ def without_leaks(pool: Sequence[str]) -> list[str]:
 
 
 def too_near(near: Relatives, band: str) -> set[int] | None:
-    """The relatives that must leave for a protein to fall in a band; None: it cannot."""
+    """The relatives to remove for a protein to be in a band; None: it cannot be in it."""
     low, high = BANDS[band]
     leaving = near.identity >= high
     if high and not np.any(near.identity[~leaving] >= low):
         return None
-    return set(near.target[leaving].tolist()) if leaving.sum() <= DEAREST else None
+    return set(near.target[leaving].tolist()) if leaving.sum() <= MOST_REMOVED else None
 
 
 def hold_out(pool: Sequence[str], rng: np.random.Generator) -> tuple[list[HeldOut], set[int]]:
-    """The held-out proteins, and all that the training set must do without, by index."""
+    """The held-out proteins, and the indices of all that the training set must not contain."""
     candidates = rng.permutation(len(pool))[:CANDIDATES].tolist()
     found = relatives([pool[index] for index in candidates], pool, FAST)
     bands: dict[int, str] = {}
@@ -148,7 +141,7 @@ def hold_out(pool: Sequence[str], rng: np.random.Generator) -> tuple[list[HeldOu
                 bands[index] = band
                 gone |= leaving
                 break
-    # those in no band may come back: the second search tells whom they would disturb
+    # those in no band return to the pool: the second search finds relatives among them
     gone -= set(candidates) - set(bands)
     rest = [index for index in range(len(pool)) if index not in gone]
     found = relatives([pool[index] for index in bands], [pool[i] for i in rest], SENSITIVE)
@@ -205,13 +198,11 @@ def main() -> None:
     """Read the command line and write the files."""
     parser = argparse.ArgumentParser(description="Make the pocket language models' corpus.")
     parser.add_argument("--out", type=Path, required=True, help="folder of the files")
-    options = parser.parse_args()
-    try:
+    out = parser.parse_args().out
+    with one_sentence():
         check_packages()
-        options.out.mkdir(parents=True, exist_ok=True)
-        write(options.out)
-    except UserError as error:
-        sys.exit(str(error))
+        out.mkdir(parents=True, exist_ok=True)
+        write(out)
 
 
 if __name__ == "__main__":

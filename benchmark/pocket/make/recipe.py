@@ -1,4 +1,4 @@
-"""A pocket language model's shape and tokens, the order in which it reads a corpus, its cost."""
+"""Settings of a pocket language model's training, its untrained module, batches and cost."""
 
 import math
 from collections.abc import Iterator, Sequence, Sized
@@ -24,20 +24,20 @@ ID = {token: index for index, token in enumerate(VOCABULARY)}
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What decides the weights, besides corpus and precision."""
+    """What determines the weights, besides corpus and precision."""
 
     objective: Literal["masked", "causal"]
     layers: int
     dim: int
     heads: int
     tokens: int
-    """Read in training, special tokens counted."""
+    """Tokens read in training, with special tokens."""
     batch_tokens: int
-    """Read in a step."""
+    """Tokens read per step."""
     crop: int
-    """Residues that are read of a chain, at most."""
+    """Largest number of residues read from a chain."""
     lr: float
-    """At its peak; falls to a tenth of that."""
+    """Peak learning rate; decays to a tenth of it."""
     warmup: float
     """Share of the steps."""
     weight_decay: float
@@ -47,7 +47,7 @@ class Recipe:
 
     @property
     def steps(self) -> int:
-        """Their number."""
+        """Number of optimiser steps."""
         return max(1, round(self.tokens / self.batch_tokens))
 
     @property
@@ -100,12 +100,12 @@ def build(recipe: Recipe) -> Any:
 
 
 def read_lengths(corpus: Sequence[Sized], recipe: Recipe) -> NDArray[np.int64]:
-    """Tokens that are read of each chain."""
+    """Tokens read from each chain, (n,)."""
     return np.array([min(len(chain), recipe.crop) + 2 for chain in corpus])
 
 
 def plan(lengths: NDArray[np.int64], recipe: Recipe) -> Iterator[NDArray[np.int64]]:
-    """The chains of each step, by index: every one once an epoch, in an order of its own."""
+    """The chains of each step, by index: each once per epoch, in a new random order."""
     epoch = 0
     while True:
         order = np.random.default_rng([recipe.seed, epoch]).permutation(len(lengths))
@@ -129,7 +129,7 @@ def cost(corpus: Sequence[Sized], recipe: Recipe) -> dict[str, float]:
     steps = islice(plan(lengths, recipe), recipe.steps)
     seen = np.bincount(np.concatenate([lengths[rows] for rows in steps]))
     gated = recipe.objective == "causal"
-    ffn = recipe.gated_ffn * 3 // 2 if gated else 4 * recipe.dim  # three matrices, told as two
+    ffn = recipe.gated_ffn * 3 // 2 if gated else 4 * recipe.dim  # three matrices, counted as two
     shape = Shape(recipe.layers, recipe.dim, ffn, recipe.heads, len(VOCABULARY))
     dense = recipe.dim**2 if gated else 0  # a Llama's head is its decoder alone
     weights = parameters(shape).total - dense

@@ -152,20 +152,28 @@ def soluble(rng: Random) -> list[Protein]:
     return take(shuffled(unique(found), rng), Counter({0: 3000, 1: 3000}))
 
 
-def annotated(ontology: str) -> Iterator[tuple[str, str, set[str]]]:
-    """Read Swiss-Prot's usable proteins with a term of "CCO" or "MFO": accession, seq, terms."""
+def entries(ontology: str) -> Iterator[tuple[str, str]]:
+    """Title and sequence of each protein in metastudent-data's database of "BPO", "CCO" or "MFO".
+
+    A title is `accession|term,term,...`.
+    """
     database = str(METASTUDENT / ontology / "goasp.fasta")
     command = ["blastdbcmd", "-db", database, "-entry", "all", "-outfmt", "%t\t%s"]
-    # A record is `accession|term,term,...`, a tab, the sequence
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         for line in run.stdout:
             title, seq = line.rstrip("\n").split("\t")
-            accession, terms = title.split("|")
-            if usable(seq):
-                yield accession, seq, set(terms.split(","))
+            yield title, seq
     if run.returncode:
         raise UserError(f"blastdbcmd failed on metastudent-data's {ontology}: its message is above")
+
+
+def annotated(ontology: str) -> Iterator[tuple[str, str, set[str]]]:
+    """Read Swiss-Prot's usable proteins with a term of "CCO" or "MFO": accession, seq, terms."""
+    for title, seq in entries(ontology):
+        accession, terms = title.split("|")
+        if usable(seq):
+            yield accession, seq, set(terms.split(","))
 
 
 @cache

@@ -3,13 +3,13 @@
     python -m benchmark.pocket.make.train --objective masked --layers 5 --dim 160 --heads 5
         --tokens 30e6 --corpus train.txt.gz --held-out watched.txt --out pocket_mlm
 
-Masked as ESM-2 was trained (Lin et al. 2023: 15 % of the residues, of which 80 % hidden, 10 %
-replaced, 10 % left), causal by a Llama; both read `<cls>`, residues, `<eos>` of ESM-2's vocabulary.
-Chains are cropped at random and packed end to end, none seeing another (masked, all of a batch are
-scaled by the share of it that is hidden: ESM-2's token dropout). AdamW, warmup, cosine; bfloat16 on
-GPUs, or if asked for. What is drawn depends on the seed and the step alone, so a killed training,
-started again with the same words, ends with the same weights on a CPU. `log.csv` has the losses by
-tokens, and recipe.json what made the weights.
+Masked as ESM-2 (Lin et al. 2023: 15 % of the residues are predicted, of which 80 % are masked, 10 %
+replaced, 10 % unchanged), causal as Llama; both read `<cls>`, residues, `<eos>` of ESM-2's
+vocabulary. Chains are cropped at random and packed end to end without seeing each other (ESM-2's
+token dropout scales a whole batch by its masked share). AdamW, warmup, cosine; bfloat16 on GPUs, or
+if requested. Random numbers depend on the seed and the step alone, so an interrupted training,
+started again with the same settings, ends with the same weights on a CPU. `log.csv` has the losses
+by tokens, and recipe.json the settings.
 """
 
 import argparse
@@ -17,7 +17,6 @@ import csv
 import gzip
 import json
 import math
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, fields
@@ -34,16 +33,17 @@ from benchmark.core import UserError
 from benchmark.data.digests import digest
 from benchmark.files import replacing
 from benchmark.pocket.make.recipe import ID, VOCABULARY, Recipe, build, cost, plan, read_lengths
+from benchmark.pocket.make.script import one_sentence
 
 RESIDUE_IDS = np.array([ID[residue] for residue in ESM_TOKENS[:20]])
 IGNORED = -100
-"""Target of a token that is not asked about, as torch has it."""
+"""Target of a token that is not predicted, as in torch."""
 
 
 class Batch(NamedTuple):
-    """Chains end to end, filled up with padding: T is constant, as torch makes kernels for each.
+    """Concatenated chains, padded to a constant length T, because torch compiles kernels by shape.
 
-    Token ids and what is asked about them, (T,), and the chains' lengths, the padding's last.
+    Token ids and targets, (T,), and the lengths of the chains, that of the padding last.
     """
 
     ids: NDArray[np.int64]
@@ -68,7 +68,7 @@ def batches(corpus: list[NDArray[np.int8]], recipe: Recipe, first: int) -> Itera
 
 
 def make_batch(chains: list[NDArray[np.int8]], recipe: Recipe, rng: np.random.Generator) -> Batch:
-    """Crop, join, and hide what is to be guessed."""
+    """Crop, concatenate, and mask or shift."""
     rows = []
     for chain in chains:
         start = rng.integers(max(1, len(chain) - recipe.crop + 1))
@@ -81,16 +81,16 @@ def make_batch(chains: list[NDArray[np.int8]], recipe: Recipe, rng: np.random.Ge
         targets[np.cumsum(lengths) - 1] = IGNORED
         targets[ids == ID["<pad>"]] = IGNORED
         return Batch(ids, targets, lengths)
-    asked = (rng.random(len(ids)) < 0.15) & (ids >= RESIDUE_IDS[0])
-    targets = np.where(asked, ids, IGNORED)
+    predicted = (rng.random(len(ids)) < 0.15) & (ids >= RESIDUE_IDS[0])
+    targets = np.where(predicted, ids, IGNORED)
     fate = rng.random(len(ids))
-    ids = np.where(asked & (fate < 0.8), ID["<mask>"], ids)
-    ids = np.where(asked & (fate >= 0.9), rng.choice(RESIDUE_IDS, len(ids)), ids)
+    ids = np.where(predicted & (fate < 0.8), ID["<mask>"], ids)
+    ids = np.where(predicted & (fate >= 0.9), rng.choice(RESIDUE_IDS, len(ids)), ids)
     return Batch(ids, targets, lengths)
 
 
 def optimiser_of(module: Any, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW; norms and biases are not decayed."""
+    """AdamW, without weight decay of norms and biases."""
     groups: list[dict[str, Any]] = [
         {"params": [p for p in module.parameters() if p.ndim >= 2]},
         {"params": [p for p in module.parameters() if p.ndim < 2], "weight_decay": 0.0},
@@ -101,7 +101,7 @@ def optimiser_of(module: Any, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def inputs(corpus: list[str], held_out: list[str], bf16: bool) -> dict[str, str]:
-    """What else decides the weights and the log, for recipe.json: precision, digests of chains."""
+    """What determines weights and log besides the recipe: precision, digests of the chains."""
     for chains, name in ((corpus, "corpus"), (held_out, "held-out")):
         if not chains:
             raise UserError(f"--{name} holds no sequence; give a file with one a line")
@@ -113,7 +113,7 @@ def inputs(corpus: list[str], held_out: list[str], bf16: bool) -> dict[str, str]
 
 
 def mean_loss(module: Any, batch: Batch, device: torch.device, bf16: bool) -> torch.Tensor:
-    """Mean natural-log loss of what is asked."""
+    """Mean natural-log loss over the predicted tokens."""
     ids = torch.from_numpy(batch.ids)[None].to(device)
     with (
         packed(module, batch.lengths, 0) as positions,
@@ -144,14 +144,14 @@ def train(
     save_minutes: float,
     log_steps: int,
 ) -> None:
-    """Train to the end, from where an earlier call was stopped, and write the checkpoint."""
+    """Train, or resume an interrupted training, and write the checkpoint."""
     if recipe.crop + 2 > recipe.batch_tokens:
         raise UserError(f"--crop={recipe.crop} and its two ends do not fit in --batch-tokens")
     if recipe.dim % (2 * recipe.heads):
         raise UserError(
             f"--dim={recipe.dim} cannot be shared by --heads={recipe.heads} in even parts"
         )
-    steps, told = recipe.steps, {**asdict(recipe), **inputs(corpus, held_out, bf16)}
+    steps, described = recipe.steps, {**asdict(recipe), **inputs(corpus, held_out, bf16)}
     module = build(recipe).to(device).train()
     optimiser = optimiser_of(module, recipe)
     watched = make_batch(encode(held_out), recipe, np.random.default_rng([recipe.seed, 2]))
@@ -159,14 +159,14 @@ def train(
     step, tokens, state = 0, 0, out / "state.pt"
     if state.exists():
         saved = torch.load(state, map_location=device, weights_only=True)
-        if saved["recipe"] != told:
+        if saved["recipe"] != described:
             raise UserError(
                 f"{out} holds a training of other settings or sequences; give another --out"
             )
         module.load_state_dict(saved["module"])
         optimiser.load_state_dict(saved["optimiser"])
         step, tokens, log = saved["step"], saved["tokens"], saved["log"]
-        print(f"going on from step {step:,} of {steps:,}", flush=True)
+        print(f"resuming from step {step:,} of {steps:,}", flush=True)
     last_saved = started = time.monotonic()
     ready = encode(corpus)
     total, count, since = 0.0, 0, tokens
@@ -196,45 +196,26 @@ def train(
             )
             total, count = 0.0, 0
             if time.monotonic() - last_saved > 60 * save_minutes and step < steps:
-                save(state, module, optimiser, told, step, tokens, log)
+                with replacing(state) as fresh:  # a kill meanwhile leaves the older state
+                    reached = {"recipe": described, "step": step, "tokens": tokens, "log": log}
+                    reached["module"] = module.state_dict()
+                    torch.save(reached | {"optimiser": optimiser.state_dict()}, fresh)
                 last_saved = time.monotonic()
-    export(module, {**told, "cost": cost(ready, recipe)}, log, out)
+    export(module, {**described, "cost": cost(ready, recipe)}, log, out)
     state.unlink(missing_ok=True)
 
 
-def save(
-    file: Path,
-    module: Any,
-    optimiser: torch.optim.Optimizer,
-    told: dict[str, Any],
-    step: int,
-    tokens: int,
-    log: list[dict[str, float]],
-) -> None:
-    """Write all that a training goes on from; a kill meanwhile leaves the older state."""
-    state = {
-        "recipe": told,
-        "module": module.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "step": step,
-        "tokens": tokens,
-        "log": log,
-    }
-    with replacing(file) as fresh:
-        torch.save(state, fresh)
-
-
-def export(module: Any, told: dict[str, Any], log: list[dict[str, float]], out: Path) -> None:
+def export(module: Any, described: dict[str, Any], log: list[dict[str, float]], out: Path) -> None:
     """Write the checkpoint as transformers reads it, in float16, with its recipe and log.
 
-    Without ESM-2's head for contacts, which nothing has trained, and without the frequencies of
-    rotary positions, which are computed: rounded, they would turn by other angles.
+    Without ESM-2's contact head, which is not trained, and without the frequencies of rotary
+    positions, which are computed, because rounding would change the angles.
     """
     state = module.half().state_dict()
     weights = {k: v for k, v in state.items() if "contact_head" not in k and "inv_freq" not in k}
     module.save_pretrained(out, state_dict=weights)
     (out / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n")
-    (out / "recipe.json").write_text(json.dumps(told, indent=1) + "\n")
+    (out / "recipe.json").write_text(json.dumps(described, indent=1) + "\n")
     with (out / "log.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(log[0]), lineterminator="\n")
         writer.writeheader()
@@ -272,20 +253,11 @@ def main() -> None:
     words = vars(parser.parse_args())
     settings = {field.name: words[field.name] for field in fields(Recipe)}
     recipe = Recipe(**settings | {"tokens": round(words["tokens"])})
-    try:
+    with one_sentence():
         words["out"].mkdir(parents=True, exist_ok=True)
-        train(
-            recipe,
-            read_chains(words["corpus"]),
-            read_chains(words["held_out"]),
-            words["out"],
-            device=torch.device(words["device"]),
-            bf16=words["bf16"],
-            save_minutes=words["save_minutes"],
-            log_steps=words["log_steps"],
-        )
-    except (UserError, OSError) as error:
-        sys.exit(str(error))
+        corpus, held_out = read_chains(words["corpus"]), read_chains(words["held_out"])
+        rest = {name: words[name] for name in ("bf16", "save_minutes", "log_steps")}
+        train(recipe, corpus, held_out, words["out"], device=torch.device(words["device"]), **rest)
 
 
 if __name__ == "__main__":
