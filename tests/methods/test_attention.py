@@ -152,6 +152,7 @@ def test_what_it_cannot_do_is_told() -> None:
         attention(chains=0)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_few_proteins_are_enough_for_esm2_8m() -> None:
     """Twenty chains give what ESM's own head gives, which was fitted in the same way."""

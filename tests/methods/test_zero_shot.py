@@ -163,6 +163,7 @@ def test_what_it_cannot_do_is_told(esm_folder: Path) -> None:
     scored(backbone, "masked_marginal", [(WILD[:-1] + "X", mutate(WILD, 3)[0][:-1] + "X")])
 
 
+@pytest.mark.slow
 def test_an_assay_is_scored_without_a_word_about_the_method(
     esm_folder: Path, tmp_path: Path
 ) -> None:
@@ -194,6 +195,7 @@ def test_an_assay_is_scored_without_a_word_about_the_method(
     assert composed("task=variant_effect", "method=linear").method._target_.endswith("Linear")
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_sapiens_prefers_a_human_antibody_to_its_mutants() -> None:
     """Random substitutions of a human VH are less likely than what they replace."""
