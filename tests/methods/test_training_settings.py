@@ -56,9 +56,9 @@ def test_defaults_are_the_papers() -> None:
 @pytest.mark.parametrize(
     ("name", "word", "told"),
     [
-        ("lora", "epochs=0", "method.epochs=0 is not a whole number from 1 on"),
-        ("lora", "batch=4", "method.batch=4 is not a number for each of protein, variant"),
-        ("lora", "batch.pair=0", "method.batch.pair=0 is not a whole number from 1 on"),
+        ("lora", "epochs=0", "method.epochs=0 is not a whole number of at least 1"),
+        ("lora", "batch=4", "method.batch=4 must map each of protein, variant"),
+        ("lora", "batch.pair=0", "method.batch.pair=0 is not a whole number of at least 1"),
         ("mlp", "hidden=[0]", r"method.hidden=\[0\] is not a list of widths, as in \[128\]"),
         ("mlp", "hidden=128", r"method.hidden=128 is not a list of widths, as in \[128\]"),
         ("mlp", "lr=0", "method.lr=0 is not allowed; give a number above 0"),
@@ -67,11 +67,11 @@ def test_defaults_are_the_papers() -> None:
         ("finetune", "schedule=step", "step is not known; allowed are linear, cosine, constant"),
         ("lora", "class_weights=equal", "equal is not known; allowed are balanced, null"),
         ("lora", "clip=0", "method.clip=0 is not allowed; give a number above 0"),
-        ("lora", "r=0", "method.r=0 is not a whole number from 1 on"),
-        ("lora", "lora_dropout=1", "give a number from 0 and below 1"),
+        ("lora", "r=0", "method.r=0 is not a whole number of at least 1"),
+        ("lora", "lora_dropout=1", "give a number of at least 0 and below 1"),
         ("lora", "target_modules=[q]", "names no layer of the model; it has dense, key, query"),
-        ("lora", "class_weights=balanced", "is for classes; real answers have none"),
-        ("lora", "lr=1e30", "the loss is no longer a number; lower method.lr"),
+        ("lora", "class_weights=balanced", "needs classes; this task is a regression"),
+        ("lora", "lr=1e30", "the loss is not finite; lower method.lr"),
     ],
 )
 def test_mistakes_are_one_sentence(esm: Transformer, name: str, word: str, told: str) -> None:

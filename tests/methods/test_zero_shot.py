@@ -162,6 +162,7 @@ def test_what_it_cannot_do_is_told(esm_folder: Path) -> None:
     scored(backbone, "masked_marginal", [(WILD[:-1] + "X", mutate(WILD, 3)[0][:-1] + "X")])
 
 
+@pytest.mark.slow
 def test_an_assay_is_scored_without_a_word_about_the_method(
     esm_folder: Path, tmp_path: Path
 ) -> None:

@@ -208,6 +208,7 @@ def test_a_causal_model_that_sees_following_residues_fails(
     assert "causal log-probabilities: independent of following residues" in failed
 
 
+@pytest.mark.slow
 def test_the_command_reports_and_its_exit_status_too(tmp_path: Path, esm_folder: Path) -> None:
     done = benchmark("check", "model=esm2_8m", f"model.path={esm_folder}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -230,6 +231,7 @@ def test_the_command_reports_and_its_exit_status_too(tmp_path: Path, esm_folder:
     assert "FAIL" in failed.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_real_checkpoints_pass() -> None:
     for folder in ("esm2_t6_8M_encoder", "sapiens_vh_roberta"):
