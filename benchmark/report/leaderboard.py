@@ -33,9 +33,10 @@ from benchmark.report.render import render
 from benchmark.report.suites import expected_tasks
 from benchmark.report.table import ARROWS, Column, Noted, Report, Table, Value
 from benchmark.results.record import WITHOUT_OVERLAP, Record
+from benchmark.results.reference import with_reference
 from benchmark.results.storage import TITLE, load_all
 
-SHOWN = 3
+SHOWN = 2
 """Metrics beside the first in the table after a run; the Record has all."""
 USAGE = (
     *("parameters", "trained_parameters", "forward_flops", "backward_flops"),
@@ -194,8 +195,8 @@ def usage_of(record: Record) -> dict[str, Any]:
 
 
 def write(results: Path) -> Cells:
-    """Write both tables anew from every Record below `results`."""
-    cells = tabulate(load_all(results))
+    """Write both tables anew from every Record below `results`, and the committed Records."""
+    cells = tabulate(with_reference(load_all(results), results))
     if not cells:
         return cells
     report = leaderboard(cells, read_published(results))

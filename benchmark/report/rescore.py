@@ -4,15 +4,25 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmark import metrics
-from benchmark.core import Metric, Splits, Task, UserError, Value, has_answer
+from benchmark.core import (
+    CorpusMetric,
+    ExampleMetric,
+    Metric,
+    Splits,
+    Task,
+    UserError,
+    Value,
+    has_answer,
+)
 from benchmark.data.homology import Audit
 from benchmark.progress import track
 from benchmark.results import storage
-from benchmark.results.predictions import read_predictions
+from benchmark.results.predictions import VALUES, PredictionTable, read_predictions
 from benchmark.results.record import Record
 from benchmark.stats.strata import stratify
 
@@ -33,8 +43,11 @@ def complete(
     done = 0
     for record in track(records, len(records), "scores by band"):
         try:
+            table = read_predictions(folder / record.path)
             scorers = [metrics.find(name) for name in record.config["task"]["metrics"]]
-            predictions = stored(task, splits, folder / record.path)
+            predictions = stored(task, splits, table)
+            if table.path.name == VALUES:
+                scorers = [m for scorer in scorers if (m := from_values(scorer, table))]
             require_same(record, task, scorers, splits, predictions)
         except (UserError, FileNotFoundError) as error:
             print(
@@ -49,16 +62,38 @@ def complete(
         print(f"{done} Records of this data have scores by band now")
 
 
-def stored(task: Task, splits: Splits, path: Path) -> dict[str, list[Value]]:
-    """Each test set's predictions, from the table beside a Record."""
-    table = read_predictions(path)
+def stored(task: Task, splits: Splits, table: PredictionTable) -> dict[str, list[Any]]:
+    """Each test set's predictions; of the light form its rows, for metrics of `from_values`."""
     expected = [(name, example.id) for name, test in splits.tests.items() for example in test]
     if list(zip(table.columns["test"], table.columns["id"], strict=True)) != expected:
         raise UserError(f"the predictions beside it are not of this data; {AGAIN}")
-    predictions: dict[str, list[Value]] = {name: [] for name in splits.tests}
+    predictions: dict[str, list[Any]] = {name: [] for name in splits.tests}
     for row in table.rows():
-        predictions[row["test"]].append(task.from_row(row))
+        light = table.path.name == VALUES
+        predictions[row["test"]].append(row if light else task.from_row(row))
     return predictions
+
+
+def from_values(metric: Metric, table: PredictionTable) -> Metric | None:
+    """The metric computed from stored values, or from short predictions; None without either."""
+    value, size = f"value.{metric.name}", f"size.{metric.name}"
+    if isinstance(metric, ExampleMetric) and value in table.columns:
+        return replace(
+            metric,
+            fn=lambda rows, examples: (
+                np.array([row[value] for row in rows]),
+                np.array([row.get(size, 1.0) for row in rows]),
+            ),
+        )
+    if isinstance(metric, CorpusMetric) and "prediction" in table.columns:
+        fn = metric.fn
+        return replace(
+            metric,
+            fn=lambda rows, examples, weights: fn(
+                [r["prediction"] for r in rows], examples, weights
+            ),
+        )
+    return None
 
 
 def require_same(

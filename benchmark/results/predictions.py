@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+VALUES = "values.parquet"
+"""In a task's folder: the values of all its runs, where predictions are not stored in full."""
+
+
 @dataclass(frozen=True)
 class PredictionTable:
     """Predictions of a run, read back."""
@@ -51,12 +55,23 @@ class PredictionTable:
 
 
 def read_predictions(path: Path) -> PredictionTable:
-    """Read the table beside a Record, given the path of either."""
+    """Read the table beside a Record, or its columns of `VALUES`, given the path of either."""
     import pyarrow.parquet as pq
 
-    file = path.with_suffix(".parquet")
-    table = pq.read_table(file)
-    return PredictionTable(file, {name: cells(table[name]) for name in table.column_names})
+    file, light = path.with_suffix(".parquet"), path.parents[3] / VALUES
+    if file.exists() or not light.exists():
+        table = pq.read_table(file)
+        return PredictionTable(file, {name: cells(table[name]) for name in table.column_names})
+    prefix = f"{run_name(path)}:"
+    names = [name for name in pq.read_schema(light).names if name.startswith(prefix)]
+    table = pq.read_table(light, columns=["test", "id", *names])
+    columns = {name.removeprefix(prefix): cells(table[name]) for name in table.column_names}
+    return PredictionTable(light, columns)
+
+
+def run_name(path: Path) -> str:
+    """The prefix of a run's columns in `VALUES`, given the path of its Record or predictions."""
+    return "/".join([*path.parts[-4:-1], path.stem])
 
 
 def value_columns(tests: Sequence[Mapping[str, ExampleValues]]) -> dict[str, list[float]]:
