@@ -147,7 +147,7 @@ def toy_conf(tmp_path: Path) -> Path:
     (folder / "task" / "toy.yaml").write_text(
         "defaults: [/source@_here_: table, _self_]\n"
         "_target_: tasks.protein.Protein\n"
-        "area: function\nversion: 1\nkind: class\nsize: 2\n"
+        "area: function\nversion: 1\nkind: classification\nsize: 2\n"
         f"source: file:{tmp_path / 'toy.csv'}\n"
         "metrics: [accuracy, roc_auc]\n"
     )
@@ -169,7 +169,7 @@ def pair_conf(tmp_path: Path) -> Path:
     (folder / "task" / "pairs.yaml").write_text(
         "defaults: [/source@_here_: table, _self_]\n"
         "_target_: tasks.protein.Protein\n"
-        "area: interaction\nversion: 1\nkind: class\nsize: 2\n"
+        "area: interaction\nversion: 1\nkind: classification\nsize: 2\n"
         f"source: file:{tmp_path / 'pairs.csv'}\n"
         "columns: {sequence: [one, other]}\n"
         "unit: {name: protein of a pair}\n"

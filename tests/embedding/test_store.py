@@ -96,6 +96,7 @@ def start(code: str, *words: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
 
 
+@pytest.mark.slow
 def test_processes_write_at_once_and_agree(tmp_path: Path) -> None:
     """Overlapping sets, different numbers: whoever was first is used by all."""
     writers = [start(WRITER, tmp_path, first, first + 400, own)
@@ -110,6 +111,7 @@ def test_processes_write_at_once_and_agree(tmp_path: Path) -> None:
             assert any(np.array_equal(kept, vector(f"C{i}") + own) for own in range(3))
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_what_it_had_finished(tmp_path: Path) -> None:
     counts = []
     for _ in range(3):
@@ -137,6 +139,7 @@ for _ in range(2):
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_nothing_that_was_there(tmp_path: Path) -> None:
     fill(tmp_path, "a", 30)
     with start(FULL, tmp_path) as writer:
@@ -144,7 +147,7 @@ def test_a_full_disk_costs_nothing_that_was_there(tmp_path: Path) -> None:
 
     assert writer.returncode == 0, errors
     assert [line.split(" (")[0] for line in errors.splitlines()] == [
-        f"store: nothing more is written to {stores.groups(tmp_path)[0].folder}"
+        f"store: no more writes to {stores.groups(tmp_path)[0].folder}"
     ] * 2, "once a run"
     assert 30 <= right(tmp_path, "a", 200) < 200
     fill(tmp_path, "a", 200)
@@ -162,7 +165,7 @@ def test_half_of_the_disk_stays_free(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10_000))
     fill(tmp_path, "other", 10)
 
-    assert capsys.readouterr().err.count("half of what the disk has free") == 1
+    assert capsys.readouterr().err.count("half of the free disk space") == 1
     assert right(tmp_path, "other", 10) == 0
 
 
