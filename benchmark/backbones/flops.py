@@ -1,19 +1,17 @@
-"""What goes through a transformer, in FLOPs: the matrix products of its weights and of attention.
+"""FLOPs of a transformer: the matrix products of its linear layers and of attention.
 
-The first batch of each kind is watched: every linear layer that it passes through tells its own
-products, so parts that are not passed through do not count, and no architecture needs to be known.
-Later batches of that kind cost the same for each token. Attention costs 4 x (queries x keys) x
-(heads x width of a head) for each layer, as it was computed: on padding where rows are padded,
-within each chain where they are packed, on the full square where it is causal (kernels that skip
-half of it are not told apart).
+Hooks on the linear layers count the first batch of each kind, so unused parts do not count, and the
+architecture need not be known. Later batches of that kind cost the same per token. Attention costs
+4 x (queries x keys) x (heads x width of a head) per layer, as computed: with padding where rows
+are padded, within each chain where they are packed, on the full square where it is causal.
 
-Not counted: look-ups, norms, activations, softmax, rotations, and what a method's own head does.
-`torch.utils.flop_counter` counts the same, and so leaves out the same.
+Not counted: embedding look-ups, norms, activations, softmax, rotary embeddings, a method's head;
+`torch.utils.flop_counter` counts the same operations.
 
 A backward pass is counted with the forward pass that records gradients: for each linear layer the
-gradient of its input and that of its weight, whichever is asked for, so frozen weights cost half;
-for attention twice the forward pass, all of it in the lowest block that learns. What is computed
-again to save memory (checkpointed blocks, the scores within fused kernels) does not count.
+gradients of its input and of its weight, as required, so frozen weights cost half; for attention
+twice the forward pass. Recomputation to save memory (checkpointing, fused kernels) does not
+count.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,31 +23,31 @@ import torch
 
 
 class Batch(NamedTuple):
-    """What attention sees."""
+    """Sizes of a batch."""
 
     chains: int
     tokens: int
-    """With special tokens, without padding."""
+    """Including special tokens, without padding."""
     computed: int
-    """Tokens with padding."""
+    """Tokens including padding."""
     pairs: int
-    """Queries x keys, in each head."""
+    """Queries x keys of each head."""
 
     @classmethod
     def padded(cls, lengths: Sequence[int]) -> "Batch":
-        """Chains of so many tokens, as rows of equal width."""
+        """Chains of these lengths, as padded rows."""
         count, width = len(lengths), max(lengths)
         return cls(count, sum(lengths), count * width, count * width**2)
 
     @classmethod
     def packed(cls, lengths: Sequence[int]) -> "Batch":
-        """Chains of so many tokens, end to end."""
+        """Chains of these lengths, end to end."""
         tokens = sum(lengths)
         return cls(len(lengths), tokens, tokens, sum(n * n for n in lengths))
 
     @classmethod
     def generated(cls, chains: int, prompt: int, drawn: int) -> "Batch":
-        """So many tokens drawn after a prompt, keys and values kept; the last passes no more."""
+        """`drawn` tokens sampled after a prompt, with cached keys and values."""
         steps = drawn - 1
         tokens = chains * (prompt + steps)
         later = steps * prompt + steps * (steps + 1) // 2
@@ -58,64 +56,52 @@ class Batch(NamedTuple):
 
 @dataclass
 class Seen:
-    """The products of one or more passes."""
+    """FLOPs of one or more passes."""
 
     forward: int = 0
-    """FLOPs of linear layers."""
+    """Of linear layers."""
     backward: int = 0
-    """FLOPs of their gradients."""
+    """Of their gradients."""
     layers: int = 0
-    """Layers through which gradients go back."""
+    """Number of layers with gradients."""
     tokens: int = 0
-    """Computed tokens that this is for."""
+    """Computed tokens of these passes."""
 
 
 class FlopCounter:
-    """Adds up what passes through a module with so many layers.
-
-    width: heads x width of a head.
-    """
+    """Totals of a module with so many layers; width: heads x width of a head."""
 
     def __init__(self, layers: int, width: int) -> None:
         self.layers = layers
         self.width = width
-        self.usage = {
-            "forward_flops": 0,
-            "backward_flops": 0,
-            "chains": 0,
-            "tokens": 0,
-            "padding_tokens": 0,
-        }
+        self.usage = dict.fromkeys(
+            ("forward_flops", "backward_flops", "chains", "tokens", "padding_tokens"), 0
+        )
         self._known: dict[tuple[str | None, bool], Seen] = {}
 
     def forget(self) -> None:
-        """Watch again; to be called after layers were added or removed, weights frozen or thawed.
-
-        It is all that a method which trains has to do: batches pass through `Transformer.states`,
-        and those of validation with gradients off.
-        """
+        """Count the next batches anew, after layers were added, or weights frozen or unfrozen."""
         self._known.clear()
 
     @contextmanager
     def passing(self, module: Any, kind: str | None, batch: Batch) -> Iterator[None]:
-        """Count a batch that passes through the module.
+        """Count a batch that passes through the module in the context.
 
-        kind: batches of a kind cost the same for each token, so the first alone is watched; of
-            None each is.
+        kind: batches of a kind cost the same per token, so hooks count the first only; None: each.
         """
-        place = kind, torch.is_grad_enabled()
-        if seen := self._known.get(place):
+        key = kind, torch.is_grad_enabled()
+        if seen := self._known.get(key):
             yield
         else:
             with watching(module, self.layers) as seen:
                 yield
             seen.tokens = batch.computed
             if kind:
-                self._known[place] = seen
+                self._known[key] = seen
         self.add(batch, seen)
 
     def add(self, batch: Batch, seen: Seen) -> None:
-        """Count a batch whose tokens pass as those did that were seen."""
+        """Add a batch with the cost per token of the passes in `seen`."""
         attention = 4 * batch.pairs * self.width
         forward = seen.forward * batch.computed // seen.tokens
         backward = seen.backward * batch.computed // seen.tokens
@@ -131,14 +117,14 @@ class FlopCounter:
 
 @contextmanager
 def watching(module: torch.nn.Module, layers: int) -> Iterator[Seen]:
-    """Note the products of linear layers in the passes of a block of code."""
+    """Count the FLOPs of linear layers in the passes within the context."""
     from transformers.pytorch_utils import Conv1D
 
     seen = Seen()
 
     def linear(part: Any, args: Any, kwargs: Any, output: torch.Tensor) -> None:
         x = next(iter((*args, *kwargs.values())))
-        work = 2 * output.numel() * x.shape[-1]  # not of the weight, which may be offloaded
+        work = 2 * output.numel() * x.shape[-1]  # not from the weight, which may be offloaded
         seen.forward += work
         if output.requires_grad:
             seen.backward += work * (x.requires_grad + part.weight.requires_grad)

@@ -1,8 +1,8 @@
-"""Packed batches: chains end to end in one row, no padding, each attending to itself alone.
+"""Packed batches: chains end to end in one row without padding, each attending to itself only.
 
-It works through transformers' attention interface, so for every architecture that uses that and
-takes its positions as an argument. On a GPU the chains go through one variable-length kernel
-(`torch.nn.attention.varlen`), elsewhere through one fused kernel call each.
+Uses transformers' attention interface, so it works for every architecture that supports that and
+takes positions as an argument. On a GPU all chains go through one variable-length kernel
+(`torch.nn.attention.varlen`), elsewhere each through one fused kernel call.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ NAME = "packed"
 
 @dataclass(frozen=True)
 class Pack:
-    """Where the chains of a packed row begin and end, in tokens."""
+    """The chains of a packed row, in tokens."""
 
     lengths: tuple[int, ...]
     bounds: torch.Tensor
@@ -44,7 +44,7 @@ def attend(
 ) -> tuple[torch.Tensor, None]:
     """Attention within each chain of a row; query, key, value are (1, heads, T, d).
 
-    Refuses what it would have to leave out: windows, capped logits, sinks.
+    Refuses what it does not implement: windows, capped logits, sinks.
     """
     from torch.nn.functional import scaled_dot_product_attention
 
@@ -75,10 +75,7 @@ def attend(
 
 @contextmanager
 def packed(module: Any, lengths: Sequence[int], first: int) -> Iterator[torch.Tensor]:
-    """Let a module attend within chains of these lengths; gives the positions, (1, T).
-
-    first: the number of a chain's first position.
-    """
+    """Attention within chains of these lengths; yields the positions, (1, T), from `first`."""
     from transformers import AttentionInterface
 
     AttentionInterface.register(NAME, attend)
@@ -105,9 +102,6 @@ def attending(module: Any, pack: Pack) -> Iterator[None]:
 
 
 def again(module: Any) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Contexts of a layer's forward pass and of its repetition in the backward pass.
-
-    For `torch.utils.checkpoint`, which repeats a layer when the batch's own context has ended.
-    """
+    """Contexts of a layer's forward pass and its recomputation, for `torch.utils.checkpoint`."""
     pack = PACK.get(None)
     return nullcontext(), nullcontext() if pack is None else attending(module, pack)

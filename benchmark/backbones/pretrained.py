@@ -1,4 +1,4 @@
-"""What every backbone on a checkpoint shares: transformers opens it, and no weight is random."""
+"""Backbones on checkpoints: opened by transformers, without any random weight."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,17 +16,16 @@ from benchmark.core import UserError
 from benchmark.data.digests import digest
 
 HEADS = ("lm_head.", "cls.", "output_layer.")
-"""A language model's head, where it is part of the base model."""
+"""Names of a language model's head, where it is part of the base model."""
 UNUSED = ("pooler.", "contact_head.", *HEADS)
-"""Parts of a base model that embeddings do not pass through; a checkpoint may lack them."""
-
+"""Parts of a base model that embeddings do not use; a checkpoint may lack them."""
 
 COMPUTED = ("inv_freq", "position_ids")
-"""Tables that follow from the configuration; some versions of transformers keep them as weights."""
+"""Tables computed from the configuration; some versions of transformers store them."""
 
 
 class Opened(NamedTuple):
-    """A checkpoint's module, how to feed it, and what it holds besides."""
+    """An opened checkpoint: its module, alphabet, and heads."""
 
     module: torch.nn.Module
     alphabet: Alphabet
@@ -37,22 +36,22 @@ class Opened(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """The modules that a checkpoint's weights fill completely."""
+    """The modules whose weights are all in the checkpoint."""
 
     base: torch.nn.Module
     whole: torch.nn.Module | None
-    """With the head, if the checkpoint holds it."""
+    """With the head, if the checkpoint has it."""
     contact_head: bool
 
 
 class Pretrained(Transformer):
-    """A checkpoint in Hugging Face's format. Every weight that is used must come from it.
+    """A checkpoint in Hugging Face's format. Every used weight must come from it.
 
-    facts: what its authors published: parameters, training tokens and FLOPs, licence, source.
+    facts: published by its authors: parameters, training tokens and FLOPs, licence, source.
     """
 
     weights: Sequence[str] = WEIGHTS
-    """Formats of weights; the first that is there is loaded."""
+    """Formats of weights; the first that exists is loaded."""
 
     def __init__(
         self,
@@ -67,49 +66,38 @@ class Pretrained(Transformer):
         batch_tokens: int,
         facts: Mapping[str, Any],
     ) -> None:
-        place, number = resolve(device, dtype)
+        target, number = resolve(device, dtype)
         folder, self._revision = fetch(path, revision, self.weights)
         content = digest_folder(folder, self.weights)
         with opening(path):
-            opened = self.open(folder, path, device_map or place, number)
+            opened = self.open(folder, path, device_map or target, number)
         self._digest = digest(content, repr(opened.alphabet))
         self._published = facts
         super().__init__(
-            opened.module,
-            opened.alphabet,
-            layer=layer,
-            pooling=pooling,
-            batch_tokens=batch_tokens,
-            max_length=opened.max_length,
-            language_model=opened.language_model,
-            objective=opened.objective,
-            contact_head=opened.contact_head,
+            **opened._asdict(), layer=layer, pooling=pooling, batch_tokens=batch_tokens
         )
 
     @abstractmethod
     def open(self, folder: Path, path: str, device_map: Any, dtype: torch.dtype) -> Opened:
-        """Load what the folder holds; `path` is what the user calls it.
+        """Load the folder; `path` is its name in messages.
 
-        device_map: a device, "auto", or a device or "disk" for each part, as accelerate has it.
+        device_map: a device, "auto", or a device or "disk" for each part, as in accelerate.
         """
 
     @property
     def digest(self) -> str:
-        """Digest of the folder's weights, tokenizer and configuration, and how letters are read."""
+        """Digest of the folder's weights, tokenizer, configuration, and the alphabet."""
         return self._digest
 
     def facts(self) -> Mapping[str, Any]:
-        """Size, shape, the hub's revision, and what was published."""
-        return {
-            **super().facts(),
-            "revision": self._revision,
-            "published": dict(self._published),
-        }
+        """Size, shape, the hub's revision, and the published facts."""
+        own = {"revision": self._revision, "published": dict(self._published)}
+        return {**super().facts(), **own}
 
 
 @contextmanager
 def opening(path: str) -> Iterator[None]:
-    """Keep transformers quiet, and make one sentence of whatever it stumbles over."""
+    """Silence transformers, and turn its errors into one sentence."""
     from transformers.utils import logging
 
     verbosity = logging.get_verbosity()
@@ -119,7 +107,7 @@ def opening(path: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:  # broken files fail in many ways, each deep inside a library
+    except Exception as error:  # damaged files raise many types of errors
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"cannot open the checkpoint {path}: {reason}") from None
     finally:
@@ -136,11 +124,11 @@ def load(
     constants: tuple[str, ...] | None = None,
     **given: Any,
 ) -> Weights:
-    """Fill a model of transformers' with the folder's weights, in the number type, on the device.
+    """Load the folder's weights into a model of transformers'.
 
-    A checkpoint that lacks weights which embeddings pass through is refused; without its head the
-    base alone comes back. `constants` are endings of names that the folder may hold besides; if
-    they are given, any other that the base has no place for is refused, too.
+    A checkpoint that lacks weights used by embeddings is refused; without its head only the base is
+    returned. constants: name suffixes of weights that may be left over; if given, all other left
+    over weights are refused.
     """
     from transformers import GenerationConfig
 
@@ -149,11 +137,11 @@ def load(
         dtype=dtype,
         device_map=device_map,
         output_loading_info=True,
-        ignore_mismatched_sizes=True,  # they are told below, by name
+        ignore_mismatched_sizes=True,  # reported below, by name
         **given,
     )
-    whole.config.use_cache = False  # else each forward pass of a causal model keeps keys and values
-    # penalties and the like that a folder brings are not what a user asks for
+    whole.config.use_cache = False  # else causal models cache keys and values
+    # no penalties and the like from the folder
     whole.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     base = whole.base_model
     prefix = "" if base is whole else f"{whole.base_model_prefix}."
@@ -170,8 +158,8 @@ def load(
     surplus = [] if constants is None else [name for name in extra if not name.endswith(constants)]
     if surplus:
         raise UserError(
-            f"{path} holds {len(surplus)} weights that its architecture has no place for "
-            f"({surplus[0]}, ...); they would be left out, so this checkpoint cannot be evaluated"
+            f"{path} has {len(surplus)} weights that its architecture does not use "
+            f"({surplus[0]}, ...), so this checkpoint cannot be evaluated"
         )
     complete = len(inner) == len(absent) and not any(name.startswith(HEADS) for name in inner)
     contact = hasattr(base, "contact_head") and not any("contact_head" in name for name in inner)

@@ -1,28 +1,17 @@
 """Sampling of new chains from a causal language model."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
-from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.device import inference
-from benchmark.backbones.flops import Batch, FlopCounter, watching
+from benchmark.backbones.flops import Batch, watching
 from benchmark.core import RESIDUES
 
 
-class Causal(Protocol):
-    """A model that chains are drawn from."""
-
-    alphabet: Alphabet
-    device: torch.device
-    language_model: Any
-    layers: int
-    flop_counter: FlopCounter
-
-
 def sample(
-    model: Causal,
+    model: Any,
     prompts: Sequence[str],
     *,
     max_length: int,
@@ -30,7 +19,10 @@ def sample(
     top_p: float,
     seed: int,
 ) -> list[str]:
-    """Continue each prompt (`benchmark.core.Sampling`), by nucleus sampling of the 20 residues."""
+    """Continue each prompt by nucleus sampling of the 20 residues (`Backbone.sample`).
+
+    model: a causal `Transformer`.
+    """
     letters = {model.alphabet.ids[residue]: residue for residue in RESIDUES}
     ends = model.alphabet.ends
     allowed = [*letters, *ends]

@@ -32,12 +32,13 @@ ABILITIES: Mapping[Ability, tuple[str, str]] = {
 
 
 class EmbeddingCache(Protocol):
-    """Embeddings of one backbone and level that are stored between runs, by sequence."""
+    """Embeddings of one backbone and level that are stored between runs, by sequence.
+
+    `found` vectors were read, `embedded` ones were computed and added.
+    """
 
     found: int
-    """Vectors that were read."""
     embedded: int
-    """Vectors that were computed and added."""
 
     def verify(self, embed: Callable[[Sequence[str]], Sequence[Float32]], dtype: str) -> None:
         """After a change of code or libraries, check that `embed` reproduces stored vectors."""
@@ -52,6 +53,14 @@ class EmbeddingCache(Protocol):
     def put(self, chains: Sequence[str], vectors: Sequence[Float32]) -> list[Float32]:
         """Store new vectors; return them, or those that another process stored first."""
         ...
+
+
+def lacks(backbone: "Backbone", ability: Ability, reason: str = "this call") -> UserError:
+    """The error for a missing ability."""
+    return UserError(
+        f"{reason} needs {ABILITIES[ability][1]}; the backbone {type(backbone).__name__} has none; "
+        "choose another model, or another method"
+    )
 
 
 class Backbone(ABC):
@@ -83,28 +92,21 @@ class Backbone(ABC):
     @property
     def abilities(self) -> frozenset[Ability]:
         """What this model can do: the methods that its class overrides."""
-        kind = type(self)
-        return frozenset(
-            ability
-            for ability, (name, _) in ABILITIES.items()
-            if getattr(kind, name) is not getattr(Backbone, name)
-        )
+        names = ((ability, name) for ability, (name, _) in ABILITIES.items())
+        return frozenset(a for a, n in names if getattr(type(self), n) is not getattr(Backbone, n))
 
     def require(self, ability: Ability, reason: str) -> None:
         """Raise a UserError if the model lacks an ability; `reason` names what needs it."""
         if ability not in self.abilities:
-            raise UserError(
-                f"{reason} needs {ABILITIES[ability][1]}; the backbone {type(self).__name__} "
-                "has none; choose another model, or another method"
-            )
+            raise lacks(self, ability, reason)
 
     def embed_residues(self, chains: Sequence[str]) -> list[Float32]:
         """Embed one batch: (L, residue_dim) for each chain, without padding or special tokens."""
-        raise self._lacks("residue_embeddings")
+        raise lacks(self, "residue_embeddings")
 
     def embed_proteins(self, chains: Sequence[str]) -> Float32:
         """Embed one batch: (n, protein_dim)."""
-        raise self._lacks("protein_embeddings")
+        raise lacks(self, "protein_embeddings")
 
     def masked_log_probs(self, chains: Sequence[str]) -> list[Float32]:
         """Natural-log probabilities of `RESIDUES`, (L, 20) for each chain, from both sides.
@@ -112,23 +114,23 @@ class Backbone(ABC):
         A residue written `MASK` is hidden from the model; any other is visible to it, also at its
         own position (the wild-type marginal).
         """
-        raise self._lacks("masked_log_probs")
+        raise lacks(self, "masked_log_probs")
 
     def causal_log_probs(self, chains: Sequence[str]) -> list[Float32]:
         """Natural-log probabilities of `RESIDUES`, (L, 20) for each chain, from what precedes."""
-        raise self._lacks("causal_log_probs")
+        raise lacks(self, "causal_log_probs")
 
     def log_likelihoods(self, chains: Sequence[str]) -> NDArray[np.float64]:
         """Mean natural-log likelihood of a residue of each chain, as the authors score it, (n,)."""
-        raise self._lacks("causal_log_probs")
+        raise lacks(self, "causal_log_probs")
 
     def attentions(self, chains: Sequence[str]) -> list[Float32]:
         """Attention maps, (layers x heads, L, L) for each chain; row attends to column."""
-        raise self._lacks("attention_maps")
+        raise lacks(self, "attention_maps")
 
     def contacts(self, chains: Sequence[str]) -> list[Float32]:
         """Contact probabilities by the checkpoint's own head, (L, L) for each chain, symmetric."""
-        raise self._lacks("contact_head")
+        raise lacks(self, "contact_head")
 
     def sample(
         self,
@@ -143,10 +145,7 @@ class Backbone(ABC):
 
         max_length: residues, including the prompt's.
         """
-        raise self._lacks("sampling")
-
-    def _lacks(self, ability: Ability) -> UserError:
-        return UserError(f"the backbone {type(self).__name__} has no {ability}")
+        raise lacks(self, "sampling")
 
     def facts(self) -> Mapping[str, Any]:
         """What the Record stores about the model: parameters, revision, and the like."""

@@ -27,8 +27,7 @@ class FitContext:
     readout: Readout
     seed: int
     folder: Path | None = None
-    """Of this fit alone, created by whoever writes to it: an interrupted fit may store a state to
-    resume from, a finished one its weights. None: nothing is stored."""
+    """Where this fit may store its state and weights, created by whoever writes; None: nowhere."""
     caches: Mapping[Level, EmbeddingCache] = field(default_factory=dict)
     """Stored embeddings of the backbone; empty unless the method is `frozen`."""
 
@@ -49,6 +48,5 @@ class Method(ABC):
     ) -> Predictor:
         """Fit on `train`, select on `valid`. The same seed gives the same bits on a CPU.
 
-        A cross-validated task calls it once for each fold, with one backbone, which each call must
-        leave as it found it.
+        Called once for each fold, with one backbone, which each call must leave as it was.
         """

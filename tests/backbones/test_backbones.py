@@ -224,7 +224,7 @@ def test_settings_that_cannot_be(esm_folder: Path) -> None:
         ({"layer": 3}, "layer=3 is not allowed; allowed are 0 to 2"),
         ({"pooling": "max"}, "allowed are mean, start, last"),
         ({"dtype": "float8"}, "allowed are auto, float32, bfloat16"),
-        ({"device": "cuda:77"}, "device=cuda:77 is not there"),
+        ({"device": "cuda:77"}, "device=cuda:77 is not available"),
     ):
         with pytest.raises(UserError, match=told):
             open_folder(esm_folder, **changes)

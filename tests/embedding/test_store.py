@@ -147,7 +147,7 @@ def test_a_full_disk_costs_nothing_that_was_there(tmp_path: Path) -> None:
 
     assert writer.returncode == 0, errors
     assert [line.split(" (")[0] for line in errors.splitlines()] == [
-        f"store: nothing more is written to {stores.groups(tmp_path)[0].folder}"
+        f"store: no more writes to {stores.groups(tmp_path)[0].folder}"
     ] * 2, "once a run"
     assert 30 <= right(tmp_path, "a", 200) < 200
     fill(tmp_path, "a", 200)
@@ -165,7 +165,7 @@ def test_half_of_the_disk_stays_free(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10_000))
     fill(tmp_path, "other", 10)
 
-    assert capsys.readouterr().err.count("half of what the disk has free") == 1
+    assert capsys.readouterr().err.count("half of the free disk space") == 1
     assert right(tmp_path, "other", 10) == 0
 
 

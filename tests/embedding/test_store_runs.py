@@ -218,6 +218,7 @@ class Ran(NamedTuple):
         return self.usage["chains_from_store"], self.usage["chains_embedded"]
 
 
+@pytest.mark.slow
 def test_runs_share_embeddings(tmp_path: Path, toy_conf: Path, esm_folder: Path) -> None:
     """A second run, another seed, another layer, and new weights in the old place."""
     folder = Path(shutil.copytree(esm_folder, tmp_path / "last"))
@@ -266,6 +267,7 @@ def test_runs_share_embeddings(tmp_path: Path, toy_conf: Path, esm_folder: Path)
     assert not list((tmp_path / "store").iterdir())
 
 
+@pytest.mark.slow
 def test_a_method_that_may_train_the_backbone_has_no_store(
     tmp_path: Path, toy_conf: Path, esm_folder: Path
 ) -> None:

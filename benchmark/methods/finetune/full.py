@@ -33,11 +33,9 @@ class Weights(TrainableBackbone):
     def __init__(self, backbone: Transformer, readout: Readout, checkpointing: bool) -> None:
         super().__init__(backbone, readout, checkpointing)
         module = backbone.module
-        self.total = sum(p.numel() for p in module.parameters())
         self.parameters = dict(compress(module.named_parameters(), reached(backbone)))
         self.own = {name: p.data for name, p in self.parameters.items()}
         self.copies = {name: data.float().clone() for name, data in self.own.items()}
-        self.facts = {}
 
     def attach(self) -> None:
         """Put the copies in place."""
@@ -54,9 +52,6 @@ class Weights(TrainableBackbone):
     def trained(self) -> dict[str, nn.Parameter]:
         """The module's parameters, which hold the copies while attached."""
         return self.parameters
-
-    def train(self, mode: bool) -> None:
-        """The backbone's own dropout stays off."""
 
     def save(self, folder: Path) -> None:
         """Write all trained weights, by their names in the module."""

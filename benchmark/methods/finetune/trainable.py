@@ -4,8 +4,8 @@ Frozen weights stay in the run's dtype; trained weights are float32. The backbon
 stays off. Outside of `attached` the backbone has its original weights, bit for bit.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -24,7 +24,7 @@ from benchmark.embedding.features import (
     feature_rows,
     is_protein_level,
 )
-from benchmark.methods.finetune.trainer import VectorSource
+from benchmark.methods.finetune.trainer import Encoder, VectorSource
 
 
 def trainable(backbone: Backbone, method: str) -> Transformer:
@@ -42,18 +42,13 @@ def trainable(backbone: Backbone, method: str) -> Transformer:
     return backbone
 
 
-class TrainableBackbone(ABC):
+class TrainableBackbone(Encoder):
     """An encoder whose weights are trained in whole or in part."""
 
-    facts: Mapping[str, Any]
-
     def __init__(self, backbone: Transformer, readout: Readout, checkpointing: bool) -> None:
+        super().__init__(Embedder(backbone), readout)  # no caches: its weights change
         self.backbone = backbone
-        self.embedder = Embedder(backbone)  # no caches: its weights change
-        self.readout = readout
         self.checkpointing = checkpointing
-        self.width = backbone.residue_dim  # equal to protein_dim
-        self.device: torch.device = backbone.device
 
     @abstractmethod
     def attach(self) -> None:

@@ -5,11 +5,12 @@ processes, the gradient is that of the mean loss over all of its known answers.
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from math import ceil, cos, isfinite, pi
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from benchmark.backbones.device import inference, memory_errors
 from benchmark.backbones.transformer import Transformer
-from benchmark.core import Array, Backbone, Chains, Example, FitContext, UserError
+from benchmark.core import Array, Backbone, Chains, Example, FitContext, Readout, UserError
 from benchmark.distributed import all_reduce, broadcast, rank, world_size
 from benchmark.embedding.batching import batches, lower_budget
 from benchmark.embedding.extraction import Embedder
@@ -45,43 +46,41 @@ class VectorSource(NamedTuple):
     """Vectors of each valid example, in order."""
 
 
-class Encoder(Protocol):
-    """The part below the head: it embeds chains, and some of its weights may be trained."""
+class Encoder(ABC):
+    """The part below the head, which embeds chains; by default it has no trained weights."""
 
-    embedder: Embedder
-    width: int
-    """Size of a chain's or a residue's vector."""
-    device: torch.device
-    total: int
-    """Number of parameters."""
-    facts: Mapping[str, Any]
+    facts: Mapping[str, Any] = {}
     """For the Record."""
+
+    def __init__(self, embedder: Embedder, readout: Readout) -> None:
+        backbone = embedder.backbone
+        self.embedder, self.readout = embedder, readout
+        self.width = backbone.protein_dim if is_protein_level(readout) else backbone.residue_dim
+        self.device: torch.device = getattr(backbone, "device", torch.device("cpu"))
+        self.total = int(backbone.facts().get("parameters", 0))
 
     def attached(self) -> AbstractContextManager[None]:
         """Within the context the backbone has the trained weights, outside its original ones."""
-        ...
+        return nullcontext()
 
     def trained(self) -> Mapping[str, nn.Parameter]:
         """Trained weights by name, float32; to be called and used while attached."""
-        ...
+        return {}
 
-    def train(self, mode: bool) -> None:
+    def train(self, mode: bool) -> None:  # noqa: B027 (most encoders have no dropout)
         """Switch its dropout on or off."""
-        ...
 
+    @abstractmethod
     def source(
         self, train: Sequence[Chains], valid: Sequence[Chains]
     ) -> AbstractContextManager[VectorSource]:
         """Vectors of these inputs."""
-        ...
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path) -> None:  # noqa: B027
         """Save the trained weights."""
-        ...
 
-    def load(self, folder: Path) -> None:
+    def load(self, folder: Path) -> None:  # noqa: B027
         """Load the weights that `save` wrote."""
-        ...
 
 
 class Trainer:

@@ -1,17 +1,17 @@
 """The papers' probe: their MLP head on frozen embeddings, trained like their LoRA."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchmark.core import Ability, Chains, FitContext, Readout
+from benchmark.core import Ability, Chains, FitContext
 from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.features import feature_rows, is_protein_level
 from benchmark.methods.finetune.trainer import Encoder, VectorSource
@@ -34,29 +34,8 @@ class Mlp(Training):
         return Frozen(Embedder(context.backbone, context.caches), context.readout)
 
 
-class Frozen:
+class Frozen(Encoder):
     """A backbone without trained weights."""
-
-    facts: Mapping[str, Any] = {}
-
-    def __init__(self, embedder: Embedder, readout: Readout) -> None:
-        backbone = embedder.backbone
-        self.embedder = embedder
-        self.readout = readout
-        self.width = backbone.protein_dim if is_protein_level(readout) else backbone.residue_dim
-        self.device: torch.device = getattr(backbone, "device", torch.device("cpu"))
-        self.total = int(backbone.facts().get("parameters", 0))
-
-    def attached(self) -> AbstractContextManager[None]:
-        """Nothing to attach."""
-        return nullcontext()
-
-    def trained(self) -> dict[str, nn.Parameter]:
-        """No weights."""
-        return {}
-
-    def train(self, mode: bool) -> None:
-        """There is no dropout."""
 
     @contextmanager
     def source(self, train: Sequence[Chains], valid: Sequence[Chains]) -> Iterator[VectorSource]:
@@ -83,9 +62,3 @@ class Frozen:
                 table.append(rows)
                 counts.append(len(rows))
         return np.split(table.table(), np.cumsum(counts)[:-1])
-
-    def save(self, folder: Path) -> None:
-        """No weights to save."""
-
-    def load(self, folder: Path) -> None:
-        """No weights to load."""
