@@ -37,10 +37,7 @@ def complete(
             predictions = stored(task, splits, folder / record.path)
             require_same(record, task, scorers, splits, predictions)
         except (UserError, FileNotFoundError) as error:
-            print(
-                f"{folder / record.path} gets no scores by band: {error}",
-                file=sys.stderr,
-            )
+            print(f"{folder / record.path} gets no scores by band: {error}", file=sys.stderr)
             continue
         strata = stratify(scorers, task.readout, splits, predictions, found, record.seed)
         notes = {**record.notes, "audit": found.facts}

@@ -138,7 +138,7 @@ def test_values_are_stored_and_a_dotted_metric_can_be_audited(
     with pytest.raises(UserError, match="no value per example of roc_auc; it has those of acc"):
         table.values("roc_auc", "test")
 
-    audited = benchmark("audit", *words, cwd=tmp_path)
+    audited = benchmark("audit", *words[:2], cwd=tmp_path)
     assert audited.returncode == 0 and "gets no scores" not in audited.stderr, audited.stderr
     strata = json.loads((tmp_path / "results" / dotted.path).read_text())["strata"]["test"]
     assert any("bias" in stratum["scores"] for stratum in strata.values())
