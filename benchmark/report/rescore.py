@@ -50,10 +50,7 @@ def complete(
                 scorers = [m for scorer in scorers if (m := from_values(scorer, table))]
             require_same(record, task, scorers, splits, predictions)
         except (UserError, FileNotFoundError) as error:
-            print(
-                f"{folder / record.path} gets no scores by band: {error}",
-                file=sys.stderr,
-            )
+            print(f"{folder / record.path} gets no scores by band: {error}", file=sys.stderr)
             continue
         strata = stratify(scorers, task.readout, splits, predictions, found, record.seed)
         storage.write_record(replace(record, strata=strata, audit=found.facts), folder)

@@ -38,13 +38,11 @@ def stratify(
     parts: dict[str, dict[str, Scores]] = {name: {} for name in (*BANDS, WITHOUT_OVERLAP)}
     members: dict[str, dict[str, list[Example]]] = {name: {} for name in parts}
     for index, (test, examples) in enumerate(splits.tests.items()):
-        bands = audit.bands(test) if audit else []
-        found_rows = {
-            name: [row for row in known[test] if bands and bands[row] == name] for name in BANDS
-        }
-        found_rows[WITHOUT_OVERLAP] = apart[test] if apart != known else []
-        for name, rows in found_rows.items():
-            if rows or (name == WITHOUT_OVERLAP and apart != known):
+        bands = audit.bands(test) if audit else [""] * len(examples)
+        rows_of = {name: [row for row in known[test] if bands[row] == name] for name in BANDS}
+        rows_of[WITHOUT_OVERLAP] = apart[test]
+        for name, rows in rows_of.items():
+            if rows if name in BANDS else apart != known:
                 mine = members[name][test] = [examples[row] for row in rows]
                 answers = [predictions[test][row] for row in rows]
                 parts[name][test] = score(metrics, answers, mine, readout, (seed, index))
