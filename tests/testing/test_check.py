@@ -216,7 +216,7 @@ def test_the_command_reports_and_its_exit_status_too(tmp_path: Path, esm_folder:
     assert "FAIL" not in done.stdout and "model adapter check: " in done.stdout
 
     typo = benchmark("check", "model=esm2_8", cwd=tmp_path)
-    assert typo.returncode == 1 and "did you mean esm2_8m" in typo.stderr
+    assert typo.returncode == 2 and "did you mean esm2_8m" in typo.stderr
     (tmp_path / "conf" / "model").mkdir(parents=True)
     (tmp_path / "conf" / "model" / "noisy.yaml").write_text("_target_: noisy.Noisy\n")
     (tmp_path / "noisy.py").write_text(
