@@ -113,6 +113,7 @@ def test_a_row_is_as_novel_as_its_most_novel_chain() -> None:
     assert strata["test"][WITHOUT_OVERLAP]["examples"] == 0, "told, though nothing is left to score"
 
 
+@pytest.mark.slow
 def test_folds_and_their_mean() -> None:
     """A fold's relatives are in what it was learned from; a stratum's mean is that of folds."""
     folds = [
@@ -165,6 +166,7 @@ def strata_of(path: Path) -> Any:
     return json.loads(path.read_text())["strata"]
 
 
+@pytest.mark.slow
 def test_from_the_run_to_the_tables(tmp_path: Path, near_conf: Path) -> None:
     words = ("--config-dir", str(near_conf), "task=toy", "model=kmer")
     done = benchmark(*words, cwd=tmp_path)
@@ -219,6 +221,7 @@ def test_from_the_run_to_the_tables(tmp_path: Path, near_conf: Path) -> None:
     assert strata_of(path)["test"] == strata, "a run after the audit finds it"
 
 
+@pytest.mark.slow
 def test_an_audit_of_other_data_is_not_used(tmp_path: Path, near_conf: Path) -> None:
     words = ("--config-dir", str(near_conf), "task=toy", "model=kmer")
     assert benchmark(*words, "limit=40", cwd=tmp_path).returncode == 0
@@ -239,6 +242,7 @@ def test_an_audit_of_other_data_is_not_used(tmp_path: Path, near_conf: Path) -> 
     assert len(list((tmp_path / "results" / ".audit").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_a_score_that_is_not_had_again_gets_no_bands(tmp_path: Path, near_conf: Path) -> None:
     """Predictions are scored by the metrics as they are now: had they changed, bands would lie."""
     benchmark("--config-dir", str(near_conf), "task=toy", "model=kmer", cwd=tmp_path)
