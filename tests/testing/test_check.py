@@ -150,6 +150,7 @@ def test_the_verb_tells_and_its_status_too(tmp_path: Path, esm_folder: Path) -> 
     assert "NOT KEPT" in failed.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_real_checkpoints_keep_their_promises() -> None:
     for folder in ("esm2_t6_8M_encoder", "sapiens_vh_roberta"):
