@@ -53,6 +53,7 @@ def test_a_row_is_as_novel_as_its_most_novel_chain() -> None:
     )
 
 
+@pytest.mark.slow
 def test_folds_and_their_mean() -> None:
     """Relatives of a fold are in its own train and valid; the mean of a stratum is over folds."""
     folds = [
@@ -107,6 +108,7 @@ def strata_of(path: Path) -> Any:
     return json.loads(path.read_text())["strata"]
 
 
+@pytest.mark.slow
 def test_from_the_run_to_the_tables(tmp_path: Path, near_conf: Path) -> None:
     words = ("--config-dir", str(near_conf), "task=toy", "model=kmer")
     done = benchmark(*words, cwd=tmp_path)
@@ -161,6 +163,7 @@ def test_from_the_run_to_the_tables(tmp_path: Path, near_conf: Path) -> None:
     assert strata_of(path)["test"] == strata, "a run after the audit finds it"
 
 
+@pytest.mark.slow
 def test_an_audit_of_other_data_is_not_used(tmp_path: Path, near_conf: Path) -> None:
     words = ("--config-dir", str(near_conf), "task=toy", "model=kmer")
     assert benchmark(*words, "limit=40", cwd=tmp_path).returncode == 0
@@ -181,6 +184,7 @@ def test_an_audit_of_other_data_is_not_used(tmp_path: Path, near_conf: Path) -> 
     assert len(list((tmp_path / "results" / ".audit").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_a_record_whose_score_changed_gets_no_scores_by_band(
     tmp_path: Path, near_conf: Path
 ) -> None:

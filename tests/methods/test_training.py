@@ -125,6 +125,7 @@ def constant_loss(readout: Readout, train: Sequence[Example], valid: Sequence[Ex
     return float(-np.mean(np.log(np.bincount(t) / len(t))[v]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("level", "name"),
     [

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from hydra.utils import get_class
 
+from benchmark.cli.verbs.listing import with_parents
 from benchmark.run import code_digest as code
 from benchmark.run.code_digest import code_digest, declared_version
-from tests.conftest import composed, yaml_names
+from tests.conftest import ROOT, yaml_names
 
 FILES = {
     "model.py": "import json\nimport loose3\nfrom mine3 import top\nfrom .near import one\n"
@@ -67,5 +68,5 @@ def test_versions_are_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_every_class_of_ours_declares_a_version() -> None:
     for group in ("model", "method", "task"):
         for name in yaml_names(group):
-            kind = get_class(composed(f"{group}={name}")[group]._target_)
+            kind = get_class(with_parents([ROOT / "conf"], group, name)["_target_"])
             assert type(vars(kind).get("VERSION")) is int, kind

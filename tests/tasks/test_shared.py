@@ -16,7 +16,7 @@ from benchmark.run.evaluation import evaluate, subset
 from tests.conftest import SHARED, composed, make_backbone, make_task
 from tests.tasks.test_contracts import check_splits
 
-pytestmark = pytest.mark.shared
+pytestmark = [pytest.mark.shared, pytest.mark.slow]
 ESM2_8M = SHARED / "models" / "esm2_t6_8M_encoder"
 MIRROR = f"mirror={SHARED / 'data'}"
 

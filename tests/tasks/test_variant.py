@@ -245,6 +245,7 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
         task(tmp_path, folds="chance")
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_gb1_as_an_assay_scores_as_fitness_does(tmp_path: Path) -> None:
     """The variants of `fitness`, random folds: near its own split, by the same probe."""
