@@ -5,7 +5,7 @@ Units, everywhere: Å; residues counted from 0; natural logarithm; NaN (or -1 fo
 The packages, from the top; each imports of those below it alone (`pyproject.toml`, import-linter):
 
     cli         the command line: a run or a verb
-    testing     does a backbone keep its promises?    pocket.make  what made `pocket`
+    testing     checks of third-party models          pocket.make  what made `pocket`
     report      tables of Records
     run         one run, from its parts to its Record
     methods     how a task is learned

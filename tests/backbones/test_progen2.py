@@ -132,7 +132,7 @@ def test_every_form_of_a_checkpoint_loads(tmp_path: Path) -> None:
 
 
 def test_what_is_no_progen2_is_refused(tmp_path: Path, esm_folder: Path) -> None:
-    with pytest.raises(UserError, match=r"model_type=esm, so it is no ProGen2's"):
+    with pytest.raises(UserError, match=r"model_type=esm, so it is not a ProGen2"):
         open_folder(esm_folder)
     folder = save_progen2(tmp_path)
     change_config(folder, vocab_size_emb=37)

@@ -327,9 +327,9 @@ def test_a_broken_file_of_counts_is_told(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("no counts")
     for counts, told in (
         (f"file:{tmp_path}/bad.npz", r"triples of shape \(20, 20\) and float64, not \(22, 20, 22"),
-        (f"file:{tmp_path}/other.npz", r"is no file of counts; numpy.savez\(FILE, triples="),
-        (f"file:{tmp_path}/text.npz", "is no file of counts"),
-        ("package:absent.npz", "is no file of counts"),
+        (f"file:{tmp_path}/other.npz", r"is not a file of counts; numpy.savez\(FILE, triples="),
+        (f"file:{tmp_path}/text.npz", "is not a file of counts"),
+        ("package:absent.npz", "is not a file of counts"),
         ("counts.npz", "it starts with package: or file:"),
     ):
         with pytest.raises(UserError, match=told):
