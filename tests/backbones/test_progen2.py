@@ -139,7 +139,7 @@ def test_what_is_no_progen2_is_refused(tmp_path: Path, esm_folder: Path) -> None
     with pytest.raises(UserError, match="vocab_size_emb=37 and vocab_size_lm_head=32"):
         open_folder(folder)
     change_config(folder, vocab_size_emb=32, n_head=4)
-    with pytest.raises(UserError, match="n_head=4; ProGen2's divide by 8"):
+    with pytest.raises(UserError, match="n_head=4; give a multiple of 8"):
         open_folder(folder)
     change_config(folder, n_head=8)
     change_weights(folder, lambda weights: weights.pop("transformer.h.1.mlp.fc_in.bias"))

@@ -190,7 +190,7 @@ def test_another_architecture_is_refused(tmp_path: Path, key: str, value: Any) -
 def test_another_family_and_impossible_pooling_are_refused(
     tmp_path: Path, esm_folder: Path
 ) -> None:
-    with pytest.raises(UserError, match=r"no ProteinGLM's; .* model=huggingface"):
+    with pytest.raises(UserError, match=r"not a ProteinGLM; .* model=huggingface"):
         open_folder(esm_folder)
     with pytest.raises(UserError, match="pooling=start needs a start token"):
         open_folder(save_proteinglm(tmp_path), pooling="start")
