@@ -1,4 +1,4 @@
-"""How a chain becomes token ids, read off a tokenizer or a list of tokens."""
+"""Token ids of chains, from a tokenizer or a list of tokens."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,10 +16,9 @@ UNKNOWN = ("<unk>", "[UNK]")
 
 @dataclass(frozen=True)
 class Alphabet:
-    """`prefix`, one id a residue, `suffix`: embeddings and residues align by construction.
+    """`prefix`, one id per residue, `suffix`: embeddings and residues align by construction.
 
-    ids: of the 20 residues; of the ambiguous letters and of the break between chains as far as
-        there is a token for them; and of `MASK` where the model has a mask token.
+    ids: of the 20 residues; of ambiguous letters, the chain break and `MASK` if they have a token.
     ends: tokens by which a causal model ends a chain.
     """
 
@@ -31,11 +30,11 @@ class Alphabet:
 
     @classmethod
     def of_tokenizer(cls, tokenizer: Any) -> "Alphabet":
-        """Read it off a tokenizer of transformers'; "▁A" is SentencePiece's token of A."""
+        """From a tokenizer of transformers; "▁A" is SentencePiece's token of A."""
         ids = letter_ids(tokenizer.get_vocab(), tokenizer.unk_token_id, tokenizer.mask_token_id)
         encoded = list(tokenizer("A")["input_ids"])
         if ids["A"] not in encoded:
-            raise UserError("the tokenizer does not give a residue its own token")
+            raise UserError("the tokenizer has no token of its own for a residue")
         at = encoded.index(ids["A"])
         pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
         suffix = tuple(encoded[at + 1 :])
@@ -49,7 +48,7 @@ class Alphabet:
 
     @classmethod
     def of_tokens(cls, tokens: Sequence[str]) -> "Alphabet":
-        """Make it of the tokens in the order of their ids: start token, residues, end token."""
+        """From the tokens in the order of their ids: start token, residues, end token."""
         vocabulary = {token: index for index, token in enumerate(tokens)}
 
         def find(names: Sequence[str]) -> int | None:
@@ -67,11 +66,11 @@ class Alphabet:
 
     @property
     def special(self) -> int:
-        """Number of tokens that are no residues."""
+        """Number of special tokens."""
         return len(self.prefix) + len(self.suffix)
 
     def reading_as_x(self, letters: str) -> "Alphabet":
-        """The same, with these letters read as X."""
+        """A copy that reads these letters as X."""
         if not set(letters) <= set(self.ids) - {MASK}:
             raise UserError(f"read_as_x={letters} is not allowed; give letters of residues")
         return replace(self, ids={**self.ids, **{letter: self.ids["X"] for letter in letters}})
@@ -87,7 +86,7 @@ class Alphabet:
 def letter_ids(
     vocabulary: Mapping[str, int], unknown: int | None, mask: int | None
 ) -> dict[str, int]:
-    """Ids of the residues, of other letters as far as there are tokens, and of the mask."""
+    """Ids of the residues, of other letters that have a token, and of the mask."""
     ids = {
         letter: vocabulary[token]
         for letter in RESIDUES + AMBIGUOUS + CHAIN_BREAK

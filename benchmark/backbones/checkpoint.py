@@ -1,4 +1,4 @@
-"""A checkpoint's folder: got from the hub or found here, and told by its content."""
+"""Folders of checkpoints: local or from the hub, and their digests."""
 
 import hashlib
 import os
@@ -23,28 +23,26 @@ OTHER = (
     "*.model",
     "*.py",
 )
-"""What else decides outputs; a trainer's logs and states in the same folder do not."""
+"""Other files that affect outputs, unlike a trainer's logs and states in the same folder."""
 INDEX = ("*.index.json",)
 POCKET = FOLDER / "checkpoints"
 SETTLED = 5.0
-"""Seconds for which a file must have been left alone before its digest is remembered: a change
-within one tick of the file system's clock would not show. The coarsest ticks are two seconds."""
+"""Seconds without a change before a file's digest is stored: a change within one tick of the file
+system's clock, at most two seconds, would go unnoticed."""
 
 
 class Memory(Protocol):
-    """Digests that were computed before."""
+    """Digests of files by their state in the file system."""
 
     def get(self, key: bytes) -> bytes | bytearray | None:
-        """What is remembered of a file in this state."""
-        ...
+        """The stored digest."""
 
     def add(self, items: Mapping[bytes, bytes]) -> object:
-        """Remember more."""
-        ...
+        """Store digests."""
 
 
 remembered: ContextVar[Memory | None] = ContextVar("remembered", default=None)
-"""Where digests of files outlive the process; a run sets it before it opens its backbone."""
+"""Persistent digests; a run sets it before it opens its backbone."""
 
 
 def fetch(
@@ -52,7 +50,7 @@ def fetch(
 ) -> tuple[Path, str | None]:
     """The checkpoint's folder, downloaded if `path` is a hub id, and the resolved revision.
 
-    `package:NAME` is a checkpoint that ships inside this package.
+    `package:NAME` is a checkpoint inside this package.
     """
     own = path.removeprefix("package:")
     folder = POCKET / own if own != path else Path(path).expanduser()
@@ -64,7 +62,7 @@ def fetch(
             )
         return folder, None
     if path.count("/") != 1 or path.startswith((".", "/", "~")):
-        raise UserError(f"model.path={path} is no folder here, and no hub id of the form org/name")
+        raise UserError(f"model.path={path} is neither a folder nor a hub id of the form org/name")
     from huggingface_hub import snapshot_download
 
     try:
@@ -75,7 +73,7 @@ def fetch(
                 break
     except Exception as error:  # the network stack below raises many unrelated types
         raise UserError(
-            f"model.path={path} is no folder here, and cannot be had from the hub "
+            f"model.path={path} is not a folder, and the download from the hub failed "
             f"({type(error).__name__}); correct it, connect to the network, or download it "
             "elsewhere and give its folder"
         ) from None
@@ -83,7 +81,7 @@ def fetch(
 
 
 def digest_folder(folder: Path, formats: Sequence[str] = WEIGHTS) -> str:
-    """Digest of the names and content of every file that decides what the model computes."""
+    """Digest of the names and content of every file that affects outputs."""
     weights = next((found for name in formats if (found := list(folder.glob(name)))), None)
     if not weights:
         raise UserError(
@@ -97,10 +95,10 @@ def digest_folder(folder: Path, formats: Sequence[str] = WEIGHTS) -> str:
 
 
 def digest_file(file: Path) -> bytes:
-    """Digest of a file's content: 20 GB are read once, and again when they change.
+    """Digest of a file's content, which is read once, and again after a change.
 
-    A file is told by its place and by what the file system says of it, of which a program can turn
-    back the modification time but not the time of the last change of state (ctime).
+    A change shows in the state of the file: a program can reset the modification time, but not the
+    time of the last status change (ctime).
     """
     memory = remembered.get()
     with file.open("rb") as stream:
@@ -117,6 +115,6 @@ def digest_file(file: Path) -> bytes:
 
 
 def state_key(file: Path, state: os.stat_result) -> bytes:
-    """Digest of all that changes when a file's content does."""
-    told = state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
-    return hashlib.sha256(repr((str(file.resolve()), *told)).encode()).digest()
+    """Digest of a file's path and state."""
+    parts = state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+    return hashlib.sha256(repr((str(file.resolve()), *parts)).encode()).digest()

@@ -1,8 +1,8 @@
 """ESM3 open (Hayes et al. 2025) by its authors' package `esm`, an extra for Python 3.12 and later.
 
 pip install 'plm-benchmark[esm]'; python -m benchmark model=esm3_open
-Its sequence track alone is fed: structure, function and the others stay empty. ESM C needs no
-package; transformers opens it.
+Only the sequence track is used: structure, function and the others stay empty. ESM C needs no
+extra package; transformers opens it.
 """
 
 from pathlib import Path
@@ -17,17 +17,17 @@ from benchmark.backbones.pretrained import Opened, Pretrained
 from benchmark.core import UserError
 
 HEAD_WIDTH = 64
-"""Of the release: 24 heads of 1,536; the weights' shapes do not tell it."""
+"""Of the release, 24 heads of 1,536; not visible in the shapes of the weights."""
 
 
 class Esm3(Pretrained):
-    """A checkpoint of the release's format, a folder with `data/weights/`."""
+    """A checkpoint in the release's format, a folder with `data/weights/`."""
 
     VERSION = 1
     weights = ("data/weights/esm3_sm_open_v1.pth",)
 
     def open(self, folder: Path, path: str, device_map: Any, dtype: torch.dtype) -> Opened:
-        """Build the model of the weights' shapes, and fill it completely."""
+        """Build the model by the shapes of the weights, and load all weights."""
         try:
             from accelerate import init_empty_weights
             from esm.models.esm3 import ESM3
@@ -56,8 +56,8 @@ class Esm3(Pretrained):
         found = model.load_state_dict(state, strict=False, assign=True)
         if differing := [*found.missing_keys, *found.unexpected_keys]:
             raise UserError(
-                f"{path} lacks or has in excess {len(differing)} weights ({differing[0]}, ...), "
-                "so it is no ESM3 that can be evaluated"
+                f"{path} has {len(differing)} missing or unknown weights ({differing[0]}, ...), "
+                "so it is not an ESM3"
             )
         track = SequenceTrack(model.to(device_map, dtype))
         alphabet = Alphabet.of_tokens(SEQUENCE_VOCAB)
@@ -65,7 +65,7 @@ class Esm3(Pretrained):
 
 
 class SequenceTrack(nn.Module):
-    """ESM3 with the outward form of a module of transformers'."""
+    """ESM3 with the interface of a module of transformers."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""What an architecture costs by its shape alone: parameters, and FLOPs of a pass and of training.
+"""Parameters, and FLOPs of a pass and of training, from an architecture's shape.
 
-Three conventions, each with its source; their numbers differ, so tell which one is meant:
+Three conventions with different results; state which one is used:
 
 - `parameters`, `forward_flops`: Serrano et al. 2024 (arXiv 2406.07249), who count parameters as
   Kaplan et al. 2020 and FLOPs as Hoffmann et al. 2022 (appendix F): no biases, no norms, embedding
@@ -9,7 +9,7 @@ Three conventions, each with its source; their numbers differ, so tell which one
   et al. 2024 use them.
 - `gated_parameters`: the blocks of models with a gated feed-forward layer, as ProteinGLM.
 
-What a run really computed is told by its Record (`benchmark.backbones.flops`).
+The measured work of a run is in its Record (`benchmark.backbones.flops`).
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ TRAINING = 3
 
 
 class Shape(NamedTuple):
-    """An encoder as ESM-2 is one: plain feed-forward layers, and RoBERTa's head."""
+    """An encoder like ESM-2: plain feed-forward layers, and RoBERTa's head."""
 
     layers: int
     dim: int
@@ -51,24 +51,24 @@ def parameters(shape: Shape) -> Parameters:
 
 
 def forward_flops(shape: Shape, tokens: int) -> int:
-    """FLOPs of a forward pass over one sequence of so many tokens."""
+    """FLOPs of a forward pass over one sequence."""
     weights = 2 * tokens * parameters(shape).total
     attention = 4 * tokens**2 * shape.dim + 3 * shape.heads * tokens**2
     return weights + shape.layers * attention
 
 
 def sequence_training_flops(shape: Shape, tokens: int) -> int:
-    """FLOPs of forward and backward pass over one sequence of so many tokens."""
+    """FLOPs of forward and backward pass over one sequence."""
     return TRAINING * forward_flops(shape, tokens)
 
 
 def kaplan_parameters(layers: int, dim: int) -> int:
-    """N: the blocks' parameters, where the feed-forward layers are four times as wide as `dim`."""
+    """N: parameters of the blocks, with feed-forward layers of width 4 x `dim`."""
     return 12 * layers * dim**2
 
 
 def gated_parameters(layers: int, dim: int, ffn: int) -> int:
-    """The blocks' parameters, where the feed-forward layers have three matrices."""
+    """Parameters of the blocks, with feed-forward layers of three matrices."""
     return layers * (4 * dim**2 + 3 * dim * ffn)
 
 

@@ -18,9 +18,9 @@ from benchmark.core import UserError
 
 
 class HuggingFace(Pretrained):
-    """A checkpoint of any architecture that transformers has, or that brings its own code.
+    """A checkpoint of any architecture of transformers, or with its own code.
 
-    read_as_x: letters that its authors replace by X, though the tokenizer may have a token.
+    read_as_x: letters that its authors replace by X, although the tokenizer may have a token.
     """
 
     VERSION = 1
@@ -31,7 +31,7 @@ class HuggingFace(Pretrained):
         super().__init__(**settings)
 
     def open(self, folder: Path, path: str, device_map: Any, dtype: torch.dtype) -> Opened:
-        """Load it by its configuration's architecture."""
+        """Load it by the architecture in its configuration."""
         from transformers import (
             MODEL_MAPPING,
             AutoConfig,
@@ -60,7 +60,7 @@ class HuggingFace(Pretrained):
             and base_class
             and "add_pooling_layer" in signature(base_class).parameters
         ):
-            trust["add_pooling_layer"] = False  # nothing passes through it
+            trust["add_pooling_layer"] = False  # not used
         base, whole, contact = load(auto, folder, path, device_map, dtype, config=config, **trust)
         alphabet = open_alphabet(folder, config, self.trust_remote_code)
         limit = longest_chain(base, alphabet.special)
@@ -69,7 +69,7 @@ class HuggingFace(Pretrained):
 
 
 def named_config(folder: Path) -> Any:
-    """The configuration of the architecture, where `config.json` is too old to name its type."""
+    """The architecture's configuration class, if `config.json` is too old to name its type."""
     import transformers
 
     raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -80,7 +80,7 @@ def named_config(folder: Path) -> Any:
 
 
 def objective_of(config: Any) -> Objective | None:
-    """What a checkpoint of this configuration was trained on, by its architecture's name."""
+    """The training objective, from the name of the architecture."""
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
 
     if config.is_encoder_decoder:
@@ -98,7 +98,7 @@ def objective_of(config: Any) -> Objective | None:
 
 
 def open_alphabet(folder: Path, config: Any, trust_remote_code: bool) -> Alphabet:
-    """Read the tokenizer; one that is a list of tokens, or a model of SentencePiece, as a list."""
+    """From the tokenizer, or from a list of tokens or a SentencePiece model."""
     from transformers import AutoTokenizer
 
     vocabulary, pieces = folder / "vocab.txt", folder / "spiece.model"

@@ -1,4 +1,4 @@
-"""ProteinGLM (xTrimoPGLM), masked and causal, native: no code from the hub is run.
+"""ProteinGLM (xTrimoPGLM), masked and causal, without code from the hub.
 
 python -m benchmark model=mlm1b
 python -m benchmark model=proteinglm model.path=checkpoints/step-1000
@@ -22,12 +22,12 @@ TOKEN_MASK, GENERATION_MASK, END_OF_DOCUMENT, START_OF_PIECE, END_OF_PIECE, END 
 
 
 class ProteinGLM(Pretrained):
-    """A released checkpoint, or one of its architecture; `config.json` says masked or causal."""
+    """A released checkpoint or one of its architecture, masked or causal by `config.json`."""
 
     VERSION = 1
 
     def open(self, folder: Path, path: str, device_map: Any, dtype: torch.dtype) -> Opened:
-        """Load it under its original parameter names; weights without a place are refused."""
+        """Load it by its original parameter names; unknown weights are refused."""
         from benchmark.backbones.proteinglm_module import (
             ProteinGLMConfig,
             ProteinGLMForLanguageModeling,
@@ -60,8 +60,8 @@ def masked_alphabet() -> Alphabet:
 def causal_alphabet() -> Alphabet:
     """The prompt of the releases' chat template, then residues.
 
-    No source tells by which token the releases end a chain: the end of a piece is GLM's own, the
-    end token the tokenizer's, the end of a document separates training sequences. All three count.
+    No source says which token ends a chain in the releases. GLM has the end of a piece, the
+    tokenizer an end token, and the end of a document separates training sequences: all count.
     """
     prefix = (GENERATION_MASK, START_OF_PIECE, END)
     ends = (END_OF_PIECE, END, END_OF_DOCUMENT)

@@ -1,8 +1,8 @@
 """ProteinGLM's architecture as released (xTrimoPGLM: Chen et al., Nature Methods 2025).
 
-A block, with DeepNorm's weight a = sqrt(2 layers) on what goes around attention and MLP:
+A block, with DeepNorm's weight a = sqrt(2 layers) on the residual connections:
 x1 = norm1(x); x2 = norm2(a x1 + attention(x1)); out = a x2 + mlp(x2). Parameters carry their
-original names, so released checkpoints load unchanged. Dropout, which no release has, is left out.
+original names, so released checkpoints load unchanged. There is no dropout, as in all releases.
 """
 
 from inspect import signature
@@ -34,14 +34,14 @@ IMPLEMENTED = {
     "fp32_residual_connection": False,
     "quantization_bit": 0,
 }
-"""What every release but the quantised 100B says; other values have no reference to check by."""
+"""Values in all releases but the quantised 100B; others have no reference to test against."""
 
 Rotary = tuple[Tensor, Tensor]
 """Cosines and sines, (B, 1, T, kv_channels) each."""
 
 
 class ProteinGLMConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
-    """The keys of a release's `config.json`, as they stand there."""
+    """The keys of a release's `config.json`, unchanged."""
 
     model_type = "ProteinGLM"
     attribute_map = {  # noqa: RUF012 (transformers' own form)
@@ -53,8 +53,8 @@ class ProteinGLMConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
 def rotary_tables(config: Any, position_ids: Tensor, dtype: torch.dtype) -> Rotary:
     """Angles at (B, T) positions, computed in fp32.
 
-    With `rotary_embedding_2d` the halves of a head turn by two positions of their own, of which a
-    causal model keeps the first at zero, any other the second.
+    With `rotary_embedding_2d` the halves of a head rotate by two positions, of which a causal model
+    sets the first to zero, a masked one the second.
     """
     planes = [position_ids]
     if config.rotary_embedding_2d:
@@ -69,7 +69,7 @@ def rotary_tables(config: Any, position_ids: Tensor, dtype: torch.dtype) -> Rota
 
 
 def rotate(x: Tensor, rotary: Rotary, planes: int) -> Tensor:
-    """Turn the pairs (i, i + half) within each plane of heads, (B, heads, T, kv_channels)."""
+    """Rotate the pairs (i, i + half) within each plane of heads, (B, heads, T, kv_channels)."""
     cos, sin = rotary
     first, second = x.view(*x.shape[:-1], planes, 2, -1).unbind(-2)
     return x * cos + torch.stack((-second, first), dim=-2).flatten(-3) * sin
@@ -93,7 +93,7 @@ def eager_attention(
 
 
 class SelfAttention(nn.Module):
-    """Query, key and value come from one projection, side by side for each head."""
+    """Self-attention with one projection for query, key and value, concatenated per head."""
 
     num_key_value_groups = 1
 
@@ -111,7 +111,7 @@ class SelfAttention(nn.Module):
     def forward(
         self, x: Tensor, rotary: Rotary, mask: Tensor | None, past: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor | None]:
-        """(B, T, dim) to the same, and the maps (B, heads, T, T) if the implementation has them."""
+        """(B, T, dim) to (B, T, dim), and maps (B, heads, T, T) if available."""
         heads = self.query_key_value(x).view(*x.shape[:2], self.config.num_attention_heads, -1)
         query, key, value = heads.transpose(1, 2).chunk(3, dim=-1)
         query, key = rotate(query, rotary, self.planes), rotate(key, rotary, self.planes)
@@ -132,14 +132,14 @@ class MLP(nn.Module):
         self.dense_4h_to_h = nn.Linear(config.ffn_hidden_size, config.hidden_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, dim) to the same."""
+        """(B, T, dim) to (B, T, dim)."""
         inner, gate = self.dense_h_to_4h(x).chunk(2, dim=-1)
         out: Tensor = self.dense_4h_to_h(inner * functional.gelu(gate))
         return out
 
 
 class Block(GradientCheckpointingLayer):  # type: ignore[no-untyped-call]
-    """A layer; the module's docstring has its formula."""
+    """A layer; see the formula above."""
 
     def __init__(self, config: Any, layer: int) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class Block(GradientCheckpointingLayer):  # type: ignore[no-untyped-call]
         past_key_values: Any = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
-        """(B, T, dim) to the same, and the attention maps."""
+        """(B, T, dim) to (B, T, dim), and the attention maps."""
         x = self.input_layernorm(x)
         attended, maps = self.self_attention(x, rotary, mask, past_key_values, **kwargs)
         x = self.post_attention_layernorm(torch.add(attended, x, alpha=self.alpha))
@@ -166,7 +166,7 @@ class Block(GradientCheckpointingLayer):  # type: ignore[no-untyped-call]
 
 
 class Encoder(nn.Module):
-    """The blocks, and a last norm where the configuration has one."""
+    """The blocks, and a final norm if the configuration has one."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -203,7 +203,7 @@ class Encoder(nn.Module):
 
 
 class ProteinGLMPreTrained(PreTrainedModel):  # type: ignore[no-untyped-call]
-    """What loading needs to know; a configuration that is not implemented is refused."""
+    """Settings for loading; refuses configurations that are not implemented."""
 
     config_class = ProteinGLMConfig
     base_model_prefix = "transformer"
@@ -217,18 +217,18 @@ class ProteinGLMPreTrained(PreTrainedModel):  # type: ignore[no-untyped-call]
         for key, value in IMPLEMENTED.items():
             if not hasattr(config, key):
                 raise UserError(
-                    f"config.json has no {key}, so it is no ProteinGLM's; "
+                    f"config.json has no {key}, so it is not a ProteinGLM; "
                     "other architectures open with model=huggingface"
                 )
             if (found := getattr(config, key)) != value:
                 raise UserError(
-                    f"config.json says {key}={found}; only {key}={value} is implemented, which all "
-                    "releases of ProteinGLM have but the quantised 100B"
+                    f"config.json says {key}={found}; only {key}={value} is implemented, as in all "
+                    "releases of ProteinGLM but the quantised 100B"
                 )
 
 
 class ProteinGLMModel(ProteinGLMPreTrained):  # type: ignore[no-untyped-call]
-    """Token ids to hidden states, and a layer that maps these to logits."""
+    """Token ids to hidden states, with a layer that maps these to logits."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -251,12 +251,12 @@ class ProteinGLMModel(ProteinGLMPreTrained):  # type: ignore[no-untyped-call]
         inputs_embeds: Tensor | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPast:
-        """As `Encoder.forward`; a cache is filled only if one is given."""
+        """As `Encoder.forward`; a cache is used only if given."""
         x = self.get_input_embeddings()(input_ids) if inputs_embeds is None else inputs_embeds
         if position_ids is None:
             seen = 0 if past_key_values is None else past_key_values.get_seq_length()
             position_ids = torch.arange(seen, seen + x.shape[1], device=x.device).unsqueeze(0)
-        mask = create_causal_mask(  # of both directions where the configuration is not causal
+        mask = create_causal_mask(  # bidirectional if the configuration is not causal
             self.config, x, attention_mask, past_key_values, position_ids=position_ids
         )
         output: BaseModelOutputWithPast = self.encoder(
@@ -272,7 +272,7 @@ class ProteinGLMModel(ProteinGLMPreTrained):  # type: ignore[no-untyped-call]
 class ProteinGLMForLanguageModeling(  # type: ignore[no-untyped-call]
     ProteinGLMPreTrained, GenerationMixin
 ):
-    """The same with logits, (B, T, vocabulary); masked or causal as the configuration says."""
+    """With logits, (B, T, vocabulary); masked or causal by the configuration."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)

@@ -42,17 +42,14 @@ class EmbeddingCache(Protocol):
 
     def verify(self, embed: Callable[[Sequence[str]], Sequence[Float32]], dtype: str) -> None:
         """After a change of code or libraries, check that `embed` reproduces stored vectors."""
-        ...
 
     def __contains__(self, chain: str) -> bool: ...
 
     def get(self, chain: str) -> Float32 | None:
         """The vector, bit for bit as it was stored."""
-        ...
 
     def put(self, chains: Sequence[str], vectors: Sequence[Float32]) -> list[Float32]:
         """Store new vectors; return them, or those that another process stored first."""
-        ...
 
 
 def lacks(backbone: "Backbone", ability: Ability, reason: str = "this call") -> UserError:

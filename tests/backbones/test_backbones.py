@@ -228,9 +228,9 @@ def test_settings_that_cannot_be(esm_folder: Path) -> None:
     ):
         with pytest.raises(UserError, match=told):
             open_folder(esm_folder, **changes)
-    with pytest.raises(UserError, match="no folder here, and no hub id"):
+    with pytest.raises(UserError, match="neither a folder nor a hub id"):
         open_folder(Path("./nowhere"))
-    with pytest.raises(UserError, match="org/nothing is no folder here, and cannot be had"):
+    with pytest.raises(UserError, match="org/nothing is not a folder, and the download"):
         open_folder(Path("org/nothing"))
 
 

@@ -75,7 +75,7 @@ def test_every_pass_of_every_family(family: str, tmp_path: Path) -> None:
                     prompts, max_length=20, temperature=1.0, top_p=0.9, seed=1
                 )
             )
-        if hasattr(backbone, "contacts"):
+        if "contact_head" in backbone.abilities:
             works.append(lambda chains=chains: backbone.contacts(chains))
         for work in works:
             ours, theirs = compare(backbone, work)

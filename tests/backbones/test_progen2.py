@@ -132,14 +132,14 @@ def test_every_form_of_a_checkpoint_loads(tmp_path: Path) -> None:
 
 
 def test_what_is_no_progen2_is_refused(tmp_path: Path, esm_folder: Path) -> None:
-    with pytest.raises(UserError, match=r"model_type=esm, so it is no ProGen2's"):
+    with pytest.raises(UserError, match=r"model_type=esm, so it is not a ProGen2"):
         open_folder(esm_folder)
     folder = save_progen2(tmp_path)
     change_config(folder, vocab_size_emb=37)
     with pytest.raises(UserError, match="vocab_size_emb=37 and vocab_size_lm_head=32"):
         open_folder(folder)
     change_config(folder, vocab_size_emb=32, n_head=4)
-    with pytest.raises(UserError, match="n_head=4; ProGen2's divide by 8"):
+    with pytest.raises(UserError, match="n_head=4; give a multiple of 8"):
         open_folder(folder)
     change_config(folder, n_head=8)
     change_weights(folder, lambda weights: weights.pop("transformer.h.1.mlp.fc_in.bias"))

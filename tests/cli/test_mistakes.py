@@ -52,7 +52,7 @@ def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
         (["model=huggingface"], "model.path is missing"),
         (
             ["model=huggingface", "model.path=no/where"],
-            "no/where is no folder here, and cannot be had from the hub",
+            "no/where is not a folder, and the download from the hub failed",
         ),
         (["model=random", "device=cuda:9"], "device=cuda:9 is not there"),
         (["task=contact"], "cannot get biomap-research/contact_prediction_binary from the hub"),

@@ -1,4 +1,4 @@
-"""What a language model has to be better than: no learning from proteins, or counts alone.
+"""Trivial baselines: no training on proteins, or residue counts only.
 
 Imports core, data and its sister modules of `benchmark.backbones`.
 """

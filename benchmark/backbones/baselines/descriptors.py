@@ -1,4 +1,4 @@
-"""Floors: descriptors that have learned from no protein. A language model must beat them."""
+"""Baselines without training: sequence encodings and k-mer counts."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,15 +8,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core import RESIDUES, Backbone, UserError
+from benchmark.core import RESIDUE_INDEX, RESIDUES, Backbone, UserError
 from benchmark.data.digests import digest
 
 Float32 = NDArray[np.float32]
-INDEX = {residue: index for index, residue in enumerate(RESIDUES)}
 
 
 def encoding_table(name: Literal["onehot", "blosum62"]) -> Float32:
-    """A row for each of the 20 residues, and a last one of zeros for all else, (21, 20)."""
+    """A row for each of the 20 residues, and one of zeros for other letters, (21, 20)."""
     table = np.zeros((len(RESIDUES) + 1, len(RESIDUES)), np.float32)
     if name == "onehot":
         table[:-1] = np.eye(len(RESIDUES))
@@ -30,10 +29,9 @@ def encoding_table(name: Literal["onehot", "blosum62"]) -> Float32:
 
 @dataclass
 class Window(Backbone):
-    """Each residue as its neighbours: the encodings of `width` residues around it, side by side.
+    """Each residue as the concatenated encodings of the `width` residues around it.
 
-    Beyond the ends, and for letters outside the 20, the encoding is zero. A protein is the mean
-    over its residues.
+    The encoding is zero beyond the ends and for other letters. A protein is the mean over residues.
     """
 
     VERSION = 1
@@ -59,7 +57,7 @@ class Window(Backbone):
         half, outside = self.width // 2, len(RESIDUES)
         rows = []
         for chain in chains:
-            codes = np.array([INDEX.get(residue, outside) for residue in chain])
+            codes = np.array([RESIDUE_INDEX.get(residue, outside) for residue in chain])
             padded = np.pad(codes, (half, self.width - 1 - half), constant_values=outside)
             windows = np.lib.stride_tricks.sliding_window_view(padded, self.width)
             rows.append(self._table[windows].reshape(len(chain), -1))
@@ -72,7 +70,7 @@ class Window(Backbone):
 
 @dataclass
 class Kmer(Backbone):
-    """A protein as the shares of its k-mers up to length `k`, and the logarithm of its length."""
+    """A protein as the frequencies of its k-mers up to length `k`, and its log length."""
 
     VERSION = 1
     k: int
@@ -91,7 +89,7 @@ class Kmer(Backbone):
         return digest(type(self).__name__, repr(asdict(self)))
 
     def embed_proteins(self, chains: Sequence[str]) -> Float32:
-        """Shares within each k, then log length: (n, 20 + 400 + ... + 1)."""
+        """Frequencies for each k, then log length: (n, 20 + 400 + ... + 1)."""
         rows = np.zeros((len(chains), self.protein_dim), np.float32)
         for row, chain in zip(rows, chains, strict=True):
             for k in range(1, self.k + 1):

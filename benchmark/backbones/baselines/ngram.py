@@ -1,12 +1,11 @@
-"""Floors of language models: how often residues occur in a corpus, alone or beside neighbours.
+"""Baselines of language models: residue frequencies in a corpus, given nothing or the neighbours.
 
-`Unigram` expects each residue as often as it occurs, `Bigram` as often as after the residue before,
-`Neighbours` as often as between the two beside it: what a causal or a masked language model has
-to know of more than its nearest surroundings to be below.
+`Unigram` conditions on nothing, `Bigram` on the preceding residue, `Neighbours` on both adjacent
+residues: baselines of causal and masked language models.
 
-Counts are smoothed by Laplace's rule, `prior` residues added to each context: to the unigram evenly
-(20: one of each), to the others as the unigram expects them, so that a context that never occurred
-is answered by the unigram. Nothing is chosen by data that is tested.
+Counts are smoothed by Laplace's rule with `prior` pseudo-counts per context: uniform for the
+unigram (20: one per residue), in proportion to the unigram for the others, so that an unseen
+context falls back to the unigram. Nothing is tuned on test data.
 """
 
 from abc import abstractmethod
@@ -26,11 +25,11 @@ Float32 = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Counts = NDArray[np.int64]
 END, OTHER = len(RESIDUES), len(RESIDUES) + 1
-"""Codes of a neighbour that is not there, and of a letter beyond `RESIDUES`."""
+"""Codes of a missing neighbour (chain end), and of a letter outside `RESIDUES`."""
 SHAPE = OTHER + 1, len(RESIDUES), OTHER + 1
 """Of `triples`: left neighbour, residue, right neighbour."""
 BLOCK = 4096
-"""Chains that are counted at once."""
+"""Chains counted at a time."""
 BREAK = "\n"
 CODES = np.full(256, OTHER)
 CODES[np.frombuffer(RESIDUES.encode(), np.uint8)] = np.arange(len(RESIDUES))
@@ -38,7 +37,7 @@ CODES[ord(BREAK)] = END
 
 
 def encode(chains: Sequence[str]) -> NDArray[np.int64]:
-    """Codes of the chains' letters, one after the other, each chain between two `END`s."""
+    """Codes of the chains' letters, concatenated, each chain between two `END`s."""
     text = "".join(BREAK + chain for chain in chains) + BREAK
     return CODES[np.frombuffer(text.encode("ascii"), np.uint8)]
 
@@ -46,8 +45,8 @@ def encode(chains: Sequence[str]) -> NDArray[np.int64]:
 def count_triples(chains: Sequence[str]) -> Counts:
     """Count each residue between its neighbours: (22, 20, 22), the `triples` of a counts file.
 
-    Axes: left neighbour, residue, right neighbour, in the order of `RESIDUES`; of a neighbour 20 is
-    the chain's end and 21 any other letter. Residues beyond the 20 are not counted themselves.
+    Axes: left neighbour, residue, right neighbour, in the order of `RESIDUES`; neighbour 20 is the
+    chain's end, 21 any other letter. Other letters are not counted themselves.
     """
     total = np.zeros(SHAPE, np.int64)
     for start in range(0, len(chains), BLOCK):
@@ -70,7 +69,7 @@ def read_triples(source: str) -> Counts:
             triples: Counts = arrays["triples"]
     except (OSError, KeyError, ValueError):
         raise UserError(
-            f"model.counts={source} is no file of counts; numpy.savez(FILE, triples=...) of "
+            f"model.counts={source} is not a file of counts; numpy.savez(FILE, triples=...) of "
             "benchmark.backbones.baselines.ngram.count_triples(chains) makes one"
         ) from None
     if triples.shape != SHAPE or triples.dtype != np.int64:
@@ -82,16 +81,16 @@ def read_triples(source: str) -> Counts:
 
 
 def smooth(counts: Counts, expected: Doubles, prior: float) -> Doubles:
-    """Probabilities (..., 20) by counts (..., 20), and `prior` residues more as `expected`."""
+    """Probabilities (..., 20) from counts (..., 20) and `prior` pseudo-counts as `expected`."""
     smoothed: Doubles = (counts + prior * expected) / (counts.sum(-1, keepdims=True) + prior)
     return smoothed
 
 
 @dataclass
 class Frequencies(Backbone):
-    """Residues are expected by a corpus's counts.
+    """Residue probabilities from a corpus.
 
-    counts: as `read_triples` takes it. prior: residues that are added to the counts of a context.
+    counts: see `read_triples`. prior: pseudo-counts of a context.
     """
 
     counts: str
@@ -138,7 +137,7 @@ class Frequencies(Backbone):
 
 
 class Bigram(Frequencies):
-    """A residue by the one before it: the floor of causal models."""
+    """A residue given the preceding one: baseline of causal models."""
 
     VERSION = 1
     causal_log_probs = Frequencies._log_probs
@@ -150,7 +149,7 @@ class Bigram(Frequencies):
 
 
 class Neighbours(Frequencies):
-    """A residue by the two beside it: the floor of masked models."""
+    """A residue given both adjacent ones: baseline of masked models."""
 
     VERSION = 1
     masked_log_probs = Frequencies._log_probs
@@ -161,12 +160,12 @@ class Neighbours(Frequencies):
 
 
 class Unigram(Frequencies):
-    """A residue by how often it occurs: the floor of all language models."""
+    """A residue by its frequency: baseline of all language models."""
 
     VERSION = 1
     causal_log_probs = masked_log_probs = Frequencies._log_probs
     log_likelihoods = Frequencies._log_likelihoods
 
     def expected(self, triples: Counts, unigram: Doubles) -> Doubles:
-        """The same everywhere, (20,)."""
+        """The same in every context, (20,)."""
         return unigram

@@ -1,4 +1,4 @@
-"""An untrained transformer: what the architecture alone gives, before it has seen a protein."""
+"""An untrained transformer: the architecture without any training."""
 
 from hashlib import sha256
 
@@ -13,7 +13,7 @@ ESM_TOKENS = "LAGVSERTIDPKQNFYMHWCXBUZO"
 
 
 class Random(Transformer):
-    """An ESM-2 architecture with the weights of its initialisation, drawn from `init_seed`."""
+    """An ESM-2 architecture with random weights, drawn from `init_seed`."""
 
     VERSION = 1
 
@@ -32,7 +32,7 @@ class Random(Transformer):
     ) -> None:
         from transformers import EsmConfig, EsmModel
 
-        place, number = resolve(device, dtype)
+        target, number = resolve(device, dtype)
         ids = {letter: index for index, letter in enumerate(ESM_TOKENS, start=4)}
         ids["J"] = ids["X"]
         config = EsmConfig(
@@ -56,7 +56,7 @@ class Random(Transformer):
             state.update(name.encode() + tensor.numpy().tobytes())
         self._digest = state.hexdigest()[:16]
         super().__init__(
-            module.to(place, number),
+            module.to(target, number),
             Alphabet(ids, prefix=(0,), suffix=(2,), pad=1),
             layer=layer,
             pooling=pooling,
