@@ -51,7 +51,7 @@ def examples(count: int, group_size: int = 1) -> list[Example]:
 
 
 def run(test: list[Example], method: Method, train: list[Example] | None = None) -> Any:
-    task = make_task("pocket_metal", "task.kind=real", "task.size=1")
+    task = make_task("pocket_metal", "task.kind=regression", "task.size=1")
     splits = Splits(train or examples(9), examples(3), {"test": test}, {})
     metrics = [find("pearson"), find("rmse")]
     return evaluate(task, splits, None, method, metrics, 0).tests["test"]  # type: ignore[arg-type]
@@ -140,7 +140,7 @@ def test_each_fold_is_answered_by_what_was_learned_without_it() -> None:
             found = np.mean([example.label for example in train]), train, valid
             return Predictor(lambda questions: [found[0]] * len(questions), {"learned": found[1:]})
 
-    task = make_task("pocket_metal", "task.kind=real", "task.size=1")
+    task = make_task("pocket_metal", "task.kind=regression", "task.size=1")
     outcome = evaluate(
         task,
         Splits([], [], tests, {}, learn, weights),
