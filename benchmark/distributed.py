@@ -2,8 +2,8 @@
 
     accelerate launch --num_processes 4 -m benchmark task=contact model=esm2_3b
 
-Every process goes through the same run. Work on sequences is divided among them and its results are
-exchanged, so that each holds all of them; the first process alone prints and writes.
+Every process executes the same run. Work on sequences is divided among them, and the results are
+gathered in all of them; only the process of rank 0 prints and writes.
 """
 
 import os
@@ -30,10 +30,10 @@ def world_size() -> int:
 def map_sharded(
     work: Callable[[Sequence[S]], Iterable[T]], items: Sequence[S], window: int
 ) -> Iterator[T]:
-    """Results of `work` on all items, in their order; each process works on its share.
+    """Yield the results of `work` on all items, in their order; each process works on its share.
 
-    `work` gives a result for each item. Results are exchanged after each `window` of items, so that
-    a process holds no more of them than those.
+    `work` returns one result per item. Results are gathered after each `window` of items, which
+    bounds the memory.
     """
     if world_size() == 1:
         yield from work(items)
@@ -46,7 +46,7 @@ def map_sharded(
 
 
 def all_gather(mine: list[T]) -> list[list[T]]:
-    """Give every process the lists of all, in the order of their ranks."""
+    """The lists of all processes, in the order of their ranks."""
     import torch.distributed as dist
     from accelerate import PartialState
 
@@ -62,7 +62,7 @@ def broadcast(value: T) -> T:
 
 
 def all_reduce(tensors: "Sequence[torch.Tensor]") -> None:
-    """Replace tensors of one number type by their sums over the processes, in one exchange."""
+    """Replace tensors of one dtype by their sums over the processes, in one call."""
     if world_size() == 1:
         return
     import torch

@@ -1,4 +1,4 @@
-"""Progress on the terminal, for whatever takes longer than two seconds."""
+"""Progress bars on the terminal, for loops longer than two seconds."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -6,15 +6,15 @@ from typing import TypeVar
 
 T = TypeVar("T")
 PATIENCE = 2.0
-"""Seconds before anything is shown."""
+"""Seconds before the bar appears."""
 REFRESH = 0.5
-"""Seconds between two looks at what is shown beside the count."""
+"""Seconds between two updates of the label."""
 
 
-def track(items: Iterable[T], total: int, what: str | Callable[[], str]) -> Iterator[T]:
-    """Pass items on; after two seconds show on stderr how many have come, and the time left.
+def track(items: Iterable[T], total: int, label: str | Callable[[], str]) -> Iterator[T]:
+    """Yield the items; after two seconds show their count and the time left on stderr.
 
-    what: is shown beside them; a function is asked again as they come.
+    label: text beside the bar; a function is called again at each update.
     """
     from rich.console import Console
     from rich.progress import (
@@ -36,16 +36,16 @@ def track(items: Iterable[T], total: int, what: str | Callable[[], str]) -> Iter
         disable=not console.is_terminal,
     )
     job = bar.add_task("", total=total)
-    started, told, shown = time.monotonic(), -PATIENCE, False
+    started, updated, shown = time.monotonic(), -PATIENCE, False
     try:
         for item in items:
             now = time.monotonic()
             if not shown and now - started > PATIENCE:
                 bar.start()
                 shown = True
-            if shown and now - told > REFRESH:
-                bar.update(job, description=what if isinstance(what, str) else what())
-                told = now
+            if shown and now - updated > REFRESH:
+                bar.update(job, description=label if isinstance(label, str) else label())
+                updated = now
             bar.advance(job)
             yield item
     finally:

@@ -83,9 +83,8 @@ def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(
     assert again.wait(120) == 0, again.communicate()[1]
     third = finished(tmp_path / "killed")[0]
     assert (third["scores"], third["choices"]) == (one["scores"], one["choices"])
-    costs = [
-        [cost[name] for name in COSTS] for cost in (one["usage"], other["usage"], third["usage"])
-    ]
+    usages = [record["usage"] for record in (one, other, third)]
+    costs = [[cost[name] for name in COSTS] for cost in usages]
     assert costs[0] == costs[1] == costs[2] and all(costs[0])
     assert (learned / "fit.json").stat().st_mtime_ns == written
     for process in (whole, killed, resumed, again):
@@ -94,7 +93,6 @@ def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(
         process.stderr.close()
 
 
-@pytest.mark.slow
 def test_a_state_from_any_step_gives_the_same_bits(
     esm: Transformer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
