@@ -21,7 +21,6 @@ def without_garbage_collection() -> Iterator[None]:
     gc.enable()
 
 
-@pytest.mark.xfail(strict=True, reason="bound methods on a backbone are a reference cycle")
 @pytest.mark.usefixtures("without_garbage_collection")
 def test_a_model_is_freed_before_the_next_is_built(
     tmp_path: Path, toy_conf: Path, esm_folder: Path, monkeypatch: pytest.MonkeyPatch
