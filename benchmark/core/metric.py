@@ -32,9 +32,9 @@ class Metric:
     name: str
     fn: Callable[..., Any]
     higher_is_better: bool | None
-    """None: no direction; the score is read against that of natural proteins, and ranks nothing."""
+    """None: no direction; the score is compared with natural proteins, and does not rank."""
     version: int | None = None
-    """Raised by hand when a change moves scores; None: the digest of its module stands for it."""
+    """Raised by hand when a change moves scores; None: the digest of its module is used."""
     parameters: ClassVar[int] = 0
     """Parameters that `fn` takes."""
 
@@ -92,7 +92,7 @@ class ExampleValues:
         return np.asarray(self.finish(ratio(weights @ total, weights @ self.sizes)))
 
     def spread(self, rows: Sequence[int], n: int) -> "ExampleValues":
-        """The values as those of n examples, of which these are the given rows; others NaN."""
+        """The values at the given rows of n examples; NaN at the others."""
         values, sizes = np.full(n, np.nan), np.zeros(n)
         values[rows], sizes[rows] = self.values, self.sizes
         return ExampleValues(values, sizes, self.finish)

@@ -7,8 +7,8 @@ The forms of a metric are in `benchmark.core.metric`. All metrics of this packag
 - keep their sign;
 - score a resample as if each example occurred as often as its weight says.
 
-A metric is added by a file in this folder, which imports core alone, or by a dotted name,
-`mypackage.module.metric`, that `find` imports.
+Add a metric as a file in this folder, which imports only core, or name it by its dotted name,
+`mypackage.module.metric`, which `find` imports.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Ragged examples as flat arrays of answers, and the small sums that several metrics need.
+"""Examples of unequal lengths as flat arrays of answers, and sums that several metrics need.
 
 An example has one answer (label of shape ()), or one per residue or label (label of shape (L,)).
 Examples are resampled; answers are scored. n examples, N answers, R resamples.

@@ -36,7 +36,7 @@ def roc_area(answers: Answers, weights: Array) -> Array:
 def pr_area(answers: Answers, weights: Array) -> Array:
     """Precision at each positive's score, averaged over positives: (R,).
 
-    It is NaN without negatives, too: precision is then 1 whatever the predictions.
+    Also NaN without negatives, when precision is 1 for any predictions.
     """
     answers, positives, negatives = by_side(answers)
     first = np.searchsorted(positives, positives, "left")

@@ -18,7 +18,7 @@ from benchmark.files import replacing
 from benchmark.results.predictions import VALUES, column, run_name
 
 SHORT = 16
-"""Longest prediction that is stored: areas and correlations are computed from predictions."""
+"""Numbers of the longest stored prediction, from which areas and correlations are computed."""
 
 
 def compact(task: Path) -> None:

@@ -31,7 +31,7 @@ class Run:
 
     config: Mapping[str, Any]
     names: Mapping[str, Any]
-    """Of task, model, method, and the key."""
+    """Names of task, model and method, and the key, in the order of folders."""
     task: Task
     splits: Splits
     backbone: Backbone
@@ -121,6 +121,7 @@ class Run:
         """The Record of a finished run."""
         tests, splits, backbone = outcome.tests, self.splits, self.backbone
         settings = flat("model", self.identity["model"]) | flat("method", self.identity["method"])
+        settings |= {"dtype": backbone.dtype}
         facts = {
             "digest": backbone.digest,
             "dtype": backbone.dtype,
@@ -150,8 +151,7 @@ class Run:
             audit=dict(self.audit.facts) if self.audit else {},
             data=self.identity["data"],
             config=self.config,
-            settings={k: v for k, v in settings.items() if not k.endswith("._target_")}
-            | {"dtype": backbone.dtype},
+            settings={k: v for k, v in settings.items() if not k.endswith("._target_")},
             identity=self.identity,
             choices=dict(outcome.choices),
             backbone=facts,
