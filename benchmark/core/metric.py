@@ -32,9 +32,9 @@ class Metric:
     name: str
     fn: Callable[..., Any]
     higher_is_better: bool | None
-    """None: no direction; the score is read against that of natural proteins, and ranks nothing."""
+    """None: no direction; the score is compared with natural proteins, and does not rank."""
     version: int | None = None
-    """Raised by hand when a change moves scores; None: the digest of its module stands for it."""
+    """Raised by hand when a change moves scores; None: the digest of its module is used."""
     parameters: ClassVar[int] = 0
     """Parameters that `fn` takes."""
 
@@ -49,8 +49,7 @@ class Metric:
         self, predictions: Predictions, examples: Examples, weights: Array | None = None
     ) -> Array:
         """Score each resample, (R,); without weights the test set itself, (1,). NaN: undefined."""
-        if weights is None:
-            weights = np.ones((1, len(examples)), dtype=np.int64)
+        weights = np.ones((1, len(examples)), np.int64) if weights is None else weights
         if weights.ndim != 2 or weights.shape[1] != len(examples):
             raise ValueError(f"weights of shape {weights.shape} for {len(examples)} examples")
         return self.scorer(predictions, examples)(weights)
@@ -93,7 +92,7 @@ class ExampleValues:
         return np.asarray(self.finish(ratio(weights @ total, weights @ self.sizes)))
 
     def spread(self, rows: Sequence[int], n: int) -> "ExampleValues":
-        """The values as those of n examples, of which these are the given rows; others NaN."""
+        """The values at the given rows of n examples; NaN at the others."""
         values, sizes = np.full(n, np.nan), np.zeros(n)
         values[rows], sizes[rows] = self.values, self.sizes
         return ExampleValues(values, sizes, self.finish)
@@ -112,22 +111,17 @@ class ExampleMetric(Metric):
 
     def values(self, predictions: Predictions, examples: Examples) -> ExampleValues:
         """Value and size of each example."""
-        found, shape = self.fn(predictions, examples), (len(examples),)
+        found, n = self.fn(predictions, examples), len(examples)
         values, sizes = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
-        values = np.asarray(values, dtype=np.float64)
-        sizes = np.ones(values.shape) if sizes is None else np.asarray(sizes, dtype=np.float64)
-        if (values.shape, sizes.shape) != (shape, shape):
-            raise ValueError(
-                f"it returned values of shape {values.shape} and sizes of shape {sizes.shape}; "
-                f"return one value for each of {len(examples)} examples, {shape}"
-            )
+        wanted = f"one value for each of {n} examples"
+        values = checked(values, (n,), "values of shape", wanted)
+        sizes = np.ones(n) if sizes is None else checked(sizes, (n,), "sizes of shape", wanted)
         sizes = np.where(np.isnan(values), 0.0, sizes)
         if not (np.isfinite(sizes) & (sizes >= 0)).all():
             raise ValueError("it returned a negative or undefined size; return 0 or more")
         return ExampleValues(values, sizes, self.finish)
 
-    def _scorer(self, predictions: Predictions, examples: Examples) -> Scorer:
-        return self.values(predictions, examples)
+    _scorer = values
 
 
 class CorpusMetric(Metric):
@@ -139,16 +133,10 @@ class CorpusMetric(Metric):
     parameters = 3
 
     def _scorer(self, predictions: Predictions, examples: Examples) -> Scorer:
-        def score(weights: Array) -> Array:
-            scores = np.asarray(self.fn(predictions, examples, weights), dtype=np.float64)
-            if scores.shape != (len(weights),):
-                raise ValueError(
-                    f"it returned the shape {scores.shape} for weights of shape {weights.shape}; "
-                    f"return one score for each row of weights, ({len(weights)},)"
-                )
-            return scores
-
-        return score
+        wanted = "one score for each row of weights"
+        return lambda weights: checked(
+            self.fn(predictions, examples, weights), (len(weights),), "the shape", wanted
+        )
 
 
 @dataclass(frozen=True)
@@ -183,19 +171,21 @@ class SetMetric(Metric):
             if len(rows) < (self.size or 1):
                 return np.full(1, np.nan)
             found = self.fn([predictions[row] for row in rows], [examples[row] for row in rows])
-            value = np.asarray(found, dtype=np.float64)
-            if value.shape != ():
-                raise ValueError(f"it returned the shape {value.shape}; return a single number")
-            return value[None]
+            return checked(found, (), "the shape", "a single number")[None]
 
         return score
 
 
+def checked(found: object, shape: tuple[int, ...], what: str, wanted: str) -> Array:
+    """What a metric's function returned, as float64; refuse another shape."""
+    array = np.asarray(found, dtype=np.float64)
+    if array.shape != shape:
+        raise ValueError(f"it returned {what} {array.shape}; return {wanted}, {shape}")
+    return array
+
+
 def example_metric(
-    *,
-    higher_is_better: bool | None,
-    version: int | None = None,
-    finish: Callable[[Array], Array] | None = None,
+    *, higher_is_better: bool | None, version: int | None = None, finish: Scorer | None = None
 ) -> Callable[[Callable[..., Any]], ExampleMetric]:
     """Make an example metric of a function; the function's name is the metric's."""
     last = finish or np.positive
@@ -218,11 +208,7 @@ def set_metric(
 
 def metric(**settings: object) -> Callable[[Callable[..., Any]], Metric]:
     """Refuse the decorator of version 0.1."""
-
-    def refuse(fn: Callable[..., Any]) -> Metric:
-        raise old_form(fn.__name__)
-
-    return refuse
+    return lambda fn: Metric(fn.__name__, fn, None)
 
 
 def old_form(name: str) -> UserError:

@@ -7,12 +7,12 @@ The forms of a metric are in `benchmark.core.metric`. All metrics of this packag
 - keep their sign;
 - score a resample as if each example occurred as often as its weight says.
 
-A metric is added by a file in this folder, which imports core alone, or by a dotted name,
-`mypackage.module.metric`, that `find` imports.
+Add a metric as a file in this folder, which imports only core, or name it by its dotted name,
+`mypackage.module.metric`, which `find` imports.
 """
 
 from importlib import import_module
-from inspect import signature
+from inspect import isfunction, signature
 from pkgutil import iter_modules
 
 from benchmark.core import Metric, UserError
@@ -23,10 +23,9 @@ def find(name: str) -> Metric:
     """Return the metric of this name, or of this dotted name."""
     module, _, attribute = name.rpartition(".")
     if not module:
-        here = known()
-        if name not in here:
-            raise UserError(f"no metric {name!r}; there are {', '.join(sorted(here))}")
-        return here[name]
+        if found := known().get(name):
+            return found
+        raise UserError(f"no metric {name!r}; there are {', '.join(sorted(known()))}")
     try:
         found = getattr(import_module(module), attribute)
     except UserError:
@@ -38,17 +37,9 @@ def find(name: str) -> Metric:
         ) from None
     if isinstance(found, Metric):
         return found
-    if callable(found) and "labels" in parameters(found):
+    if isfunction(found) and "labels" in signature(found).parameters:
         raise old_form(name)
     raise UserError(f"{name!r} is a {type(found).__name__}, not a metric; {FORMS}")
-
-
-def parameters(found: object) -> tuple[str, ...]:
-    """Names of a callable's parameters; none where Python cannot tell."""
-    try:
-        return tuple(signature(found).parameters)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return ()
 
 
 def known() -> dict[str, Metric]:

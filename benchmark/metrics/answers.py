@@ -1,4 +1,4 @@
-"""Ragged examples as flat arrays of answers, and the small sums that several metrics need.
+"""Examples of unequal lengths as flat arrays of answers, and sums that several metrics need.
 
 An example has one answer (label of shape ()), or one per residue or label (label of shape (L,)).
 Examples are resampled; answers are scored. n examples, N answers, R resamples.
@@ -34,16 +34,18 @@ class Answers(NamedTuple):
 
     def known(self, *, real: bool = False) -> "Answers":
         """Drop unknown answers, of numbers if `real`, else of classes; refuse the other kind."""
-        counted = self.label.dtype.kind in "iub"
-        if counted is real and len(self.label):
+        if (self.label.dtype.kind in "iub") is real and len(self.label):
             kind, wants = ("classes", "real numbers") if real else ("real numbers", "classes")
             raise ValueError(f"labels are {kind}; this metric is for {wants}")
         answers = self.take(~np.isnan(self.label) if real else self.label != -1)
-        undefined = np.isnan(answers.prediction)
-        if undefined.any():
-            example = answers.example[undefined.reshape(len(undefined), -1).any(1)][0]
-            raise ValueError(f"prediction of example {example} is NaN")
-        return answers
+        return answers.refuse(np.isnan(answers.prediction), "NaN")
+
+    def refuse(self, wrong: Array, what: str) -> "Answers":
+        """Refuse predictions that are `wrong`, in their shape."""
+        if wrong.any():
+            example = self.example[np.nonzero(wrong)[0][0]]
+            raise ValueError(f"prediction of example {example} is {what}")
+        return self
 
     def means(self, values: Array) -> tuple[Array, Array]:
         """Mean over each example of one value per answer, (n,), NaN without any; and counts, (n,).

@@ -38,22 +38,17 @@ def count(predictions: Predictions, examples: Examples, weights: Array) -> Count
     """Count by example, then by resample: no array has the shape (R, answers)."""
     from scipy.sparse import coo_array
 
-    answers = decide(predictions, examples)
-    size = 1 + max(answers.label.max(initial=0), answers.prediction.max(initial=0))
-    shape = (answers.n, int(size))
+    _, label, example, n = answers = decide(predictions, examples)
+    size = 1 + max(label.max(initial=0), answers.prediction.max(initial=0))
 
-    def per_class(example: Array, classes: Array) -> Array:
-        ones = np.ones(len(example), dtype=np.int64)
+    def per_class(classes: Array, counted: Array) -> Array:
         # sparse: a protein has one class of 1,195, say
-        table = coo_array((ones, (example, classes)), shape=shape).tocsr()
-        return np.asarray(weights @ table)
+        table = coo_array((counted.astype(np.int64), (example, classes)), shape=(n, size))
+        return np.asarray(weights @ table.tocsr())
 
-    right = answers.prediction == answers.label
-    return Counts(
-        per_class(answers.example[right], answers.label[right]),
-        per_class(answers.example, answers.prediction),
-        per_class(answers.example, answers.label),
-    )
+    every = np.ones(len(label))
+    right = per_class(label, answers.prediction == label)
+    return Counts(right, per_class(answers.prediction, every), per_class(label, every))
 
 
 def f1_per_class(counts: Counts) -> Array:
@@ -117,7 +112,6 @@ def mcc(predictions: Predictions, examples: Examples, weights: Array) -> Array:
     counts = count(predictions, examples, weights)
     right, predicted, labels = (each.astype(np.float64) for each in counts)
     total = labels.sum(-1)
-    both = right.sum(-1) * total - (labels * predicted).sum(-1)
-    of_labels = total**2 - (labels**2).sum(-1)
-    of_predictions = total**2 - (predicted**2).sum(-1)
-    return ratio(both, np.sqrt(of_labels * of_predictions))
+    covariance = right.sum(-1) * total - (labels * predicted).sum(-1)
+    variances = [total**2 - (each**2).sum(-1) for each in (labels, predicted)]
+    return ratio(covariance, np.sqrt(variances[0] * variances[1]))

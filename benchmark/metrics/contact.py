@@ -77,17 +77,15 @@ def precision_at(divisor: int, range_name: str) -> ExampleMetric:
     index = list(RANGES).index(range_name)
 
     def values(predictions: Predictions, examples: Examples) -> Array:
-        if any(np.asarray(kept).dtype != KEPT for kept in predictions):
-            raise ValueError(
-                "a prediction is no table of ranked pairs; this metric is for contacts"
-            )
-        pairs = zip(predictions, examples, strict=True)
+        if any(np.asarray(p).dtype != KEPT for p in predictions):
+            raise ValueError("a prediction is no table of ranked pairs, which contacts have")
+        pairs = zip(map(np.asarray, predictions), examples, strict=True)
         return np.array(
-            [precision(np.asarray(kept), np.asarray(e.label), divisor, index) for kept, e in pairs]
+            [precision(table, np.asarray(e.label), divisor, index) for table, e in pairs]
         )
 
-    name = "p_at_l" + (f"{divisor}" if divisor > 1 else "")
-    name = name if range_name == "all" else f"{name}_{range_name}"
+    name = f"p_at_l{divisor if divisor > 1 else ''}"
+    name += "" if range_name == "all" else f"_{range_name}"
     return ExampleMetric(name, values, higher_is_better=True, version=1)
 
 

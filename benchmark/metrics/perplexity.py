@@ -16,14 +16,10 @@ ROUNDING = 1e-6
 def surprise(predictions: Predictions, examples: Examples) -> tuple[Array, Array]:
     """Mean negative log-probability of each example, and its scored residues; (n,) each."""
     answers = known_finite(predictions, examples)
-    if (answers.label != 0).any():
-        wrong = answers.label[answers.label != 0][0]
-        raise ValueError(
-            f"label {wrong:g}; this metric is for kind=likelihood, where scored residues are 0"
-        )
-    above = answers.prediction > ROUNDING
-    if above.any():
-        raise ValueError(f"prediction of example {answers.example[above][0]} is above log 1")
+    if (wrong := answers.label != 0).any():
+        label = answers.label[wrong][0]
+        raise ValueError(f"label {label:g}; this metric is for kind=likelihood: 0 where scored")
+    answers.refuse(answers.prediction > ROUNDING, "above log 1")
     return answers.means(-answers.prediction)
 
 

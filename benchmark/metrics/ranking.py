@@ -13,6 +13,9 @@ from benchmark.core import Array, Examples, Predictions, corpus_metric
 from benchmark.core.metric import ratio
 from benchmark.metrics.answers import Answers, cumulate, flatten, mean_of_defined, one_number
 
+Area = Callable[[Answers, Array], Array]
+"""From answers and weights (R, n) to areas (R,)."""
+
 
 def roc_area(answers: Answers, weights: Array) -> Array:
     """Share of pairs (positive, negative) in the right order, a tie counting half: (R,)."""
@@ -33,7 +36,7 @@ def roc_area(answers: Answers, weights: Array) -> Array:
 def pr_area(answers: Answers, weights: Array) -> Array:
     """Precision at each positive's score, averaged over positives: (R,).
 
-    It is NaN without negatives, too: precision is then 1 whatever the predictions.
+    Also NaN without negatives, when precision is 1 for any predictions.
     """
     answers, positives, negatives = by_side(answers)
     first = np.searchsorted(positives, positives, "left")
@@ -62,12 +65,7 @@ def by_side(answers: Answers) -> tuple[Answers, Array, Array]:
     return answers, answers.prediction[:n_positive], answers.prediction[n_positive:]
 
 
-def over_labels(
-    area: Callable[[Answers, Array], Array],
-    predictions: Predictions,
-    examples: Examples,
-    weights: Array,
-) -> Array:
+def over_labels(area: Area, predictions: Predictions, examples: Examples, weights: Array) -> Array:
     """Average the area of each of K labels, the last axis, over those where it is defined."""
     answers = one_number(flatten(predictions, examples))
     sizes = {np.shape(example.label)[-1:] for example in examples}

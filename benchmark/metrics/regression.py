@@ -24,10 +24,7 @@ def known_numbers(predictions: Predictions, examples: Examples) -> Answers:
 def known_finite(predictions: Predictions, examples: Examples) -> Answers:
     """Known answers; infinite predictions are refused: only ranks of them are defined."""
     answers = known_numbers(predictions, examples)
-    infinite = ~np.isfinite(answers.prediction)
-    if infinite.any():
-        raise ValueError(f"prediction of example {answers.example[infinite][0]} is infinite")
-    return answers
+    return answers.refuse(~np.isfinite(answers.prediction), "infinite")
 
 
 def ranker(values: Array) -> Callable[[Array], Array]:

@@ -8,7 +8,6 @@ E strand; S bend, T turn, C none of them. In Q8 and Q3 every residue has the sam
 import numpy as np
 
 from benchmark.core import Array, Examples, Predictions, example_metric
-from benchmark.metrics.answers import Answers
 from benchmark.metrics.classification import decide
 
 DSSP8 = "GHIBESTC"
@@ -24,11 +23,10 @@ def shares(predictions: Predictions, examples: Examples, states: int) -> tuple[A
 
     Predictions of eight states are mapped to three after the most probable one is chosen.
     """
-    answers: Answers = decide(predictions, examples)
-    allowed = {len(DSSP8)} | {states}
-    shape = np.shape(predictions[0])
+    answers, shape = decide(predictions, examples), np.shape(predictions[0])
+    allowed = sorted({states, len(DSSP8)})
     if len(shape) != 2 or shape[1] not in allowed:
-        wanted = " or ".join(f"(L, {n})" for n in sorted(allowed))
+        wanted = " or ".join(f"(L, {n})" for n in allowed)
         raise ValueError(f"a prediction has the shape {shape}, but this metric needs {wanted}")
     prediction, label = answers.prediction, answers.label
     if shape[1] > states:

@@ -1,10 +1,12 @@
-"""Names of earlier versions, in yamls and Records, and what they are called now."""
+"""Names of earlier versions in yamls and Records, and the current ones."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from benchmark.core import OLD_KINDS
 
+GROUPS = ("task", "model", "method")
+"""The parts of a run that a yaml configures."""
 MODULES = {
     "benchmark.backbones.floors": "benchmark.backbones.baselines.descriptors",
     "benchmark.backbones.frequencies": "benchmark.backbones.baselines.ngram",
@@ -14,36 +16,27 @@ MODULES = {
     "benchmark.methods.linear": "benchmark.methods.probe.linear",
     "benchmark.methods.mlp": "benchmark.methods.probe.mlp",
 }
-"""Modules of earlier versions whose classes a yaml may name."""
 CLASSES = {
     "benchmark.methods.finetune.Finetune": "benchmark.methods.finetune.full.Finetune",
     "benchmark.methods.finetune.Lora": "benchmark.methods.finetune.lora.Lora",
 }
 
 
-def current_target(target: str) -> str:
-    """The dotted name of a class today."""
-    module, _, name = target.rpartition(".")
-    return CLASSES.get(target, f"{MODULES[module]}.{name}" if module in MODULES else target)
-
-
-def current_area(area: str, task: Mapping[str, Any]) -> str:
-    """The area of a task today: perplexity was once filed under generation."""
-    perplexity = area == "generation" and "context" in task
-    return "language_modeling" if perplexity else area
-
-
 def renamed(config: Mapping[str, Any]) -> dict[tuple[str, str], str]:
-    """The (group, setting) of a configuration that have an earlier name, and today's."""
+    """The (group, setting) pairs of a configuration with an old value, and their new values."""
     found = dict[tuple[str, str], str]()
-    for group in ("task", "model", "method"):
-        if not isinstance(config.get(group), Mapping):
+    for group in GROUPS:
+        settings = config.get(group)
+        if not isinstance(settings, Mapping):
             continue
-        settings = config[group]
-        new = {"_target_": current_target(str(settings.get("_target_", "")))}
+        target = str(settings.get("_target_"))
+        module = target.rpartition(".")[0]
+        moved = target.replace(module, MODULES.get(module, module), 1)
+        new: dict[str, Any] = {"_target_": CLASSES.get(target, moved)}
         if group == "task":
-            new["kind"] = OLD_KINDS.get(settings.get("kind"), settings.get("kind"))
-            new["area"] = current_area(str(settings.get("area")), settings)
+            new["kind"] = OLD_KINDS.get(kind := settings.get("kind"), kind)
+            if settings.get("area") == "generation" and "context" in settings:
+                new["area"] = "language_modeling"  # perplexity was in the area of generation
         changed = {name: value for name, value in new.items() if settings.get(name, value) != value}
         found |= {(group, name): str(value) for name, value in changed.items()}
     return found

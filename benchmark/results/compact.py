@@ -1,14 +1,14 @@
 """The light form of a results folder, in which committed Records are stored.
 
 `python -m benchmark.results.compact RESULTS` replaces the predictions beside the Records of each
-task by one file `<task>/values.parquet`: a row for each test example (`test`, `id`), and for each
-run the columns `<model>/<method>/<key>/seed<k>:<column>` with the values and sizes of its example
-metrics, and its predictions if they are at most `SHORT` numbers each.
+task by one file `<task>/values.parquet`: one row per test example (`test`, `id`), and for each run
+columns `<model>/<method>/<key>/seed<k>:<column>` with the values and sizes of its example metrics,
+and its predictions if they have at most `SHORT` numbers each.
 """
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -17,15 +17,12 @@ from benchmark.data.sources import cells
 from benchmark.files import replacing
 from benchmark.results.predictions import VALUES, column, run_name
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 SHORT = 16
-"""Numbers of one prediction that are still stored; areas and correlations are computed from it."""
+"""Numbers of the longest stored prediction, from which areas and correlations are computed."""
 
 
 def compact(task: Path) -> None:
-    """Write the values of all runs in a task's folder, then remove their predictions."""
+    """Write the values of all runs in a task's folder, then delete their predictions."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -36,19 +33,19 @@ def compact(task: Path) -> None:
         table = pq.read_table(file)
         for name in ("test", "id"):
             if columns.setdefault(name, table[name]).to_pylist() != table[name].to_pylist():
-                raise UserError(f"{file} has other test examples than the runs beside it")
+                raise UserError(f"{file} and the runs beside it have different test examples")
         for name in table.column_names:
             if name == "prediction" or name.startswith(("value.", "size.")):
                 columns[f"{run_name(file)}:{name}"] = single_precision(table[name])
-    kept = {name: cell for name, cell in columns.items() if cell is not None}
+    table = pa.table({name: cell for name, cell in columns.items() if cell is not None})
     with replacing(path) as new:
-        pq.write_table(pa.table(kept), new, compression="zstd", compression_level=19)
+        pq.write_table(table, new, compression="zstd", compression_level=19)
     for file in files:
         file.unlink()
 
 
-def single_precision(stored: "pa.ChunkedArray") -> "pa.Array | None":
-    """A column as float32; None where its cells are long or ragged."""
+def single_precision(stored: Any) -> Any:
+    """A pyarrow column as float32; None if its cells are long or of unequal shapes."""
     values = cells(stored)
     shapes = {np.shape(value) for value in values}
     if len(shapes) > 1 or np.prod(shapes.pop()) > SHORT:

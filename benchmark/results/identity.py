@@ -1,49 +1,36 @@
-"""What sets Records apart: the settings that decide a score."""
+"""What distinguishes Records: the settings that affect a score."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from benchmark.results.record import Record
 
-GROUPS = ("task", "model", "method")
-DATA_SETTINGS = ("source", "revision", "mirror", "columns", "allow", "sizes", "reference")
-"""Task settings that say where the data is: digests of its content say what it is."""
-RUNTIME_SETTINGS = (
-    "path",
-    "revision",
-    "device",
-    "device_map",
-    "dtype",
-    "batch_tokens",
-    "trust_remote_code",
-    "facts",
-    "counts",
-)
-"""Model settings that say where, how fast or what is known: they set no rows of a table apart."""
-RESOURCE_SETTINGS = ("save_minutes", "gradient_checkpointing")
-"""Method settings that cost time, disk or memory, and decide no score."""
+NOT_IN_KEY = {
+    "task": {"source", "revision", "mirror", "columns", "allow", "sizes", "reference"},
+    "model": {"path", "revision", "device", "device_map", "dtype", "batch_tokens"}
+    | {"trust_remote_code", "facts", "counts"},
+    "method": {"save_minutes", "gradient_checkpointing"},
+}
+"""Settings that affect no score (place, speed, memory, facts) or are in the key otherwise."""
 
 
 def flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested settings as one level, `prefix.key`."""
+    """Flatten nested settings to names `prefix.key`."""
     result: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, Mapping):
-            result |= flat(f"{prefix}.{key}", value)
-        else:
-            result[f"{prefix}.{key}"] = value
+        name = f"{prefix}.{key}"
+        result |= flat(name, value) if isinstance(value, Mapping) else {name: value}
     return result
 
 
 def deciding(group: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a task, model or method that decide a score: no places, speeds, facts."""
-    hidden = {"task": DATA_SETTINGS, "model": RUNTIME_SETTINGS, "method": RESOURCE_SETTINGS}[group]
-    kept = {name: value for name, value in settings.items() if name not in hidden}
-    return kept | ({"reference": bool(settings["reference"])} if "reference" in settings else {})
+    """The settings of a task, model or method that affect a score; of a reference whether it is."""
+    chosen = {name: value for name, value in settings.items() if name not in NOT_IN_KEY[group]}
+    return chosen | ({"reference": bool(settings["reference"])} if "reference" in settings else {})
 
 
 def differences(a: Record, b: Record) -> dict[str, dict[str, tuple[str, str]]]:
-    """What differs between two Records: the parts of their keys, then what is in no key."""
+    """Differences between two Records: the parts of their keys, then what is in no key."""
     both = {
         "part of the key": [flat("", record.identity) for record in (a, b)],
         "not part of it": [flat("", {"seed": r.seed, **r.environment}) for r in (a, b)],

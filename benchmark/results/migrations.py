@@ -1,22 +1,19 @@
-"""Records of older formats, read as today's."""
+"""Convert Records of older formats to the current one."""
 
 from copy import deepcopy
 from typing import Any
 
-from benchmark.results.aliases import renamed
-from benchmark.results.identity import GROUPS, deciding
+from benchmark.results.aliases import GROUPS, renamed
+from benchmark.results.identity import deciding
 
 
 def migrate(values: dict[str, Any]) -> dict[str, Any]:
-    """A Record of an older format in the form of today's.
-
-    Format 1 had no declared versions; all of its Records were made by version 1 of everything.
-    """
+    """Convert a Record to the current format; format 1 had no versions, and each was 1."""
     if values["format"] == 1:
         config = deepcopy(values["config"])
         for (group, name), value in renamed(config).items():
             config[group][name] = value
-        versions = {part: 1 for part in ("task", "model", "method", "evaluation", "embedding")}
+        versions = dict.fromkeys((*GROUPS, "evaluation", "embedding"), 1)
         identity = {
             **{group: deciding(group, config[group]) for group in GROUPS},
             "dtype": values["backbone"].get("dtype", "float32"),
@@ -30,7 +27,6 @@ def migrate(values: dict[str, Any]) -> dict[str, Any]:
         values["usage"] = values.pop("cost", {})
         report = dict(values.pop("notes"))
         values["audit"] = report.pop("audit", {})
-        if "mean" in report:
-            report["aggregate"] = report.pop("mean")
+        report["aggregate"] = report.pop("mean", None)
         values["data_report"] = {name: value for name, value in report.items() if value}
     return values

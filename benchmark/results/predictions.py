@@ -1,6 +1,6 @@
-"""The table of predictions beside a Record: a row for each test example, as Parquet.
+"""The Parquet table of predictions beside a Record, with one row per test example.
 
-Columns: `test`, `id`, `group`, `seq`, those of the task (`label` and `prediction`, say); and for
+Columns: `test`, `id`, `group`, `seq`, those of the task (`label` and `prediction`, say), and for
 each example metric `value.<metric>`, NaN where it is undefined, and, unless every size is 1,
 `size.<metric>`. A metric's score is `finish` of the mean of its values weighted by size.
 """
@@ -8,16 +8,12 @@ each example metric `value.<metric>`, NaN where it is undefined, and, unless eve
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from benchmark.core import Array, ExampleValues, UserError
 from benchmark.data.sources import cells
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 
 VALUES = "values.parquet"
 """In a task's folder: the values of all its runs, where predictions are not stored in full."""
@@ -25,7 +21,7 @@ VALUES = "values.parquet"
 
 @dataclass(frozen=True)
 class PredictionTable:
-    """Predictions of a run, read back."""
+    """The stored predictions of a run."""
 
     path: Path
     columns: Mapping[str, list[Any]]
@@ -33,13 +29,12 @@ class PredictionTable:
     @property
     def metrics(self) -> list[str]:
         """Example metrics whose values are stored."""
-        names = (name.partition(".") for name in self.columns)
-        return [metric for kind, _, metric in names if kind == "value" and metric]
+        return [name.removeprefix("value.") for name in self.columns if name.startswith("value.")]
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Rows by the names of columns."""
-        for row in zip(*self.columns.values(), strict=True):
-            yield dict(zip(self.columns, row, strict=True))
+        """Each row as column name -> value."""
+        rows = zip(*self.columns.values(), strict=True)
+        return (dict(zip(self.columns, row, strict=True)) for row in rows)
 
     def values(self, metric: str, test: str) -> tuple[Array, Array]:
         """Values and sizes of an example metric in one test set, (n,) each; NaN: undefined."""
@@ -55,18 +50,18 @@ class PredictionTable:
 
 
 def read_predictions(path: Path) -> PredictionTable:
-    """Read the table beside a Record, or its columns of `VALUES`, given the path of either."""
+    """Read the predictions beside a Record at `path`, or its columns of `VALUES`."""
     import pyarrow.parquet as pq
 
     file, light = path.with_suffix(".parquet"), path.parents[3] / VALUES
-    if file.exists() or not light.exists():
-        table = pq.read_table(file)
-        return PredictionTable(file, {name: cells(table[name]) for name in table.column_names})
-    prefix = f"{run_name(path)}:"
-    names = [name for name in pq.read_schema(light).names if name.startswith(prefix)]
-    table = pq.read_table(light, columns=["test", "id", *names])
-    columns = {name.removeprefix(prefix): cells(table[name]) for name in table.column_names}
-    return PredictionTable(light, columns)
+    full = file.exists() or not light.exists()
+    source, prefix = (file, "") if full else (light, f"{run_name(path)}:")
+    stored = pq.read_schema(source).names
+    names = [name for name in stored if name.startswith(prefix) or name in ("test", "id")]
+    table = pq.read_table(source, columns=names)
+    return PredictionTable(
+        source, {name.removeprefix(prefix): cells(table[name]) for name in names}
+    )
 
 
 def run_name(path: Path) -> str:
@@ -75,7 +70,7 @@ def run_name(path: Path) -> str:
 
 
 def value_columns(tests: Sequence[Mapping[str, ExampleValues]]) -> dict[str, list[float]]:
-    """Columns of the values per example of all test sets, one after the other."""
+    """Columns with the values per example of all test sets, concatenated."""
     columns = dict[str, list[float]]()
     for metric in tests[0]:
         values = np.concatenate([test[metric].values for test in tests])
@@ -86,15 +81,13 @@ def value_columns(tests: Sequence[Mapping[str, ExampleValues]]) -> dict[str, lis
     return columns
 
 
-def column(values: Sequence[Any]) -> "pa.Array":
-    """One cell an example: a text or number, or a list of them, or (L, size) as a list of lists."""
+def column(values: Sequence[Any]) -> Any:
+    """A pyarrow array with a cell per example: text, number, list, or (L, size) as nested lists."""
     import pyarrow as pa
 
     first = np.asarray(values[0])
     if first.ndim == 0:
-        return pa.array(
-            [value.item() if isinstance(value, np.ndarray) else value for value in values]
-        )
+        return pa.array([v.item() if isinstance(v, np.ndarray) else v for v in values])
     if first.ndim == 1:
         return pa.array([np.asarray(value) for value in values])
     flat = np.concatenate(values).astype(np.float32)

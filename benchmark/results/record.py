@@ -7,7 +7,7 @@ from typing import Any
 
 FORMAT = 2
 WITHOUT_OVERLAP = "without overlap"
-"""The stratum of the test examples that are not in train or valid, too."""
+"""The stratum of the test examples that are not also in train or valid."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Record:
     examples: Mapping[str, int]
     """Split -> number of examples."""
     scored: Mapping[str, int]
-    """Test set -> examples with a known answer; every one of them is scored."""
+    """Test set -> number of examples with a known answer, all of which are scored."""
     units: Mapping[str, int]
     """Test set -> number of resampling units."""
     data_report: Mapping[str, Any]
@@ -41,9 +41,9 @@ class Record:
     """Split -> digest of its content."""
     config: Mapping[str, Any]
     settings: Mapping[str, Any]
-    """Model and method settings that set table rows apart."""
+    """Model and method settings that distinguish table rows."""
     identity: Mapping[str, Any]
-    """What makes it another run: settings of task, model and method, dtype, limit, digests of the
+    """What determines the scores: settings of task, model and method, dtype, limit, digests of the
     data and of weights and tokenizer, declared versions."""
     choices: Mapping[str, Any]
     backbone: Mapping[str, Any]
@@ -54,34 +54,32 @@ class Record:
     strata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Test set -> stratum -> examples, units, scores, intervals (`benchmark.stats.strata`)."""
     audit: Mapping[str, Any] = field(default_factory=dict)
-    """Program and parameters of the audit that `strata` are from; empty without an audit."""
+    """Program and parameters of the audit that defines the identity bands; empty without one."""
     usage: Mapping[str, int] = field(default_factory=dict)
-    """Of all processes: `forward_flops` and `backward_flops` of the backbone; `chains`, `tokens`
-    and `padding_tokens` that went through it; `chains_from_store`, which cost nothing, and
-    `chains_embedded`; `trained_parameters`. Of the largest process since it began: `peak_bytes`,
-    `peak_gpu_bytes`. What is not counted is absent."""
+    """Sums over processes: `forward_flops` and `backward_flops` of the backbone; the `chains`,
+    `tokens` and `padding_tokens` that it processed; `chains_from_store` (read, not computed) and
+    `chains_embedded`; `trained_parameters`. Maxima over processes, from their start: `peak_bytes`,
+    `peak_gpu_bytes`. What was not counted is absent."""
     set_sizes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Test set -> set metric -> number of examples that it was computed on."""
-    format: int = field(default=FORMAT)
+    format: int = FORMAT
 
     @property
     def folder(self) -> Path:
-        """Where it lies below the results folder."""
+        """Its folder below the results folder, with the Records of all seeds."""
         return Path(self.task, self.model, self.method, self.key)
 
     @property
     def path(self) -> Path:
-        """Its file below the results folder; its predictions lie beside it."""
+        """Its file below the results folder; its predictions are beside it."""
         return self.folder / f"seed{self.seed}.json"
 
 
-def primary(
-    records: Sequence[Record],
-) -> tuple[list[float | None], list[tuple[float, float] | None]]:
-    """Each Record's score that ranks, and its interval; None where there is none."""
-    scores, intervals = [], []
-    for record in records:
-        test = next(iter(record.scores))
-        scores.append(record.scores[test].get(record.primary))
-        intervals.append(record.intervals[test].get(record.primary))
-    return scores, intervals
+Interval = tuple[float, float]
+
+
+def primary(records: Sequence[Record]) -> tuple[list[float | None], list[Interval | None]]:
+    """Each Record's ranking score and its interval; None where it is undefined."""
+    first = [(record, next(iter(record.scores))) for record in records]
+    scores = [record.scores[test].get(record.primary) for record, test in first]
+    return scores, [record.intervals[test].get(record.primary) for record, test in first]

@@ -1,4 +1,4 @@
-"""The committed Records that ship with the program, and where a user's own Records go."""
+"""The committed Records that come with the program, read-only, and the folder of a user's own."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +12,13 @@ FOLDERS = (CLONE / "results", Path(__file__).parent / "reference")
 
 
 def default_results() -> Path:
-    """The folder of a user's own Records: `results`, and in the clone `results/local`."""
+    """The folder for a user's own Records: `results`; in a clone of the program `results/local`."""
     in_clone = (CLONE / "pyproject.toml").is_file() and Path.cwd() == CLONE
     return Path("results/local" if in_clone else "results")
 
 
 def with_reference(records: Sequence[Record], results: Path) -> list[Record]:
-    """A user's Records and the committed ones of the same tasks, oldest first."""
+    """Add the committed Records of the same tasks to a user's own; oldest first."""
     folder = next((folder for folder in FOLDERS if folder.is_dir()), None)
     if folder is None or results.resolve() == folder.resolve():
         return list(records)

@@ -1,8 +1,8 @@
-"""Records: one JSON file a run, self-contained, and beside it the predictions as Parquet.
+"""Read and write Records: a JSON file per run, and beside it the predictions as Parquet.
 
     results/<task>/<model>/<method>/<key>/seed<k>.json, seed<k>.parquet
 
-Files are written under a temporary name and renamed: a killed run leaves nothing half-written.
+Files are written under a temporary name and renamed, so an interrupted run leaves no partial file.
 """
 
 import json
@@ -30,7 +30,7 @@ def save(record: Record, predictions: Mapping[str, Sequence[Any]], results: Path
     import pyarrow.parquet as pq
 
     path = results / record.path
-    as_text(record)  # what is not JSON is refused before anything is written
+    as_text(record)  # fails before anything is written if a value is not JSON
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path.with_suffix(".parquet")) as file:
         columns = {name: column(values) for name, values in predictions.items()}
@@ -40,7 +40,7 @@ def save(record: Record, predictions: Mapping[str, Sequence[Any]], results: Path
 
 
 def write_record(record: Record, results: Path) -> None:
-    """Write the Record alone, over an older one."""
+    """Write or replace the Record; its predictions stay unchanged."""
     with replacing(results / record.path) as file:
         file.write_text(as_text(record), encoding="utf-8")
 
@@ -54,58 +54,54 @@ def load(path: Path) -> Record:
     """Read one Record."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        if values["format"] not in range(1, FORMAT + 1):
-            raise UserError(
-                f"{path} has the format {values['format']}; this program reads 1 to {FORMAT}"
-            )
+        if (old := values["format"]) not in range(1, FORMAT + 1):
+            raise UserError(f"{path} has the format {old}; this program reads 1 to {FORMAT}")
         return Record(**migrate(values))
     except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError):
         raise UserError(f"{path} is not a Record of this program; move it out of results") from None
 
 
 def load_all(results: Path, tasks: Collection[str] | None = None) -> list[Record]:
-    """Every Record below a folder, or those of some tasks, oldest first.
+    """Read all Records below a folder, or those of some tasks, oldest first.
 
     A file that cannot be read is reported on stderr and left out.
     """
     records = []
     for path in sorted(results.glob("*/*/*/*/seed*.json")):
-        if tasks is not None and path.parents[3].name not in tasks:
-            continue
         try:
-            records.append(load(path))
+            if tasks is None or path.parents[3].name in tasks:
+                records.append(load(path))
         except UserError as error:
             print(f"left out of the tables: {error}", file=sys.stderr)
     return sorted(records, key=lambda record: record.created)
 
 
 def find(word: str, results: Path) -> Record:
-    """The Record that a file, a folder with a single one, or a key names."""
+    """Read the Record at a file, in a folder with a single Record, or with a key."""
     path = Path(word).expanduser()
     found = [path] if path.is_file() else sorted(path.rglob("seed*.json"))
     if not found and re.fullmatch(r"[0-9a-f]{8}", word):
         found = sorted(results.glob(f"*/*/*/{word}/seed*.json"))
     if len(found) != 1:
-        told = f"several ({', '.join(map(str, found[:3]))}, ...)" if found else "none"
+        matches = f"several Records ({', '.join(map(str, found[:3]))}, ...)"
         raise UserError(
-            f"{word} names {told} of the Records in {results}; give a file, a folder that holds "
-            "one, or a key of eight letters that has one seed"
+            f"{word} matches {matches if found else 'no Record'} in {results}; give a file, a "
+            "folder with one Record, or a key of eight letters that has one seed"
         )
     return load(found[0])
 
 
 def check_writable(results: Path) -> None:
-    """Refuse before the run, not after it, a folder that cannot take the Record."""
+    """Refuse a folder, before the run, to which the Record cannot be written."""
     try:
         results.mkdir(parents=True, exist_ok=True)
         readme = results / "README.md"
         if readme.exists() and not readme.read_text(errors="replace").startswith(TITLE):
             raise UserError(
                 f"results={results} holds a README.md that is not a leaderboard, which the tables "
-                "would replace; give a folder of its own"
+                "would replace; give another folder"
             )
         tempfile.TemporaryFile(dir=results).close()
     except OSError as error:
-        raise UserError(
-            f"cannot write to results={results} ({error.strerror}); give a folder of your own"
-        ) from None
+        told = f"cannot write to results={results} ({error.strerror}); give another folder"
+        raise UserError(told) from None

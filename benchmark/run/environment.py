@@ -1,22 +1,22 @@
-"""Where a run took place: versions, commit, hardware, time."""
+"""The environment of a run: package versions, commit, hardware, time."""
 
 import os
 import platform
 import subprocess
 import sys
-import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 PACKAGES = ("torch", "transformers", "scikit-learn", "numpy", "scipy", "peft", "datasets")
 SOURCE = ("benchmark", "tasks", "conf", "pyproject.toml", "constraints.txt")
-"""What decides a score: changes elsewhere leave a commit clean."""
+"""Files that may affect a score; changes to other files do not make a commit dirty."""
 
 
 def environment() -> dict[str, Any]:
-    """Versions, commit, and hardware of this process."""
+    """Package versions, commit, and hardware of this process."""
     facts: dict[str, Any] = {
         "benchmark": package_version("plm-benchmark"),
         "python": platform.python_version(),
@@ -42,27 +42,23 @@ def package_version(name: str) -> str:
 
 
 def commit() -> dict[str, Any]:
-    """Commit of this source tree, and whether its code differs; nothing for an installed wheel."""
+    """Commit of this source tree, and whether `SOURCE` differs from it; {} if it is installed."""
     root = Path(__file__).parents[2]
     if not (root / "pyproject.toml").is_file() or not (root / ".git").exists():
         return {}
 
     def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(root), *words], capture_output=True, text=True, check=True
-        ).stdout.strip()
+        command = ["git", "-C", str(root), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
-    try:
-        return {
-            "commit": git("rev-parse", "HEAD"),
-            "dirty": bool(git("status", "--porcelain", "--", *SOURCE)),
-        }
-    except (OSError, subprocess.CalledProcessError):
-        return {}
+    with suppress(OSError, subprocess.CalledProcessError):
+        dirty = bool(git("status", "--porcelain", "--", *SOURCE))
+        return {"commit": git("rev-parse", "HEAD"), "dirty": dirty}
+    return {}
 
 
 def processor() -> str:
-    """The processor's name."""
+    """Name of the processor."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -71,7 +67,5 @@ def processor() -> str:
 
 
 def now() -> str:
-    """The time, UTC, to the microsecond: it orders Records."""
-    seconds = time.time()
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return f"{stamp}.{int(seconds % 1 * 1e6):06d}Z"
+    """The current time, UTC, to the microsecond, because Records are ordered by it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,4 +1,4 @@
-"""The one flow of every run: load, fit, predict, score."""
+"""Fit a method, predict the test sets, and score them: the same for every run."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,32 +12,18 @@ from urllib.parse import quote
 
 import numpy as np
 
-from benchmark.core import (
-    Array,
-    Backbone,
-    EmbeddingCache,
-    Example,
-    FitContext,
-    Level,
-    Method,
-    Metric,
-    Predictor,
-    Readout,
-    SetMetric,
-    Splits,
-    Task,
-    UserError,
-    Value,
-    has_answer,
-)
+from benchmark.core import Example, Level, Readout, Splits, Task, UserError, Value, has_answer
+from benchmark.core.backbone import Backbone, EmbeddingCache
+from benchmark.core.method import FitContext, Method, Predictor
+from benchmark.core.metric import Metric, SetMetric
 from benchmark.stats.bootstrap import Scores, mean, score, unfit
 
-REHEARSED = 5
-"""Resamples of the two examples that metrics are tried on; unlike 2, so that shapes differ."""
+TRIED = 5
+"""Resamples of the two examples that metrics are tried on; not 2, so that wrong shapes differ."""
 
 
 class Outcome(NamedTuple):
-    """What came of one run."""
+    """The results of one run."""
 
     tests: dict[str, Scores]
     """Means first, then test sets."""
@@ -50,21 +36,20 @@ class Outcome(NamedTuple):
 
 
 def subset(splits: Splits, limit: int | None) -> Splits:
-    """At most `limit` examples of each split, the same ones whatever the order of the rows."""
+    """At most `limit` examples of each split, chosen by id, so independent of the row order."""
     if limit is None:
         return splits
 
     def cut(examples: Sequence[Example]) -> list[Example]:
-        chosen = {example.id for example in sorted(examples, key=lambda e: e.id)[:limit]}
+        chosen = set(sorted(example.id for example in examples)[:limit])
         return [example for example in examples if example.id in chosen]
 
-    tests = {name: cut(examples) for name, examples in splits.tests.items()}
-    learn = {
-        name: (cut(train), cut(valid))
-        for name, (train, valid) in splits.train_valid_by_test.items()
-    }
+    own = splits.train_valid_by_test.items()
     return splits._replace(
-        train=cut(splits.train), valid=cut(splits.valid), tests=tests, train_valid_by_test=learn
+        train=cut(splits.train),
+        valid=cut(splits.valid),
+        tests={name: cut(examples) for name, examples in splits.tests.items()},
+        train_valid_by_test={name: (cut(train), cut(valid)) for name, (train, valid) in own},
     )
 
 
@@ -78,15 +63,16 @@ def evaluate(
     folder: Path | None = None,
     caches: Mapping[Level, EmbeddingCache] | None = None,
 ) -> Outcome:
-    """Learn from train, choose by valid, then answer and score each test set once.
+    """Fit on train, select on valid, then predict and score each test set once.
 
-    folder: where a method may keep what it learned; of a test set with a train set of its own, a
-        folder below.
+    folder: where a method may store its state and weights; a test set with its own train set has a
+        folder in it.
     """
+    solver = type(method).__name__
     if task.readout.kind == "likelihood" and not method.answers_likelihood:
         raise UserError(
-            "this task asks how likely a language model itself finds residues, which "
-            f"{type(method).__name__} does not tell; leave method= out, or give method=zero_shot"
+            "this task scores the likelihood of residues by the language model itself, which "
+            f"{solver} does not predict; omit method=, or give method=zero_shot"
         )
     check_fit(method)
     validate_metrics(task, splits, metrics)
@@ -98,34 +84,31 @@ def evaluate(
             context = FitContext(backbone, task.readout, seed, folder, caches or {})
             predictor = method.fit(train, valid, context)
         if not isinstance(predictor, Predictor):
-            raise UserError(f"{type(method).__name__}.fit gave no benchmark.core.Predictor")
+            raise UserError(f"{solver}.fit returned no benchmark.core.Predictor; return one")
         return predictor
 
-    if set(splits.tests) - set(splits.train_valid_by_test):
+    own = splits.train_valid_by_test
+    if set(splits.tests) - set(own):
         predictor = fit(splits.train, splits.valid, folder)
         choices |= predictor.choices
     tests = {}
     for index, (name, examples) in enumerate(splits.tests.items()):
-        if name in splits.train_valid_by_test:
-            predictor = fit(
-                *splits.train_valid_by_test[name], folder and folder / quote(name, safe="")
-            )
+        if name in own:
+            predictor = fit(*own[name], folder and folder / quote(name, safe=""))
             choices[name] = dict(predictor.choices)
         with clock(seconds, "predict"):
-            kept: list[Value] = []
+            answers: list[Value] = []
             for prediction in predictor.predict([example.chains for example in examples]):
-                check(prediction, examples[len(kept)], task.readout)
-                kept.append(task.compact(prediction))
-        if len(kept) != len(examples):
-            raise UserError(
-                f"{type(method).__name__} gave {len(kept)} predictions for the {len(examples)} "
-                f"examples of {name}"
-            )
+                check(prediction, examples[len(answers)], task.readout)
+                answers.append(task.compact(prediction))
+        if len(answers) != len(examples):
+            returned = f"{solver} returned {len(answers)} predictions"
+            raise UserError(f"{returned} for the {len(examples)} examples of {name}")
         with clock(seconds, "score"):
-            # each set has its own draws: in a mean over sets they must be independent
-            tests[name] = score(metrics, kept, examples, task.readout, (seed, index))
+            # each test set has its own seed: in a mean over sets the resamples are independent
+            tests[name] = score(metrics, answers, examples, task.readout, (seed, index))
     if both := set(splits.aggregates) & set(tests):
-        raise UserError(f"a test set is named {min(both)}, as a mean is; give it another name")
+        raise UserError(f"{min(both)} names a test set and a mean; rename the test set")
     with clock(seconds, "score"):
         means = {
             name: mean(metrics, tests, splits.tests, weights, (seed, len(tests)))
@@ -146,25 +129,23 @@ def check_fit(method: Method) -> None:
 
 
 def validate_metrics(task: Task, splits: Splits, metrics: Sequence[Metric]) -> None:
-    """Refuse, before anything is trained, metrics that cannot score such answers or rank a table.
+    """Refuse, before training, metrics that cannot score the task's answers or rank a table.
 
-    Two examples with a known answer are scored, in several resamples.
+    They score two examples with a known answer, in several resamples.
     """
     names = [metric.name for metric in metrics]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"task.metrics has two metrics named {twice[0]}; rename one of them")
     if metrics[0].higher_is_better is None:
-        raise UserError(
-            f"task.metrics begins with {names[0]}, which has no direction and cannot rank; begin "
-            "with a metric that has one"
-        )
+        told = f"task.metrics begins with {names[0]}, which has no direction and cannot rank"
+        raise UserError(f"{told}; begin with a metric that has one")
     for examples in splits.tests.values():
         few = list(islice((e for e in examples if has_answer(e.label, task.readout)), 2))
         answers = [task.compact(np.zeros(shape(e, task.readout))) for e in few]
         for metric in metrics:
-            weights: Array | None = np.ones((REHEARSED, len(few)), np.int64)
+            weights = np.ones((TRIED, len(few)), np.int64)
             if isinstance(metric, SetMetric):
-                metric, weights = replace(metric, size=None), None
+                metric, weights = replace(metric, size=None), weights[:1]
             try:
                 metric.scores(answers, few, weights)
             except (TypeError, ValueError) as error:
@@ -172,19 +153,17 @@ def validate_metrics(task: Task, splits: Splits, metrics: Sequence[Metric]) -> N
 
 
 def shape(example: Example, readout: Readout) -> tuple[int, ...]:
-    """Of the answer to one question."""
+    """Shape of a prediction for an example."""
     lengths = tuple(len(chain) for chain in example.chains)
     of_level = {"residue": lengths, "pair": 2 * lengths}.get(readout.level, ())
     return of_level + ((readout.width,) if readout.width > 1 else ())
 
 
 def check(prediction: Value, example: Example, readout: Readout) -> None:
-    """Refuse a prediction that is not of the readout's shape, or not finite where it is asked."""
-    values = np.asarray(prediction)
-    if values.shape != shape(example, readout):
-        raise UserError(
-            f"the method gave a prediction of shape {values.shape}, not {shape(example, readout)}"
-        )
+    """Refuse a prediction of a wrong shape, or one that is not finite at a scored position."""
+    values, wanted = np.asarray(prediction), shape(example, readout)
+    if values.shape != wanted:
+        raise UserError(f"the method returned a prediction of shape {values.shape}, not {wanted}")
     if readout.level == "pair":
         values = values[np.triu_indices(len(values), readout.first_separation)]
     if readout.kind == "likelihood":
@@ -195,7 +174,7 @@ def check(prediction: Value, example: Example, readout: Readout) -> None:
 
 @contextmanager
 def clock(seconds: dict[str, float], phase: str) -> Iterator[None]:
-    """Add the time a block takes to a phase."""
+    """Add the duration of a block to that of a phase."""
     start = time.perf_counter()
     yield
     seconds[phase] = seconds.get(phase, 0.0) + time.perf_counter() - start

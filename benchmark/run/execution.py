@@ -1,21 +1,13 @@
-"""One run, from its parts to its Record: what identifies it, what it leaves, how it is told."""
+"""One run, from its parts to its Record and its table of predictions."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmark import metrics
-from benchmark.core import (
-    Backbone,
-    EmbeddingCache,
-    Level,
-    Method,
-    Metric,
-    Splits,
-    Task,
-    UserError,
-)
+from benchmark.core import Backbone, EmbeddingCache, Level, Method, Metric, Splits, Task, UserError
 from benchmark.data.digests import digest_splits, make_key
 from benchmark.data.homology import Audit, read_audit
 from benchmark.data.tables import CHAIN_BREAK
@@ -35,10 +27,11 @@ from benchmark.stats.strata import stratify
 
 @dataclass(frozen=True)
 class Run:
-    """A run that is ready to go. `names` are those of task, model and method, and the key."""
+    """A run that is prepared."""
 
     config: Mapping[str, Any]
-    names: Mapping[str, str]
+    names: Mapping[str, Any]
+    """Names of task, model and method, and the key, in the order of folders."""
     task: Task
     splits: Splits
     backbone: Backbone
@@ -47,7 +40,7 @@ class Run:
     identity: Mapping[str, Any]
     """The parts of the key, by name."""
     audit: Audit | None
-    """What the results folder knows of this data."""
+    """The audit of this data, if there is one in the results folder."""
     caches: Mapping[Level, EmbeddingCache]
 
     @classmethod
@@ -62,7 +55,7 @@ class Run:
         make_backbone: Callable[[], Backbone],
         store: Store | None,
     ) -> "Run":
-        """Read the data, then open the backbone, and tell this run from all others."""
+        """Read the data, build the backbone, and compute what identifies the run."""
         require(task, Task, "task")
         require(method, Method, "method")
         check_fit(method)
@@ -71,30 +64,22 @@ class Run:
         data = digest_splits(splits)
         backbone = make_backbone()
         require(backbone, Backbone, "model")
-        versions = {
-            "task": declared_version(type(task)),
-            "model": declared_version(type(backbone)),
-            "method": declared_version(type(method)),
-            "metrics": {scorer.name: declared_version(scorer) for scorer in scorers},
-            "evaluation": EVALUATION_VERSION,
-            "embedding": EMBEDDING_VERSION,
-        }
+        parts = {"task": task, "model": backbone, "method": method}
         identity = {
-            "task": deciding("task", config["task"]),
-            "model": deciding("model", config["model"]),
-            "method": deciding("method", config["method"]),
+            **{group: deciding(group, config[group]) for group in parts},
             "dtype": backbone.dtype,
             "limit": config["limit"],
             "data": data,
             "weights": backbone.digest,
-            "versions": versions,
+            "versions": {
+                **{group: declared_version(type(part)) for group, part in parts.items()},
+                "metrics": {scorer.name: declared_version(scorer) for scorer in scorers},
+                "evaluation": EVALUATION_VERSION,
+                "embedding": EMBEDDING_VERSION,
+            },
         }
-        names = {
-            "task": choices["task"],
-            "model": config["name"] or name,
-            "method": choices["method"],
-            "key": make_key(identity),
-        }
+        names = {"task": choices["task"], "model": config["name"] or name}
+        names |= {"method": choices["method"], "key": make_key(identity)}
         caches: Mapping[Level, EmbeddingCache] = {}
         if store and method.frozen and backbone.stored:
             caches = open_caches(backbone, store, identity["model"], names["model"])
@@ -102,31 +87,30 @@ class Run:
         return cls(config, names, task, splits, backbone, method, scorers, identity, audit, caches)
 
     def with_seed(self, seed: int) -> "Run":
-        """The same run by another seed; data and backbone are shared."""
+        """The same run with another seed, data and backbone shared."""
         return replace(self, config={**self.config, "seed": seed})
 
     @property
     def path(self) -> Path:
-        """Where its Record lies, below the results folder."""
+        """The file of its Record below the results folder."""
         return Path(*self.names.values(), f"seed{self.config['seed']}.json")
 
     def evaluate(self) -> Outcome:
-        """Learn, predict, score."""
-        seed = self.config["seed"]
-        before = self.usage()
+        """Fit, predict and score, also by stratum, and measure the usage."""
+        seed, before = self.config["seed"], self.usage()
         outcome = evaluate(
             *(self.task, self.splits, self.backbone, self.method, self.scorers, seed),
             folder=Path(self.config["results"], self.path).with_suffix(""),
             caches=self.caches,
         )
-        kept = {name: test.predictions for name, test in outcome.tests.items()}
+        found = {name: test.predictions for name, test in outcome.tests.items()}
         with clock(outcome.seconds, "score"):
-            strata = stratify(self.scorers, self.task.readout, self.splits, kept, self.audit, seed)
+            strata = stratify(self.scorers, self.task.readout, self.splits, found, self.audit, seed)
         used = {name: total - before.get(name, 0) for name, total in self.usage().items()}
         return outcome._replace(strata=strata, usage=total_usage(used, outcome.choices))
 
     def usage(self) -> dict[str, int]:
-        """Running totals of what the backbone has done, and of what it did not have to do."""
+        """Running totals of the backbone's operations, and of chains from the store or embedded."""
         totals = dict(self.backbone.usage())
         if caches := self.caches.values():
             totals["chains_from_store"] = sum(cache.found for cache in caches)
@@ -134,9 +118,10 @@ class Run:
         return totals
 
     def record(self, outcome: Outcome, seconds: Mapping[str, float]) -> Record:
-        """What the run leaves to be known."""
+        """The Record of a finished run."""
         tests, splits, backbone = outcome.tests, self.splits, self.backbone
         settings = flat("model", self.identity["model"]) | flat("method", self.identity["method"])
+        settings |= {"dtype": backbone.dtype}
         facts = {
             "digest": backbone.digest,
             "dtype": backbone.dtype,
@@ -145,14 +130,9 @@ class Run:
             **backbone.facts(),
         }
         sizes = {name: len(examples) for name, examples in splits.tests.items()}
-        sizes |= {
-            name: sum(sizes[test] for test in mean) for name, mean in splits.aggregates.items()
-        }
+        sizes |= {m: sum(sizes[test] for test in sets) for m, sets in splits.aggregates.items()}
         return Record(
-            task=self.names["task"],
-            model=self.names["model"],
-            method=self.names["method"],
-            key=self.names["key"],
+            **self.names,
             area=self.task.area,
             version=self.task.version,
             seed=self.config["seed"],
@@ -171,8 +151,7 @@ class Run:
             audit=dict(self.audit.facts) if self.audit else {},
             data=self.identity["data"],
             config=self.config,
-            settings={k: v for k, v in settings.items() if not k.endswith("._target_")}
-            | {"dtype": backbone.dtype},
+            settings={k: v for k, v in settings.items() if not k.endswith("._target_")},
             identity=self.identity,
             choices=dict(outcome.choices),
             backbone=facts,
@@ -182,21 +161,21 @@ class Run:
         )
 
     def predictions(self, outcome: Outcome) -> Mapping[str, list[Any]]:
-        """The table of predictions: a row per test example; `name` only if any example has one."""
-        rows: dict[str, list[Any]] = {}
+        """Columns of the table of predictions, one row per test example; `name` if any has one."""
+        columns = defaultdict[str, list[Any]](list)
         is_named = any(example.name for test in self.splits.tests.values() for example in test)
         for test, examples in self.splits.tests.items():
-            for example, kept in zip(examples, outcome.tests[test].predictions, strict=True):
+            for example, prediction in zip(examples, outcome.tests[test].predictions, strict=True):
                 cells = {"test": test, "id": example.id}
                 cells |= {"name": example.name} if is_named else {}
                 cells |= {"group": example.group, "seq": CHAIN_BREAK.join(example.chains)}
-                for column, value in (cells | dict(self.task.rows(example, kept))).items():
-                    rows.setdefault(column, []).append(value)
-        return rows | value_columns([outcome.tests[name].values for name in self.splits.tests])
+                for column, value in (cells | dict(self.task.rows(example, prediction))).items():
+                    columns[column].append(value)
+        return columns | value_columns([outcome.tests[name].values for name in self.splits.tests])
 
 
 def require(thing: object, kind: type, group: str) -> None:
-    """Refuse a yaml whose `_target_` is not what its folder holds."""
+    """Refuse a part whose `_target_` is of another kind."""
     if not isinstance(thing, kind):
         raise UserError(
             f"{group}= makes a {type(thing).__name__}, not a benchmark.core.{kind.__name__}; "

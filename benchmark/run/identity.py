@@ -1,4 +1,4 @@
-"""The embedding caches of a run, named by everything that determines its embeddings."""
+"""The embedding caches of a run, identified by everything that determines its embeddings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,30 +10,22 @@ from benchmark.run.code_digest import declared_version, own_digest
 from benchmark.run.environment import package_version
 
 LIBRARIES = ("torch", "transformers", "esm")
-"""Packages that may change an embedding: after a new version stored vectors are compared."""
+"""Packages that may change an embedding; stored vectors are checked after a version changes."""
 
 
 def open_caches(
     backbone: Backbone, store: Store, model: Mapping[str, Any], name: str
 ) -> dict[Level, EmbeddingCache]:
-    """Open a backbone's caches in the store, by all that determines its vectors but the sequence.
-
-    model: its settings that affect a score.
-    """
-    decides = {
+    """Open a backbone's caches in the store; model: its settings that affect a score."""
+    parts = {
         "digest": backbone.digest,
         "dtype": backbone.dtype,
         "versions": [declared_version(type(backbone)), EMBEDDING_VERSION],
     }
-    libraries = {name: package_version(name) for name in LIBRARIES}
-    about = {
-        **model,
-        "model": name,
-        "dtype": backbone.dtype,
-        CHECKED_WITH: {**libraries, "code": own_digest()},
-    }
+    checked = {**{name: package_version(name) for name in LIBRARIES}, "code": own_digest()}
+    about = {**model, "model": name, "dtype": backbone.dtype, CHECKED_WITH: checked}
     residue = {key: value for key, value in model.items() if key != "pooling"}
     return {
-        "protein": store.cache("protein", {**decides, "settings": model}, about),
-        "residue": store.cache("residue", {**decides, "settings": residue}, about),
+        "protein": store.cache("protein", {**parts, "settings": model}, about),
+        "residue": store.cache("residue", {**parts, "settings": residue}, about),
     }

@@ -26,16 +26,11 @@ def summary(records: Sequence[Record]) -> str:
         lines.append(f"limit={record.limit}: not ranked")
     sizes = report.get("sizes", {})
     if published := report.get("published_sizes"):
-        pairs = [
-            f"{name} {sizes.get(name, 0):,} (published: {n:,})" for name, n in published.items()
-        ]
+        pairs = [f"{k} {sizes.get(k, 0):,} (published: {n:,})" for k, n in published.items()]
         lines.append(f"sizes differ from the published ones: {', '.join(pairs)}")
     for name, shared in report.get("also_in_train", {}).items():
         lines.append(f"{name}: {shared:,} of {sizes[name]:,} examples are also in train")
-    seen = Counter[str]()
-    for counts in report.get("chains_in_train", {}).values():
-        seen.update(counts)
-    if seen:
+    if seen := sum(map(Counter, report.get("chains_in_train", {}).values()), Counter[str]()):
         pairs = [f"{chains} in {examples:,}" for chains, examples in sorted(seen.items())]
         lines.append(f"number of chains also in train: {', '.join(pairs)} test examples")
     if apart := record.strata.get(test, {}).get(WITHOUT_OVERLAP):
@@ -51,7 +46,7 @@ def summary(records: Sequence[Record]) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """A number and its noun, plural unless it is 1: "120 proteins", "3 proteins of a pair"."""
+    """A number with its noun, plural unless it is 1: "120 proteins", "3 proteins of a pair"."""
     head, of, rest = noun.partition(" of ")
     if number != 1 and not head.endswith("s"):
         ends_in_y = head.endswith("y") and head[-2:-1] not in "aeou"
@@ -60,7 +55,7 @@ def count(number: int, noun: str) -> str:
 
 
 def format_usage(records: Sequence[Record]) -> str:
-    """Compute and memory of all seeds together, the largest of memory; "" if none was counted."""
+    """Compute of all seeds together, and their peak memory; "" if nothing was counted."""
     usages = [record.usage for record in records]
     if not any("forward_flops" in usage for usage in usages):
         return ""

@@ -1,4 +1,4 @@
-"""What a run took: operations, chains, memory, of all processes."""
+"""Operations, chains and memory of a run, over all processes."""
 
 import re
 import resource
@@ -11,31 +11,29 @@ from typing import Any
 from benchmark.distributed import all_gather, world_size
 
 
-def total_usage(spent: Mapping[str, int], choices: Mapping[str, Any]) -> dict[str, int]:
-    """What a run cost in all processes, for its Record.
+def total_usage(usage: Mapping[str, int], choices: Mapping[str, Any]) -> dict[str, int]:
+    """Combine the usage of all processes for the Record: sums, and maxima of peaks.
 
-    choices: of the method; `trained_parameters` is told there, or by the test sets' own fits.
+    choices: of the method, with `trained_parameters` of its fit, or of each test set's own fit.
     """
-    mine = {**spent, **peak_memory()}
-    shares = all_gather([mine]) if world_size() > 1 else [[mine]]
-    cost: dict[str, int] = {}
-    for (share,) in shares:
-        for name, amount in share.items():
-            have = cost.get(name, 0)
-            cost[name] = max(have, amount) if name.startswith("peak") else have + amount
+    mine = {**usage, **peak_memory()}
+    parts = [part for (part,) in all_gather([mine])] if world_size() > 1 else [mine]
+    total: dict[str, int] = {}
+    for name in dict.fromkeys(name for part in parts for name in part):
+        amounts = [part.get(name, 0) for part in parts]
+        total[name] = max(amounts) if name.startswith("peak") else sum(amounts)
     fits = [choices, *(found for found in choices.values() if isinstance(found, Mapping))]
     if trained := [fit["trained_parameters"] for fit in fits if "trained_parameters" in fit]:
-        cost["trained_parameters"] = max(trained)
-    return cost
+        total["trained_parameters"] = max(trained)
+    return total
 
 
 def peak_memory() -> dict[str, int]:
-    """The most memory that this process has held, in bytes."""
+    """Peak memory of this process, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found = {"peak_bytes": peak * (1 if sys.platform == "darwin" else 1024)}
-    with suppress(OSError):  # ru_maxrss may be that of the process that started this one
-        status = Path("/proc/self/status").read_text()
-        if high := re.search(r"VmHWM:\s+(\d+) kB", status):
+    with suppress(OSError):  # ru_maxrss may be that of the parent process
+        if high := re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text()):
             found["peak_bytes"] = int(high[1]) * 1024
     torch = sys.modules.get("torch")
     if torch and torch.cuda.is_initialized():

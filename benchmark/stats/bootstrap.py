@@ -5,18 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.core import (
-    Array,
-    Example,
-    ExampleValues,
-    Metric,
-    Readout,
-    Scorer,
-    SetMetric,
-    UserError,
-    Value,
-    has_answer,
-)
+from benchmark.core import Array, Example, Readout, UserError, Value, has_answer
+from benchmark.core.metric import ExampleValues, Metric, Scorer, SetMetric
 
 EVALUATION_VERSION = 1
 """Raised by hand when a change of resampling or intervals moves them."""
@@ -26,6 +16,7 @@ FEWEST_UNITS = 10
 LEVEL = 0.95
 CHUNK_CELLS = 4_000_000
 """Elements of the largest array of resample weights, (resamples, examples or units)."""
+Seed = int | tuple[int, int]
 
 
 class Scores(NamedTuple):
@@ -54,7 +45,7 @@ def score(
     predictions: Sequence[Value],
     examples: Sequence[Example],
     readout: Readout,
-    seed: int | tuple[int, int],
+    seed: Seed,
 ) -> Scores:
     """Each metric's score and its 95 % percentile bootstrap interval over the resampling units.
 
@@ -81,10 +72,8 @@ def score(
     groups = [examples[row].group for row in rows]
     units = sorted(set(groups))
     draws = resampled_scores(scorers, groups, units, seed)
-    found = intervals(draws, len(units))
-    return Scores(
-        scores, found, len(units), len(rows), list(predictions), draws, values, sizes, rows
-    )
+    found, answers = intervals(draws, len(units)), list(predictions)
+    return Scores(scores, found, len(units), len(rows), answers, draws, values, sizes, rows)
 
 
 def unfit(metric: Metric, error: Exception) -> UserError:
@@ -97,7 +86,7 @@ def mean(
     tests: Mapping[str, Scores],
     examples: Mapping[str, Sequence[Example]],
     weights: Mapping[str, float],
-    seed: int | tuple[int, int],
+    seed: Seed,
 ) -> Scores:
     """The weighted mean of test sets' scores.
 
@@ -105,34 +94,29 @@ def mean(
     are in several sets, as clusters in folds may be, are drawn once for all sets. There is no
     interval if a set is a single unit: the uncertainty of its own score would be missing.
     """
-    parts = {name: tests[name] for name in weights}
-    shares = np.array(list(weights.values()))
-    first = next(iter(parts.values()))
-    named = [name for name in first.scores if all(name in part.scores for part in parts.values())]
-    scores = {m: float(shares @ [part.scores[m] for part in parts.values()]) for m in named}
-    draws = {name: part.draws for name, part in parts.items()}
-    groups = {name: [examples[name][r].group for r in part.rows] for name, part in parts.items()}
-    units = sorted({group for part in groups.values() for group in part})
-    apart = len(units) == sum(part.units for part in parts.values())
+    parts, shares = [tests[name] for name in weights], np.array(list(weights.values()))
+    known = [[examples[name][row] for row in tests[name].rows] for name in weights]
+    named = [m for m in parts[0].scores if all(m in part.scores for part in parts)]
+    scores = {m: float(shares @ [part.scores[m] for part in parts]) for m in named}
+    draws = [part.draws for part in parts]
+    groups = [[example.group for example in mine] for mine in known]
+    units = sorted({group for mine in groups for group in mine})
+    apart = len(units) == sum(part.units for part in parts)
     if not apart:
-        for name, part in parts.items():
-            known = [part.predictions[r] for r in part.rows], [examples[name][r] for r in part.rows]
-            scorers = {m.name: m.scorer(*known) for m in metrics if m.name in part.draws}
-            draws[name] = resampled_scores(scorers, groups[name], units, seed)
-    together = {
-        m: shares @ np.stack([draws[t][m] for t in parts]) for m in named if m in first.draws
-    }
-    alone = apart and min(part.units for part in parts.values()) < 2
+        for i, part in enumerate(parts):
+            predictions = [part.predictions[row] for row in part.rows]
+            scorers = {
+                m.name: m.scorer(predictions, known[i]) for m in metrics if m.name in draws[i]
+            }
+            draws[i] = resampled_scores(scorers, groups[i], units, seed)
+    together = {m: shares @ np.stack([each[m] for each in draws]) for m in named if m in draws[0]}
+    alone = apart and min(part.units for part in parts) < 2
     found = {} if alone else intervals(together, len(units))
-    scored = sum(part.scored for part in parts.values())
-    return Scores(scores, found, len(units), scored, [], together)
+    return Scores(scores, found, len(units), sum(part.scored for part in parts), [], together)
 
 
 def resampled_scores(
-    scorers: Mapping[str, Scorer],
-    groups: Sequence[str],
-    units: Sequence[str],
-    seed: int | tuple[int, int],
+    scorers: Mapping[str, Scorer], groups: Sequence[str], units: Sequence[str], seed: Seed
 ) -> dict[str, Array]:
     """Each metric's score in each resample of the units, sorted names of groups: (R,)."""
     parts: dict[str, list[Array]] = {name: [] for name in scorers}
@@ -147,17 +131,16 @@ def intervals(draws: Mapping[str, Array], units: int) -> dict[str, tuple[float, 
     """Each metric's 95 % percentile interval; none with few units, or if it is mostly undefined."""
     if units < FEWEST_UNITS:
         return {}
-    finite = {name: values[np.isfinite(values)] for name, values in draws.items()}
-    ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    return {
-        name: (float(low), float(high))
-        for name, values in finite.items()
-        if len(values) > RESAMPLES / 2
-        for low, high in [np.quantile(values, ends)]
-    }
+    found = dict[str, tuple[float, float]]()
+    for name, values in draws.items():
+        defined = values[np.isfinite(values)]
+        if len(defined) > RESAMPLES / 2:
+            low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+            found[name] = float(low), float(high)
+    return found
 
 
-def resamples(unit: Array, units: int, seed: int | tuple[int, int]) -> Iterator[Array]:
+def resamples(unit: Array, units: int, seed: Seed) -> Iterator[Array]:
     """How often each example occurs in each bootstrap resample of whole units, (R, n) in chunks.
 
     unit: (n,), the unit of each example, 0 to `units` - 1.

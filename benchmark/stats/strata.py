@@ -1,7 +1,7 @@
-"""Scores of the test proteins that resemble train or valid, and of the others.
+"""Scores of subsets of the test examples (strata), by similarity to train and valid.
 
-Strata are the bands of `benchmark.data.homology`, and "without overlap": the rows whose chains, all
-together, are in no row of train or valid. The last needs no audit.
+Strata are the identity bands of `benchmark.data.homology`, and "without overlap": examples whose
+chains, all together, are in no example of train or valid. The last needs no audit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ def stratify(
     audit: Audit | None,
     seed: int,
 ) -> Strata:
-    """Score each stratum that has a known answer, from the predictions of each test set.
+    """Score each stratum with a known answer, from the predictions of each test set.
 
-    "Without overlap" is reported for every test set if any has overlap; a test set that is in train
-    and valid altogether has no example and no score in it. The mean of a stratum over test sets is
-    reported only if each of them has the stratum.
+    "Without overlap" is reported for every test set if any has overlap, without a score where train
+    and valid contain the whole test set. The mean of a stratum over test sets is reported only if
+    each of them has the stratum.
     """
     known, apart = dict[str, list[int]](), dict[str, list[int]]()
     for test, examples in splits.tests.items():

@@ -200,7 +200,7 @@ def test_what_cannot_be_asked_is_told(esm_folder: Path, tmp_path: Path) -> None:
     task = make_task("perplexity", *source)
     linear = composed("task=perplexity", "method=linear").method
     probe = Linear(**{key: value for key, value in linear.items() if key != "_target_"})
-    with pytest.raises(UserError, match="itself finds residues, which Linear does not tell"):
+    with pytest.raises(UserError, match="model itself, which Linear does not predict"):
         evaluate(task, task.load(), masked, probe, [], 0)
     for words, told in (
         (["task.context=right"], "kind=likelihood with context=right does not fit level=residue"),
