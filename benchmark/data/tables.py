@@ -19,7 +19,7 @@ from benchmark.core import (
 )
 from benchmark.data.digests import digest
 from benchmark.data.resampling_units import joined, keys
-from benchmark.data.sources import by_value, cells, names_of, read_tables
+from benchmark.data.sources import by_value, cells, read_tables
 from benchmark.data.splits import (
     NEXT_FOLD,
     also_in_train,
@@ -174,11 +174,7 @@ class Table:
         return by_value(table, column)
 
     def _examples(
-        self,
-        split: str,
-        table: "pa.Table",
-        parse: Callable[[Any, Chains], Array],
-        readout: Readout,
+        self, split: str, table: "pa.Table", parse: Callable[[Any, Chains], Array], readout: Readout
     ) -> tuple[list[Example], Changes]:
         roles = ("sequence", "label", "group", "fold", "id")
         sequence, label, group_column, fold, id_column = map(self.columns.get, roles)
@@ -230,9 +226,12 @@ class Table:
             given = table[group_column].to_pylist()
             both = zip(given, groups, strict=True)
             groups = joined(rows, [own if g is None or g != g else str(g) for g, own in both])
-        examples, row_names = [], names_of(table, id_column or "id")
-        for chains, answer, group, name in zip(rows, answers, groups, row_names, strict=True):
+        examples, own = [], [None] * len(rows)
+        if (id_column := id_column or "id") in table.column_names:
+            own = table[id_column].to_pylist()
+        for chains, answer, group, name in zip(rows, answers, groups, own, strict=True):
             row_id = f"{digest(*chains)}-{seen[chains]}"
+            name = "" if name is None else str(name)
             examples.append(Example(chains, answer, row_id, group, name))
             seen[chains] += 1
         return examples, changes

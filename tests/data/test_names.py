@@ -19,8 +19,7 @@ def names(splits: Splits) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("header", "column"),
-    [("seq,label,split,id", None), ("seq,label,split,accession", "accession")],
+    ("header", "column"), [("seq,label,split,id", None), ("seq,label,split,accession", "accession")]
 )
 def test_names_from_a_column(tmp_path: Path, header: str, column: str | None) -> None:
     source = write_csv(tmp_path / "a.csv", WITH_ID, header)

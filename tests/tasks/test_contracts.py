@@ -10,10 +10,10 @@ import pytest
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
-from benchmark.cli.verbs.listing import with_parents
 from benchmark.core import RESIDUES, Area, Backbone, FitContext, Method, Splits, Task, UserError
 from benchmark.data.tables import AMBIGUOUS
 from benchmark.metrics import find
+from benchmark.report.suites import merged
 from benchmark.run.evaluation import evaluate, subset
 from tests.conftest import (
     EMBEDDED,
@@ -29,7 +29,7 @@ from tests.conftest import (
     yaml_names,
 )
 
-YAMLS = {name: with_parents([ROOT / "conf"], "task", name) for name in yaml_names("task")}
+YAMLS = {name: merged([ROOT / "conf"], "task", name) for name in yaml_names("task")}
 ON_HUB = {n: y["source"] for n, y in YAMLS.items() if y["source"].startswith("hub:")}
 HUB_ALONE = {"antibiotic_resistance", "optimal_ph", "cloning", "material_production"}
 HUB_ALONE |= {"antibody_developability"}  # its table lies elsewhere: tests/tasks/test_shared.py
