@@ -11,14 +11,9 @@ from benchmark.core.errors import UserError
 
 Float32 = NDArray[np.float32]
 Ability = Literal[
-    "residue_embeddings",
-    "protein_embeddings",
-    "masked_log_probs",
-    "causal_log_probs",
-    "attention_maps",
-    "contact_head",
-    "sampling",
-]
+    "residue_embeddings", "protein_embeddings", "masked_log_probs", "causal_log_probs",
+    "attention_maps", "contact_head", "sampling",
+]  # fmt: skip
 ABILITIES: Mapping[Ability, tuple[str, str]] = {
     "residue_embeddings": ("embed_residues", "a vector for each residue"),
     "protein_embeddings": ("embed_proteins", "one vector for each protein"),
@@ -83,11 +78,11 @@ class Backbone(ABC):
     @property
     def abilities(self) -> frozenset[Ability]:
         """What this model can do: the methods that its class overrides."""
-        kind = type(self)
+        methods = {ability: name for ability, (name, _) in ABILITIES.items()}
         return frozenset(
-            ability
-            for ability, (name, _) in ABILITIES.items()
-            if getattr(kind, name) is not getattr(Backbone, name)
+            a
+            for a, name in methods.items()
+            if getattr(type(self), name) is not getattr(Backbone, name)
         )
 
     def require(self, ability: Ability, reason: str) -> None:

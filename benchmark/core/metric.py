@@ -198,8 +198,9 @@ def example_metric(
     finish: Callable[[Array], Array] | None = None,
 ) -> Callable[[Callable[..., Any]], ExampleMetric]:
     """Make an example metric of a function; the function's name is the metric's."""
-    last = finish or np.positive
-    return lambda fn: ExampleMetric(fn.__name__, fn, higher_is_better, version, last)
+    return lambda fn: ExampleMetric(
+        fn.__name__, fn, higher_is_better, version, finish or np.positive
+    )
 
 
 def corpus_metric(

@@ -104,8 +104,9 @@ def read_files(path: Path, what: str, whole: bool) -> dict[str, "pa.Table"]:
             return {name: open_file(file, what) for name, file in zip(names, files, strict=True)}
         raise UserError(f"{what} holds no table; put {' or '.join(FORMATS)} files there")
     if not suffix(path) or not path.is_file():
+        formats = " or ".join(FORMATS)
         raise UserError(
-            f"{what} is not there: {path.absolute()} is no folder and no {' or '.join(FORMATS)} file"
+            f"{what} is not there: {path.absolute()} is no folder and no {formats} file"
         )
     table = open_file(path, what)
     if whole:
