@@ -172,7 +172,8 @@ class Table:
             )
         sequences = zip(*(table[column].to_pylist() for column in chain_columns), strict=True)
         labels = cells(table[label]) if label else [None] * table.num_rows
-        changes, seen = Counter(rows=table.num_rows), Counter[Chains]()
+        seen = Counter[Chains]()
+        changes = Counter(rows=table.num_rows, truncated=0, residues_cut=0)
         rows: list[Chains] = []
         answers: list[Array] = []
         for row, (parts, cell) in enumerate(zip(sequences, labels, strict=True)):
