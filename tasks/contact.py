@@ -62,19 +62,17 @@ class Contact(TableTask):
     def rows(self, example: Example, kept: Value) -> Mapping[str, Any]:
         """The ranked pairs with their scores, and whether each is a contact."""
         pairs = np.asarray(kept)
-        names = np.array(list(RANGES))
         return {
             "length": len(example.chains[0]),
-            "range": names[pairs["range"]],
-            "i": pairs["i"],
-            "j": pairs["j"],
-            "score": pairs["score"],
+            "range": np.array(list(RANGES))[pairs["range"]],
+            **{name: pairs[name] for name in ("i", "j", "score")},
             "hit": hits(pairs, np.asarray(example.label)),
         }
 
     def from_row(self, row: Mapping[str, Any]) -> Array:
         """The ranked pairs as `benchmark.metrics.contact.rank_pairs` returns them."""
         pairs = np.empty(len(row["i"]), KEPT)
-        pairs["length"], pairs["range"] = row["length"], [*map(list(RANGES).index, row["range"])]
-        pairs["i"], pairs["j"], pairs["score"] = row["i"], row["j"], row["score"]
+        pairs["range"] = [*map(list(RANGES).index, row["range"])]
+        for name in ("length", "i", "j", "score"):
+            pairs[name] = row[name]
         return pairs

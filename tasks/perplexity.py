@@ -33,9 +33,7 @@ class Perplexity(TableTask):
         """Make a label of shape (L,): 0 at scored residues, NaN elsewhere."""
         if len(chains) != 1:
             raise ValueError(f"{len(chains)} chains, but perplexity needs a single chain")
-        chain = chains[0][
-            : self.max_length
-        ]  # as the model reads it: the scored positions depend on it
+        chain = chains[0][: self.max_length]  # what the model reads decides the scored positions
         label = np.full(len(chain), np.nan)
         label[self.readout.scored_positions(chain)] = 0
         return label

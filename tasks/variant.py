@@ -9,8 +9,9 @@ folds are made here as in ProteinNPT's `cv_split.py` (Notin et al. 2023), by mut
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from benchmark.core import RESIDUES, DataReport, Example, Readout, Splits, Task,
 from benchmark.data.digests import digest
 from benchmark.data.sources import read_files
 from benchmark.data.splits import NEXT_FOLD, also_in_train, cross_validate
-from benchmark.data.tables import Changes, read_chains
+from benchmark.data.tables import read_chains
 from tasks.table import read_answers
 
 if TYPE_CHECKING:
@@ -39,14 +40,12 @@ PLAIN_MEAN = (
 
 
 class Variant(NamedTuple):
-    """A row of an assay."""
+    """A row of an assay; mutated positions are 0-based."""
 
     sequence: str
     places: tuple[int, ...]
-    """Mutated positions, 0-based."""
     score: float
     fold: str | None
-    """As in the table."""
     mutant: str = ""
 
 
@@ -57,13 +56,12 @@ class Assay(NamedTuple):
     variants: list[Variant]
 
 
-@dataclass
-class AssaySplits:
+class AssaySplits(NamedTuple):
     """Test sets of an assay, and how they were made."""
 
     tests: dict[str, list[Example]]
     changes: dict[str, int]
-    learned_from: dict[str, tuple[list[Example], list[Example]]] = field(default_factory=dict)
+    learned_from: Mapping[str, tuple[list[Example], list[Example]]] = MappingProxyType({})
     """Test set -> its train and valid."""
     folds_made_here: bool = False
 
@@ -141,14 +139,15 @@ class VariantEffect(Task):
         """Make the test sets of an assay: its folds, or the whole assay without training."""
         examples, changes = self.examples(name, assay)
         if self.folds is None:
-            return AssaySplits({name: examples}, changes.facts())
+            return AssaySplits({name: examples}, changes)
         folds, made_here = assign(assay.variants, self.folds)
         use = [row for row, fold in enumerate(folds) if fold is not None]
         tests, learned_from = cross_validate(
             [examples[row] for row in use], [folds[row] for row in use], f"{name} "
         )
-        without = {"without_a_fold": len(folds) - len(use)} if len(use) < len(folds) else {}
-        return AssaySplits(tests, changes.facts() | without, learned_from, made_here)
+        if len(use) < len(folds):
+            changes["without_a_fold"] = len(folds) - len(use)
+        return AssaySplits(tests, changes, learned_from, made_here)
 
     def folder(self) -> Path:
         """The folder of the assays."""
@@ -162,22 +161,22 @@ class VariantEffect(Task):
             )
         return folder
 
-    def examples(self, name: str, assay: Assay) -> tuple[list[Example], Changes]:
+    def examples(self, name: str, assay: Assay) -> tuple[list[Example], dict[str, int]]:
         """Each variant with its wild type, both cut to the same window."""
-        changes, seen, examples = Changes(rows=len(assay.variants)), Counter[str](), []
+        changes, seen, examples = Counter(rows=len(assay.variants)), Counter[str](), []
         for variant in assay.variants:
             part = window(variant.places, len(assay.wild_type), self.max_length, name)
             chains = variant.sequence[part], assay.wild_type[part]
             cut = len(assay.wild_type) - len(chains[0])
-            changes.truncated += cut > 0
-            changes.residues_cut += cut
-            changes.unknown_letters += bool(set(chains[0]) - set(RESIDUES))
-            changes.unknown_labels += bool(np.isnan(variant.score))
+            changes["truncated"] += cut > 0
+            changes["residues_cut"] += cut
+            changes["unknown_letters"] += bool(set(chains[0]) - set(RESIDUES))
+            changes["unknown_labels"] += bool(np.isnan(variant.score))
             unit, label = digest(variant.sequence), np.asarray(variant.score)
             row = f"{digest(name, variant.sequence, assay.wild_type)}-{seen[unit]}"
             examples.append(Example(chains, label, row, unit, variant.mutant))
             seen[unit] += 1
-        return examples, changes
+        return examples, dict(+changes)
 
     def averages(self, wild_types: Mapping[str, str]) -> dict[str, dict[str, float]]:
         """Weights of the assays in the plain mean and in ProteinGym's own average."""

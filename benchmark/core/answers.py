@@ -90,19 +90,16 @@ class Readout:
     """Largest number of scored positions in a chain, for a likelihood; None: all."""
 
     def __post_init__(self) -> None:
-        kinds = set(get_args(Kind))
-        if self.kind not in kinds:
-            hint = f"allowed are {', '.join(sorted(kinds))}"
-            hint = f"use {OLD_KINDS[self.kind]}" if self.kind in OLD_KINDS else hint
-            raise UserError(f"kind={self.kind} is not known; {hint}")
+        if self.kind in OLD_KINDS:
+            raise UserError(f"kind={self.kind} is not known; use {OLD_KINDS[self.kind]}")
+        if self.kind not in get_args(Kind):
+            allowed = ", ".join(sorted(get_args(Kind)))
+            raise UserError(f"kind={self.kind} is not known; allowed are {allowed}")
         if self.chains not in ("apart", "joined"):
             raise UserError(f"chains={self.chains} is not known; allowed are apart, joined")
-        least = {"classification": 2}.get(self.kind, 1)
-        if (
-            type(self.size) is not int
-            or self.size < least
-            or (self.kind in ("regression", "likelihood")) > (self.size == 1)
-        ):
+        least = 2 if self.kind == "classification" else 1
+        scalar = self.kind in ("regression", "likelihood")
+        if type(self.size) is not int or self.size < least or (scalar and self.size > 1):
             raise UserError(
                 f"size={self.size} does not fit kind={self.kind}; give 2 or more classes, "
                 "1 or more labels, and 1 for regression"

@@ -11,14 +11,9 @@ from benchmark.core.errors import UserError
 
 Float32 = NDArray[np.float32]
 Ability = Literal[
-    "residue_embeddings",
-    "protein_embeddings",
-    "masked_log_probs",
-    "causal_log_probs",
-    "attention_maps",
-    "contact_head",
-    "sampling",
-]
+    "residue_embeddings", "protein_embeddings", "masked_log_probs", "causal_log_probs",
+    "attention_maps", "contact_head", "sampling",
+]  # fmt: skip
 ABILITIES: Mapping[Ability, tuple[str, str]] = {
     "residue_embeddings": ("embed_residues", "a vector for each residue"),
     "protein_embeddings": ("embed_proteins", "one vector for each protein"),

@@ -188,8 +188,9 @@ def example_metric(
     *, higher_is_better: bool | None, version: int | None = None, finish: Scorer | None = None
 ) -> Callable[[Callable[..., Any]], ExampleMetric]:
     """Make an example metric of a function; the function's name is the metric's."""
-    last = finish or np.positive
-    return lambda fn: ExampleMetric(fn.__name__, fn, higher_is_better, version, last)
+    return lambda fn: ExampleMetric(
+        fn.__name__, fn, higher_is_better, version, finish or np.positive
+    )
 
 
 def corpus_metric(

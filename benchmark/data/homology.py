@@ -68,10 +68,8 @@ class Audit(NamedTuple):
 
 def band(exact: bool, identity: float) -> str:
     """The band of one example."""
-    if exact:
-        return EXACT
-    if np.isnan(identity):
-        return SHORT
+    if exact or np.isnan(identity):
+        return EXACT if exact else SHORT
     return next((name for name, lowest in EDGES.items() if identity >= lowest), NONE)
 
 
@@ -95,13 +93,11 @@ def read_audit(results: Path, data: Mapping[str, str]) -> Audit | None:
 
     table = pq.read_table(path)
     tests = np.asarray(table["test"].to_pylist())
-    exact = table["exact"].to_numpy()
-    identity = table["identity"].to_numpy()
-    return Audit(
-        json.loads(table.schema.metadata[b"audit"]),
-        {str(name): exact[tests == name] for name in dict.fromkeys(tests)},
-        {str(name): identity[tests == name] for name in dict.fromkeys(tests)},
+    columns = (
+        {str(name): table[column].to_numpy()[tests == name] for name in dict.fromkeys(tests)}
+        for column in ("exact", "identity")
     )
+    return Audit(json.loads(table.schema.metadata[b"audit"]), *columns)
 
 
 def write_audit(audit: Audit, splits: Splits, path: Path) -> None:
@@ -109,13 +105,11 @@ def write_audit(audit: Audit, splits: Splits, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [(name, example.id) for name, test in splits.tests.items() for example in test]
-    tests, ids = zip(*rows, strict=True)
     columns = {
-        "test": pa.array(tests),
-        "id": pa.array(ids),
-        "exact": pa.array(np.concatenate([audit.exact[name] for name in splits.tests])),
-        "identity": pa.array(np.concatenate([audit.identity[name] for name in splits.tests])),
+        "test": [name for name, test in splits.tests.items() for _ in test],
+        "id": [example.id for test in splits.tests.values() for example in test],
+        "exact": np.concatenate([audit.exact[name] for name in splits.tests]),
+        "identity": np.concatenate([audit.identity[name] for name in splits.tests]),
     }
     table = pa.table(columns).replace_schema_metadata({"audit": json.dumps(audit.facts)})
     path.parent.mkdir(parents=True, exist_ok=True)

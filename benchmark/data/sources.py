@@ -13,9 +13,6 @@ of its headers; TARGET is `label`, SET is `split`, and VALIDATION=True makes tha
 files of FLIP and biotrainer.
 """
 
-import csv
-import gzip
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,9 +26,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMATS = {
+    ".csv.gz": "csv",
     ".parquet": "parquet",
     ".csv": "csv",
-    ".csv.gz": "csv",
     ".fasta": "fasta",
     ".fa": "fasta",
 }
@@ -69,17 +66,16 @@ def read_tables(
         return tables, report
     splits: dict[str, pa.Table] = {}
     for name, table in tables.items():
-        known = split_name(name, source)
-        if known in splits:
+        if (known := split_name(name, source)) in splits:
             raise UserError(f"{source} has two splits that mean {known}; leave one")
         splits[known] = table
-    tests = sorted(set(splits) - {"train", "valid"})
-    tests = [*(name for name in FIRST if name in tests), *(n for n in tests if n not in FIRST)]
-    if "train" not in splits or not tests:
+    order = {name: place for place, name in enumerate(("train", "valid", *FIRST))}
+    names = sorted(splits, key=lambda name: (order.get(name, len(order)), name))
+    if "train" not in splits or not set(names) - {"train", "valid"}:
         raise UserError(
             f"{source} has the splits {', '.join(tables)}; it needs at least train and test"
         )
-    return {name: splits[name] for name in ("train", "valid", *tests) if name in splits}, report
+    return {name: splits[name] for name in names}, report
 
 
 def split_name(name: object, source: str) -> str:
@@ -101,20 +97,20 @@ def read_files(path: Path, what: str, whole: bool) -> dict[str, "pa.Table"]:
     """Read a folder of files by name, or one file: by its column `split`, or as a `whole`."""
     if path.is_dir():
         files = [file for file in sorted(path.iterdir()) if suffix(file)]
-        names = [stem(file) for file in files]
+        names = [file.name[: -len(suffix(file))] for file in files]
         if len(set(names)) < len(files):
             raise UserError(f"{what} holds a table in two formats; leave one of them")
         if files:
             return {name: open_file(file, what) for name, file in zip(names, files, strict=True)}
         raise UserError(f"{what} holds no table; put {' or '.join(FORMATS)} files there")
     if not suffix(path) or not path.is_file():
+        formats = " or ".join(FORMATS)
         raise UserError(
-            f"{what} is not there: {path.absolute()} is no folder and no "
-            f"{' or '.join(FORMATS)} file"
+            f"{what} is not there: {path.absolute()} is no folder and no {formats} file"
         )
     table = open_file(path, what)
     if whole:
-        return {stem(path): table}
+        return {path.name[: -len(suffix(path))]: table}
     if "split" not in table.column_names:
         raise UserError(f"{what} has no column 'split'; it tells train, valid and test rows apart")
     return by_value(table, "split")
@@ -130,68 +126,56 @@ def by_value(table: "pa.Table", column: str) -> dict[str, "pa.Table"]:
 
 def suffix(file: Path) -> str:
     """The suffix of a file's name that determines its format; empty for other files."""
-    ends = sorted(FORMATS, key=len, reverse=True)
-    return next((end for end in ends if file.name.lower().endswith(end)), "")
-
-
-def stem(file: Path) -> str:
-    """A file's name without that suffix."""
-    return file.name[: len(file.name) - len(suffix(file))]
+    return next((end for end in FORMATS if file.name.lower().endswith(end)), "")
 
 
 def open_file(file: Path, what: str) -> "pa.Table":
-    """Read one file; CSV and Parquet by `datasets`, without its cache, to see changed files."""
-    import datasets
-    from datasets.exceptions import DatasetGenerationError
+    """Read one file; the values of CSV and FASTA are text."""
+    import pyarrow.parquet as pq
 
     kind = FORMATS[suffix(file)]
-    if kind == "fasta":
-        return read_fasta(file, what)
-    datasets.disable_progress_bars()
-    options: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as cache:
-        try:
-            if kind == "csv":  # all as text: "NA" is a peptide, "0011" a label of four residues
-                opened = gzip.open if file.name.lower().endswith(".gz") else open
-                with opened(file, "rt", newline="", encoding="utf-8-sig") as stream:
-                    header = next(csv.reader(stream), [])
-                text = datasets.Features({name: datasets.Value("string") for name in header})
-                options = {"features": text, "keep_default_na": False, "na_values": [""]}
-            loaded = datasets.load_dataset(
-                kind,
-                **options,
-                data_files=str(file),
-                cache_dir=cache,
-                keep_in_memory=True,
-                split="train",
-            )
-        except (DatasetGenerationError, ValueError, OSError) as error:
-            cause = error.__cause__ or error
-            if isinstance(cause, OSError) and cause.errno:
-                raise cause from None  # an error of the disk, not of the file
-            raise UserError(f"{what}: {file.name} is broken or not {kind}") from None
-        return loaded.data.table
+    try:
+        if kind == "parquet":
+            return pq.ParquetFile(file).read()
+        return read_csv(file) if kind == "csv" else read_fasta(file)
+    except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # an error of the disk, not of the file
+        raise UserError(f"{what}: {file.name} is broken or not {kind}: {error}") from None
 
 
-def read_fasta(file: Path, what: str) -> "pa.Table":
+def read_csv(file: Path) -> "pa.Table":
+    """Read text columns: "NA" is a peptide, "0011" a label of four residues; empty is null."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    with pa.input_stream(str(file), "gzip" if suffix(file) == ".csv.gz" else None) as stream:
+        content = stream.read_buffer()
+    parse = csv.ParseOptions(newlines_in_values=True)
+    names = csv.open_csv(pa.BufferReader(content), parse_options=parse).schema.names
+    if len(set(names)) < len(names):
+        raise ValueError("two columns have the same name")
+    text = csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=True
+    )
+    return csv.read_csv(pa.BufferReader(content), parse_options=parse, convert_options=text)
+
+
+def read_fasta(file: Path) -> "pa.Table":
     """Read sequences, the first words of headers, and their KEY=VALUE pairs, as text columns."""
     import pyarrow as pa
     from biotite.sequence.io.fasta import FastaFile
 
-    rows = []
-    try:
-        for header, sequence in FastaFile.read_iter(str(file)):
-            words = header.split()
-            row: dict[str, str | None] = {"seq": sequence}
-            if words and "=" not in words[0]:
-                row["id"] = words[0]
-            values: dict[str, str] = dict(word.split("=", 1) for word in words if "=" in word)
-            if values.get("VALIDATION") == "True":
-                values["SET"] = "valid"
-            names = {"TARGET": "label", "SET": "split"}
-            rows.append(row | {names.get(key, key): value or None for key, value in values.items()})
-    except ValueError:
-        raise UserError(f"{what}: {file.name} is broken or not fasta") from None
+    rows, names = [], {"TARGET": "label", "SET": "split"}
+    for header, sequence in FastaFile.read_iter(str(file)):
+        words = header.split()
+        row: dict[str, str | None] = {"seq": sequence}
+        if words and "=" not in words[0]:
+            row["id"] = words[0]
+        values: dict[str, str] = dict(word.split("=", 1) for word in words if "=" in word)
+        if values.get("VALIDATION") == "True":
+            values["SET"] = "valid"
+        rows.append(row | {names.get(key, key): value or None for key, value in values.items()})
     columns = dict.fromkeys(name for row in rows for name in row)
     return pa.table({name: [row.get(name) for row in rows] for name in columns})
 
@@ -219,29 +203,20 @@ def _from_hub(name: str, revision: str | None) -> tuple[dict[str, "pa.Table"], s
     return tables, revision or "an earlier download"
 
 
-def names_of(table: "pa.Table", column: str) -> list[str]:
-    """The user's own ids of the rows, from a column that may be absent; "" where there is none."""
-    if column not in table.column_names:
-        return [""] * table.num_rows
-    return ["" if value is None else str(value) for value in table[column].to_pylist()]
-
-
 def cells(column: "pa.ChunkedArray") -> list[Any]:
     """A column's values; lists become NumPy arrays, lists of pairs (m, 2)."""
     import pyarrow as pa
 
-    def is_list(kind: pa.DataType) -> bool:
-        return bool(
-            pa.types.is_list(kind)
-            or pa.types.is_large_list(kind)
-            or pa.types.is_fixed_size_list(kind)
-        )
-
-    if not is_list(column.type):
+    lists = (pa.ListType, pa.LargeListType, pa.FixedSizeListType)
+    if not isinstance(column.type, lists):
         return list(column.to_pylist())
-    if not is_list(column.type.value_type):
-        return [cell.values.to_numpy(False) if cell.is_valid else None for cell in column]
-    return [as_matrix(cell.values) if cell.is_valid else None for cell in column]
+    nested = isinstance(column.type.value_type, lists)
+    return [
+        (as_matrix(cell.values) if nested else cell.values.to_numpy(False))
+        if cell.is_valid
+        else None
+        for cell in column
+    ]
 
 
 def as_matrix(rows: "pa.ListArray") -> Array:

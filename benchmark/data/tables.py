@@ -19,7 +19,7 @@ from benchmark.core import (
 )
 from benchmark.data.digests import digest
 from benchmark.data.resampling_units import joined, keys
-from benchmark.data.sources import by_value, cells, names_of, read_tables
+from benchmark.data.sources import by_value, cells, read_tables
 from benchmark.data.splits import (
     NEXT_FOLD,
     also_in_train,
@@ -42,22 +42,6 @@ LIMITED = {
     "unknown_labels": "have no known label",
 }
 """Changes that a task limits by its `allow`, in words."""
-
-
-@dataclass
-class Changes:
-    """Counts of what is unknown or was changed in the rows of a split."""
-
-    rows: int = 0
-    truncated: int = 0
-    residues_cut: int = 0
-    unknown_letters: int = 0
-    unknown_labels: int = 0
-    unknown_answers: int = 0
-
-    def facts(self) -> dict[str, int]:
-        """The counts that are not zero."""
-        return {name: count for name, count in vars(self).items() if count}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +87,7 @@ class Table:
             tables = self._tests(*tables.values())
         splits, changes = {}, {}
         for name, table in tables.items():
-            splits[name], change = self._examples(name, table, parse, readout)
-            changes[name] = change.facts()
+            splits[name], changes[name] = self._examples(name, table, parse, readout)
         counts = {len(example.chains) for examples in splits.values() for example in examples}
         if len(counts) > 1:
             raise UserError(
@@ -174,12 +157,8 @@ class Table:
         return by_value(table, column)
 
     def _examples(
-        self,
-        split: str,
-        table: "pa.Table",
-        parse: Callable[[Any, Chains], Array],
-        readout: Readout,
-    ) -> tuple[list[Example], Changes]:
+        self, split: str, table: "pa.Table", parse: Callable[[Any, Chains], Array], readout: Readout
+    ) -> tuple[list[Example], dict[str, int]]:
         roles = ("sequence", "label", "group", "fold", "id")
         sequence, label, group_column, fold, id_column = map(self.columns.get, roles)
         chain_columns = [sequence] if isinstance(sequence, str) else list(sequence or ())
@@ -193,7 +172,8 @@ class Table:
             )
         sequences = zip(*(table[column].to_pylist() for column in chain_columns), strict=True)
         labels = cells(table[label]) if label else [None] * table.num_rows
-        changes, seen = Changes(rows=table.num_rows), Counter[Chains]()
+        seen = Counter[Chains]()
+        changes = Counter(rows=table.num_rows, truncated=0, residues_cut=0)
         rows: list[Chains] = []
         answers: list[Array] = []
         for row, (parts, cell) in enumerate(zip(sequences, labels, strict=True)):
@@ -205,23 +185,23 @@ class Table:
                 raise UserError(f"{where}: {error}") from None
             chains = tuple(chain[: self.max_length] for chain in whole)
             if chains != whole:
-                changes.truncated += 1
-                changes.residues_cut += sum(map(len, whole)) - sum(map(len, chains))
+                changes["truncated"] += 1
+                changes["residues_cut"] += sum(map(len, whole)) - sum(map(len, chains))
                 answer = cut_label(answer, readout.level, len(chains[0]))
-            changes.unknown_letters += any(set(chain) - set(RESIDUES) for chain in chains)
+            changes["unknown_letters"] += any(set(chain) - set(RESIDUES) for chain in chains)
             known = known_answers(answer, readout)
-            changes.unknown_labels += bool(known.size and not known.any())
+            changes["unknown_labels"] += bool(known.size and not known.any())
             if readout.kind != "likelihood":  # there, a position without an answer is not scored
-                changes.unknown_answers += int(np.sum(~known))
+                changes["unknown_answers"] += int(np.sum(~known))
             rows.append(chains)
             answers.append(answer)
         if not rows:
             raise UserError(f"split {split} of {self.source} is empty; it needs at least one row")
         for kind, words in LIMITED.items():
-            count, share = getattr(changes, kind), self.allow.get(kind, 0.0)
-            if count > share * changes.rows:
+            count, share = changes[kind], self.allow.get(kind, 0.0)
+            if count > share * len(rows):
                 raise UserError(
-                    f"{count} of {changes.rows} rows of split {split} of {self.source} {words}, "
+                    f"{count} of {len(rows)} rows of split {split} of {self.source} {words}, "
                     f"more than the task allows ({share:.0%}); fix the data or raise "
                     f"task.allow.{kind}"
                 )
@@ -230,12 +210,15 @@ class Table:
             given = table[group_column].to_pylist()
             both = zip(given, groups, strict=True)
             groups = joined(rows, [own if g is None or g != g else str(g) for g, own in both])
-        examples, row_names = [], names_of(table, id_column or "id")
-        for chains, answer, group, name in zip(rows, answers, groups, row_names, strict=True):
+        examples, own = [], [None] * len(rows)
+        if (id_column := id_column or "id") in table.column_names:
+            own = table[id_column].to_pylist()
+        for chains, answer, group, name in zip(rows, answers, groups, own, strict=True):
             row_id = f"{digest(*chains)}-{seen[chains]}"
+            name = "" if name is None else str(name)
             examples.append(Example(chains, answer, row_id, group, name))
             seen[chains] += 1
-        return examples, changes
+        return examples, dict(+changes)
 
 
 def read_chains(sequence: object, where: str) -> Chains:

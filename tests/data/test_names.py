@@ -19,8 +19,7 @@ def names(splits: Splits) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("header", "column"),
-    [("seq,label,split,id", None), ("seq,label,split,accession", "accession")],
+    ("header", "column"), [("seq,label,split,id", None), ("seq,label,split,accession", "accession")]
 )
 def test_names_from_a_column(tmp_path: Path, header: str, column: str | None) -> None:
     source = write_csv(tmp_path / "a.csv", WITH_ID, header)
@@ -73,6 +72,7 @@ def test_predictions_have_a_name_column_if_there_are_names(tmp_path: Path, toy_c
     (path,) = (tmp_path / "results").glob("toy/kmer/linear/*/seed0.parquet")
 
     found = pq.read_table(path).to_pylist()
-    assert list(found[0]) == ["test", "id", "name", "group", "seq", "label", "prediction"]
+    columns = ["test", "id", "name", "group", "seq", "label", "prediction", "value.accuracy"]
+    assert list(found[0]) == columns
     chains = [row.split(",")[0] for row in rows]
     assert all(chains[int(row["name"][1:])] == row["seq"] for row in found)

@@ -8,20 +8,18 @@ the same bytes.
 """
 
 import argparse
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
-from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from benchmark.core import Array
 from benchmark.data import mmseqs
+from benchmark.data.resampling_units import components
 from benchmark.pocket.make.script import one_sentence
 from benchmark.pocket.make.sources import POOLS, Protein, Random, check_packages
 
@@ -63,21 +61,17 @@ Dealt = dict[int, int]
 """Index into the pool -> index into SPLITS."""
 
 
-def relatives(queries: Sequence[str], targets: Sequence[str], search: Search) -> NDArray[np.int64]:
+def relatives(queries: Sequence[str], targets: Sequence[str], search: Search) -> Array:
     """Find related pairs: (m, 2), index into `queries` and into `targets`."""
     hits = mmseqs.search(queries, targets, f"{search.options} --min-seq-id {search.identity}")
     related = (hits.identity >= search.identity) & (hits.coverage >= search.coverage)
-    pairs: NDArray[np.int64] = np.stack([hits.query, hits.target], axis=1)[related]
-    return pairs
+    return np.stack([hits.query, hits.target], axis=1)[related]
 
 
-def clusters(pool: list[Protein]) -> NDArray[np.int32]:
+def clusters(pool: list[Protein]) -> Array:
     """Number the cluster of each protein, (n,): relatives of relatives belong together."""
     seqs = [protein.seq for protein in pool]
-    query, target = relatives(seqs, seqs, KMERS).T
-    links = coo_array((np.ones(len(query)), (query, target)), shape=(len(pool), len(pool)))
-    labels: NDArray[np.int32] = connected_components(links, directed=False)[1]
-    return labels
+    return components(relatives(seqs, seqs, KMERS), len(pool))
 
 
 def quotas(pool: list[Protein], size: int) -> Counter[Hashable]:
@@ -87,18 +81,16 @@ def quotas(pool: list[Protein], size: int) -> Counter[Hashable]:
 
 
 def deal(
-    pool: list[Protein], cluster: NDArray[np.int32], sizes: Sequence[int], members: int, rng: Random
+    pool: list[Protein], cluster: Array, sizes: Sequence[int], members: int, rng: Random
 ) -> Dealt:
     """Assign clusters, in random order, to random splits that still need their strata.
 
     At most `members` proteins of a cluster are used, all in one split.
     """
     left = [quotas(pool, round(size * SPARE)) for size in sizes]
-    order = rng.permutation(len(pool))
-    by_cluster: dict[int, list[int]] = {}
-    for index in order:
-        by_cluster.setdefault(int(cluster[index]), []).append(int(index))
-    dealt: Dealt = {}
+    by_cluster, dealt = defaultdict[int, list[int]](list), Dealt()
+    for index in rng.permutation(len(pool)).tolist():
+        by_cluster[int(cluster[index])].append(index)
     for indices in by_cluster.values():
         wanted = [any(lack[pool[index].stratum] > 0 for index in indices) for lack in left]
         if not any(wanted):
@@ -120,13 +112,9 @@ def without_relatives(pool: list[Protein], dealt: Dealt) -> Dealt:
     Of a related pair, the protein in the later of train, valid, test is removed.
     """
     held_out = [index for index, split in dealt.items() if split]
-    everything = list(dealt)
-    pairs = relatives(
-        [pool[index].seq for index in held_out],
-        [pool[index].seq for index in everything],
-        EXHAUSTIVE,
-    )
-    kept = dict(dealt)
+    everything, kept = list(dealt), dict(dealt)
+    queries, targets = ([pool[index].seq for index in part] for part in (held_out, everything))
+    pairs = relatives(queries, targets, EXHAUSTIVE)
     for query, target in sorted(pairs.tolist()):
         one, other = held_out[query], everything[target]
         if one in kept and other in kept and kept[one] != kept[other]:
@@ -136,8 +124,7 @@ def without_relatives(pool: list[Protein], dealt: Dealt) -> Dealt:
 
 def trimmed(pool: list[Protein], dealt: Dealt, sizes: Sequence[int]) -> Dealt:
     """Reduce each split to its quotas; the proteins assigned last are removed first."""
-    left = [quotas(pool, size) for size in sizes]
-    kept: Dealt = {}
+    left, kept = [quotas(pool, size) for size in sizes], Dealt()
     for index, split in dealt.items():
         if left[split][pool[index].stratum] > 0:
             left[split][pool[index].stratum] -= 1
@@ -145,20 +132,18 @@ def trimmed(pool: list[Protein], dealt: Dealt, sizes: Sequence[int]) -> Dealt:
     return kept
 
 
-def table(pool: list[Protein], cluster: NDArray[np.int32], dealt: Dealt, rng: Random) -> pa.Table:
+def table(pool: list[Protein], cluster: Array, dealt: Dealt, rng: Random) -> pa.Table:
     """Make the file's table: train, valid, test, each in random order."""
     shuffled = [list(dealt)[place] for place in rng.permutation(len(dealt))]
     rows = sorted(shuffled, key=lambda index: dealt[index])
-    fresh = count()
-    number: dict[int, int] = {}
-    for index in rows:
-        if cluster[index] not in number:
-            number[int(cluster[index])] = next(fresh)
+    number: dict[int, int] = {}  # clusters in the order of their first row
     columns = {
-        "id": pa.array([pool[index].id for index in rows]),
-        "seq": pa.array([pool[index].seq for index in rows]),
-        "split": pa.array([SPLITS[dealt[index]] for index in rows]),
-        "cluster": pa.array([number[int(cluster[index])] for index in rows], pa.int32()),
+        "id": [pool[index].id for index in rows],
+        "seq": [pool[index].seq for index in rows],
+        "split": [SPLITS[dealt[index]] for index in rows],
+        "cluster": pa.array(
+            [number.setdefault(int(cluster[index]), len(number)) for index in rows], pa.int32()
+        ),
     }
     for name in pool[0].labels:
         columns[name] = pa.array([pool[index].labels[name] for index in rows], LABEL_TYPES[name])

@@ -32,14 +32,10 @@ LOSSES = 10
 """Largest number of rows in the table of losses."""
 
 
-def read(folder: Path, file: str) -> str:
-    """Content of a file that the training wrote."""
-    return (folder / file).read_text(encoding="utf-8")
-
-
 def card(folder: Path, records: Sequence[Record]) -> str:
     """The card of one checkpoint, as Markdown."""
-    recipe = json.loads(read(folder, "recipe.json"))
+    recipe = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    log = (folder / "log.csv").read_text(encoding="utf-8")
     objective = recipe["objective"]
     name = f"pocket_{folder.name}"
     measured = perplexities(objective, records)
@@ -48,7 +44,11 @@ def card(folder: Path, records: Sequence[Record]) -> str:
             raise UserError(
                 f"there is no Record of task={TASKS[objective]} model={needed}; run it first"
             )
-    same_question(measured)
+    if len({(column_of(r).question, r.version) for r in measured.values()}) > 1:
+        raise UserError(
+            f"the newest Records of {', '.join(measured)} are of different data or settings of "
+            "their task; run them again with the same"
+        )
     newest = {r.task: r.backbone["digest"] for r in records if r.model == name and r.limit is None}
     if len(set(newest.values())) > 1:
         raise UserError(
@@ -80,7 +80,7 @@ def card(folder: Path, records: Sequence[Record]) -> str:
             "proteins below, the first 15 of each band"
             + (" (a tenth of what is asked is seen)." if objective == "masked" else "."),
             "",
-            *losses(list(csv.DictReader(read(folder, "log.csv").splitlines()))),
+            *losses(list(csv.DictReader(log.splitlines()))),
             "",
             "## Perplexity on held-out proteins",
             "",
@@ -138,16 +138,6 @@ def perplexities(objective: str, records: Sequence[Record]) -> dict[str, Record]
         and record.limit is None
         and record.model.startswith((*BASELINES[objective], "pocket_"))
     }
-
-
-def same_question(measured: dict[str, Record]) -> None:
-    """Refuse Records of different data or task settings."""
-    columns = {(column_of(record).question, record.version) for record in measured.values()}
-    if len(columns) > 1:
-        raise UserError(
-            f"the newest Records of {', '.join(measured)} are of different data or settings of "
-            "their task; run them again with the same"
-        )
 
 
 def bands(name: str, measured: dict[str, Record]) -> list[str]:

@@ -78,21 +78,14 @@ def swiss_prot() -> dict[str, str]:
         for title, seq in entries(ontology)
         if SHORTEST <= len(seq) <= LONGEST and set(seq) <= set(RESIDUES)
     }
-    first: dict[str, str] = {}
-    for accession in sorted(found):
-        first.setdefault(found[accession], accession)
-    return {accession: seq for seq, accession in first.items()}
+    first = {found[accession]: accession for accession in sorted(found, reverse=True)}
+    return {accession: found[accession] for accession in sorted(first.values())}
 
 
 def evaluated() -> list[str]:
     """Valid and test proteins of the embedded tasks."""
-    seqs = set()
-    for name in EVALUATED:
-        table = pq.read_table(FOLDER / f"{name}.parquet", columns=["seq", "split"])
-        for row in table.to_pylist():
-            if row["split"] != "train":
-                seqs.add(row["seq"])
-    return sorted(seqs)
+    tables = (pq.read_table(FOLDER / f"{name}.parquet").to_pylist() for name in EVALUATED)
+    return sorted({row["seq"] for table in tables for row in table if row["split"] != "train"})
 
 
 def relatives(queries: Sequence[str], targets: Sequence[str], options: str) -> list[Relatives]:
@@ -145,16 +138,11 @@ def hold_out(pool: Sequence[str], rng: np.random.Generator) -> tuple[list[HeldOu
     gone -= set(candidates) - set(bands)
     rest = [index for index in range(len(pool)) if index not in gone]
     found = relatives([pool[index] for index in bands], [pool[i] for i in rest], SENSITIVE)
-    near_to = {
-        index: Relatives(np.array(rest)[near.target], near.identity)
-        for index, near in zip(bands, found, strict=True)
-    }
-    for index, band in bands.items():
-        gone |= too_near(near_to[index], band) or set()
-    left = dict.fromkeys(BANDS, HELD_OUT)
-    kept = []
-    for index, band in bands.items():
-        near = near_to[index]
+    near_to = [Relatives(np.array(rest)[near.target], near.identity) for near in found]
+    for band, near in zip(bands.values(), near_to, strict=True):
+        gone |= too_near(near, band) or set()
+    left, kept = dict.fromkeys(BANDS, HELD_OUT), []
+    for (index, band), near in zip(bands.items(), near_to, strict=True):
         stay = ~np.isin(near.target, list(gone))
         nearest = float(near.identity[stay].max(initial=0))
         low, high = BANDS[band]
@@ -175,12 +163,13 @@ def write(out: Path) -> None:
     train = [pool[i] for i in rng.permutation(len(pool)).tolist() if i not in gone]
     cluster = clusters([Protein("", one.seq, {}) for one in kept])
     order = sorted(range(len(kept)), key=lambda row: list(BANDS).index(kept[row].band))
+    seqs, bands, identities = zip(*(kept[row] for row in order), strict=True)
     columns = {
-        "id": [accession[kept[row].seq] for row in order],
-        "seq": [kept[row].seq for row in order],
-        "band": [kept[row].band for row in order],
-        "identity": pa.array([kept[row].identity for row in order], pa.float32()),
-        "cluster": pa.array([int(cluster[row]) for row in order], pa.int32()),
+        "id": [accession[seq] for seq in seqs],
+        "seq": seqs,
+        "band": bands,
+        "identity": pa.array(identities, pa.float32()),
+        "cluster": pa.array(cluster[order], pa.int32()),
     }
     table = pa.table(columns)
     pq.write_table(table, out / "heldout.parquet", compression="zstd", compression_level=22)

@@ -10,13 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmark.backbones import flops_formulas as flops
 from benchmark.backbones.baselines.untrained import ESM_TOKENS
-from benchmark.backbones.flops_formulas import (
-    Shape,
-    parameters,
-    sequence_training_flops,
-    training_flops,
-)
 
 VOCABULARY = ["<cls>", "<pad>", "<eos>", "<unk>", *ESM_TOKENS, ".", "-", "<null_1>", "<mask>"]
 ID = {token: index for index, token in enumerate(VOCABULARY)}
@@ -78,25 +73,12 @@ def build(recipe: Recipe) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         if recipe.objective == "causal":
-            return LlamaForCausalLM(
-                LlamaConfig(
-                    **shape,
-                    intermediate_size=recipe.gated_ffn,
-                    tie_word_embeddings=True,
-                    use_cache=False,
-                )
-            )
-        return EsmForMaskedLM(
-            EsmConfig(
-                **shape,
-                intermediate_size=4 * recipe.dim,
-                mask_token_id=ID["<mask>"],
-                position_embedding_type="rotary",
-                token_dropout=True,
-                hidden_dropout_prob=0.0,
-                attention_probs_dropout_prob=0.0,
-            )
-        )
+            shape |= {"intermediate_size": recipe.gated_ffn, "use_cache": False}
+            return LlamaForCausalLM(LlamaConfig(**shape, tie_word_embeddings=True))
+        shape |= {"intermediate_size": 4 * recipe.dim, "mask_token_id": ID["<mask>"]}
+        shape |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+        shape |= {"position_embedding_type": "rotary", "token_dropout": True}
+        return EsmForMaskedLM(EsmConfig(**shape))
 
 
 def read_lengths(corpus: Sequence[Sized], recipe: Recipe) -> NDArray[np.int64]:
@@ -130,17 +112,17 @@ def cost(corpus: Sequence[Sized], recipe: Recipe) -> dict[str, float]:
     seen = np.bincount(np.concatenate([lengths[rows] for rows in steps]))
     gated = recipe.objective == "causal"
     ffn = recipe.gated_ffn * 3 // 2 if gated else 4 * recipe.dim  # three matrices, counted as two
-    shape = Shape(recipe.layers, recipe.dim, ffn, recipe.heads, len(VOCABULARY))
+    shape = flops.Shape(recipe.layers, recipe.dim, ffn, recipe.heads, len(VOCABULARY))
     dense = recipe.dim**2 if gated else 0  # a Llama's head is its decoder alone
-    weights = parameters(shape).total - dense
+    weights = flops.parameters(shape).total - dense
     tokens = int(seen @ np.arange(len(seen)))
     exact = sum(
-        int(count) * (sequence_training_flops(shape, length) - 6 * length * dense)
+        int(count) * (flops.sequence_training_flops(shape, length) - 6 * length * dense)
         for length, count in enumerate(seen)
     )
     return {
         "parameters": weights,
         "tokens": tokens,
-        "flops_6nd": training_flops(weights, tokens),
+        "flops_6nd": flops.training_flops(weights, tokens),
         "flops_exact": exact,
     }

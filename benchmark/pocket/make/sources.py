@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -179,11 +179,11 @@ def annotated(ontology: str) -> Iterator[tuple[str, str, set[str]]]:
 @cache
 def parents() -> dict[str, set[str]]:
     """Read each GO term's parents by is_a and part_of."""
-    found: dict[str, set[str]] = {}
+    found = defaultdict[str, set[str]](set)
     for line in (METASTUDENT / "goGraph.txt").read_text().splitlines():
         parent, child, _, relation = line.split("\t")
         if relation in ("is_a", "part_of"):
-            found.setdefault(child, set()).add(parent)
+            found[child].add(parent)
     return found
 
 
@@ -199,7 +199,7 @@ def above(terms: Iterable[str]) -> frozenset[str]:
 
 
 def usable(seq: str) -> bool:
-    """Tell whether a sequence has 30-600 residues, all of them standard."""
+    """Whether a sequence has 30-600 residues, all of them standard."""
     return SHORTEST <= len(seq) <= LONGEST and set(seq) <= set(RESIDUES)
 
 
@@ -220,8 +220,7 @@ def shuffled(proteins: list[Protein], rng: Random) -> list[Protein]:
 
 def take(proteins: Iterable[Protein], counts: Counter[Hashable]) -> list[Protein]:
     """Take the first `counts[stratum]` proteins of each stratum, in order."""
-    left = counts.copy()
-    found = []
+    left, found = counts.copy(), []
     for protein in proteins:
         if left[protein.stratum] > 0:
             left[protein.stratum] -= 1

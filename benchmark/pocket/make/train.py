@@ -134,16 +134,9 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 
 
 def train(
-    recipe: Recipe,
-    corpus: list[str],
-    held_out: list[str],
-    out: Path,
-    *,
-    device: torch.device,
-    bf16: bool,
-    save_minutes: float,
-    log_steps: int,
-) -> None:
+    recipe: Recipe, corpus: list[str], held_out: list[str], out: Path, *,
+    device: torch.device, bf16: bool, save_minutes: float, log_steps: int,
+) -> None:  # fmt: skip
     """Train, or resume an interrupted training, and write the checkpoint."""
     if recipe.crop + 2 > recipe.batch_tokens:
         raise UserError(f"--crop={recipe.crop} and its two ends do not fit in --batch-tokens")
