@@ -4,15 +4,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmark.core import UserError, unknown
+from benchmark.report.suites import built_in
 
 GROUPS = ("task", "model", "method", "suite")
 
 
 def config_folders(argv: Sequence[str] = ()) -> list[Path]:
     """This project's conf/, and folders given with --config-dir, -cd, or config_dir= of a verb."""
-    import conf
-
-    folders = [Path(conf.__file__).parent]
+    folders = [built_in()]
     for index, word in enumerate(argv):
         flag, _, value = word.partition("=")
         if flag in ("--config-dir", "-cd", "config_dir"):
@@ -37,8 +36,7 @@ def check_names(argv: Sequence[str]) -> None:
             continue
         for name in value.split(","):
             known = names(group, folders)
-            both = set(names(group, folders[:1])) & set(names(group, folders[1:]))
-            if name in both:
+            if name in names(group, folders[:1]) and name in names(group, folders[1:]):
                 raise UserError(
                     f"{group} {name!r} is in --config-dir and in the package, which would win; "
                     "give yours a name of its own"

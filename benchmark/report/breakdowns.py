@@ -100,11 +100,11 @@ def strata_table(title: str, rows: Mapping[Row, Cell], test: str, notes: Sequenc
     names, lines = labels(rows), list[list[Value]]()
     for row, (_, found) in rows.items():
         metric, strata = found[-1].primary, [record.strata.get(test, {}) for record in found]
-        parts = [[{"scores": r.scores[test], "intervals": r.intervals[test]} for r in found]]
-        parts += [[stratum.get(name, {}) for stratum in strata] for name in shown]
+        parts: list[list[Any]] = [[stratum.get(name, {}) for stratum in strata] for name in shown]
+        parts[:0] = [[{"scores": r.scores[test], "intervals": r.intervals[test]} for r in found]]
         pairs = [
-            [[p.get(k, {}).get(metric) for p in part] for k in ("scores", "intervals")]
-            for part in parts
+            [[part.get(kind, {}).get(metric) for part in seeds] for kind in ("scores", "intervals")]
+            for seeds in parts
         ]
         estimates = [estimate(scores, intervals) for scores, intervals in pairs]
         lines.append([names[row], *estimates])

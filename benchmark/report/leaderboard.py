@@ -134,11 +134,11 @@ def overlap(rows: Mapping[Row, Cell]) -> list[str]:
     """How much of a column's test set is in train or valid, too, if any."""
     for record in (cell.records[-1] for cell in rows.values()):
         test, scored = next(iter(record.scored.items()))
-        apart = record.strata.get(test, {}).get(WITHOUT_OVERLAP)
-        if apart and apart["examples"] < scored:
+        apart = record.strata.get(test, {}).get(WITHOUT_OVERLAP, {}).get("examples", scored)
+        if apart < scored:
             return [
-                f"{scored - apart['examples']:,} of {scored:,} test examples are in train or valid, too"
-                "; `python -m benchmark leaderboard by=identity` has the scores without them"
+                f"{scored - apart:,} of {scored:,} test examples are in train or valid, too; "
+                "`python -m benchmark leaderboard by=identity` has the scores without them"
             ]
     return []
 

@@ -85,8 +85,8 @@ def fields(value: Value, undefined: str | None) -> dict[str, Any]:
     """A value and what qualifies it, by name; `undefined` stands for NaN."""
     if isinstance(value, Estimate):
         low, high = value.interval or (None, None)
-        parts = {"score": value.score, "low": low, "high": high, "sd": value.sd}
-        parts["seeds"] = value.seeds
+        rest = {"low": low, "high": high, "sd": value.sd, "seeds": value.seeds}
+        parts: dict[str, Any] = {"score": value.score, **rest}
     else:
         parts = value._asdict() if isinstance(value, Noted) else {"value": value}
     return {name: part if part == part else undefined for name, part in parts.items()}

@@ -51,17 +51,17 @@ def blocks(table: Table, width: int) -> list[Table]:
 
 
 def widths(table: Table, width: int) -> list[tuple[int, int]]:
-    """For each column the width that it needs, and the width at which no text is wrapped."""
+    """For each column the width that it needs, and the width at which nothing is wrapped."""
     rows, result = table.cells(), list[tuple[int, int]]()
     for place, column in enumerate(table.columns):
         texts = [str(row[place]) for row in rows]
-        is_text = column.kind == "text"
-        heads = heading(column) if is_text else " ".join(heading(column)).split(" ")
-        natural = least = max(map(len, [*heads, *texts]))
-        if is_text:
+        natural = max(map(len, [*column.heading, *texts]))
+        if column.kind == "text":
             words = [len(word) for text in texts for word in text.split()]
             unbroken = [n for n in words if n <= width // 2] if place < table.names else []
             least = min(natural, max([NARROW, *unbroken]))
+        else:
+            least = max(map(len, [*" ".join(heading(column)).split(" "), *texts]))
         result.append((least, natural))
     return result
 
@@ -72,7 +72,7 @@ def heading(column: Column) -> list[str]:
 
 
 def lines_of(table: Table, width: int, bold: str) -> list[str]:
-    """The lines of one block; what is left of the width goes to the columns of text."""
+    """The lines of one block; the first columns get what is left of the width."""
     found, columns = widths(table, width), table.columns
     sizes = [least for least, _ in found]
     for place, (least, natural) in enumerate(found):

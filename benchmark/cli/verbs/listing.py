@@ -69,13 +69,8 @@ def models(folders: Folders) -> list[Table]:
         parameters = (model.get("facts") or {}).get("parameters")
         path = str(model.get("path", "–")).replace("???", "–")
         rows.append([name, parameters, comment(find(folders, "model", name)), path])
-    columns = [
-        Column("model="),
-        Column("parameters", "count"),
-        Column("what"),
-        Column("checkpoint"),
-    ]
-    return [Table("Models", columns, rows)]
+    columns = [Column("model="), Column("parameters", "count")]
+    return [Table("Models", [*columns, Column("what"), Column("checkpoint")], rows)]
 
 
 def metrics(folders: Folders) -> list[Table]:
