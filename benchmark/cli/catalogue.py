@@ -1,10 +1,10 @@
 """What can be named on the command line: the yaml files of conf/ and of a --config-dir."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.core import UserError, unknown
-from benchmark.report.suites import built_in
+from benchmark.report.suites import built_in, names
 
 GROUPS = ("task", "model", "method", "suite")
 
@@ -17,11 +17,6 @@ def config_folders(argv: Sequence[str] = ()) -> list[Path]:
         if flag in ("--config-dir", "-cd", "config_dir"):
             folders.append(Path(value or "".join(argv[index + 1 : index + 2])))
     return folders
-
-
-def names(group: str, folders: Iterable[Path]) -> list[str]:
-    """The names in a group, sorted."""
-    return sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
 
 
 def check_names(argv: Sequence[str]) -> None:

@@ -75,14 +75,9 @@ def method_table(title: str, rows: Mapping[Row, Cell], notes: Sequence[str]) -> 
         costs = [usage_of(record) for record in cell.records]
         flops = [(cost["forward_flops"] or 0) + (cost["backward_flops"] or 0) for cost in costs]
         trained, seconds = ([c[name] for c in costs] for name in ("trained_parameters", "seconds"))
-        known = [largest(values) for values in (trained, flops, seconds)]
-        lines.append([names[row], row.method, cell.estimate, *known])
+        largest = [max(filter(None, x), default=None) for x in (trained, flops, seconds)]
+        lines.append([names[row], row.method, cell.estimate, *largest])
     return Table(title, columns, lines, notes, names=2).ranked("score")
-
-
-def largest(values: Sequence[Any]) -> Any:
-    """The largest over seeds; None if nothing is known of it, or it is 0."""
-    return max((value for value in values if value), default=None)
 
 
 def strata_table(title: str, rows: Mapping[Row, Cell], test: str, notes: Sequence[str]) -> Table:

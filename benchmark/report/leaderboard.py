@@ -92,7 +92,9 @@ def scores_table(
         columns.append(Column(name, "score", 3, better, detail, bold_best=True))
         targets.append(("" if "published_sizes" in record.data_report else column.task, metric))
         notes += [f"`{name}`: {x}" for x in describe(column, cells) + overlap(cells[column])]
-    members = [column for task, column in main_columns(cells).items() if task in expected]
+    by_rows = sorted(reversed(cells), key=lambda column: len(cells[column]))
+    main = {column.task: column for column in by_rows}  # of a task the column with most rows
+    members = [column for task, column in main.items() if task in expected]
     with_mean = len(members) > 1 and all(is_higher_better(cells[column]) for column in members)
     lines: list[list[Value]] = []
     for row, name in labels(dict.fromkeys(row for rows in cells.values() for row in rows)).items():
@@ -107,15 +109,6 @@ def scores_table(
     padded = [[*row, *[None] * with_mean] for row in extra]
     rows = [*Table(title, columns, lines).ranked(*order).rows, *padded]
     return Table(title, columns, rows, [*notes, *sources])
-
-
-def main_columns(cells: Cells) -> dict[str, TaskColumn]:
-    """One column for each task: the one in which most rows have a score."""
-    chosen: dict[str, TaskColumn] = {}
-    for column, rows in cells.items():
-        if column.task not in chosen or len(rows) > len(cells[chosen[column.task]]):
-            chosen[column.task] = column
-    return chosen
 
 
 def mean(cells: Sequence[Cell], expected: int) -> float | Noted:
@@ -133,7 +126,8 @@ def mean(cells: Sequence[Cell], expected: int) -> float | Noted:
 def overlap(rows: Mapping[Row, Cell]) -> list[str]:
     """How much of a column's test set is in train or valid, too, if any."""
     for record in (cell.records[-1] for cell in rows.values()):
-        test, scored = next(iter(record.scored.items()))
+        test = next(iter(record.scores))
+        scored = record.scored[test]
         apart = record.strata.get(test, {}).get(WITHOUT_OVERLAP, {}).get("examples", scored)
         if apart < scored:
             return [

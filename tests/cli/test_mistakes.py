@@ -31,14 +31,14 @@ def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["task=pocket_contct"], "task 'pocket_contct' is not known; did you mean pocket_contact"),
-        (["task="], "task '' is not known; there are "),
-        (["model=one_hot"], "model 'one_hot' is not known; did you mean onehot"),
-        (["method=liner"], "method 'liner' is not known; did you mean linear"),
-        (["+suite=poket"], "suite 'poket' is not known; did you mean pocket"),
+        (["task=pocket_contct"], "unknown task 'pocket_contct'; did you mean pocket_contact"),
+        (["task="], "unknown task ''; known: "),
+        (["model=one_hot"], "unknown model 'one_hot'; did you mean onehot"),
+        (["method=liner"], "unknown method 'liner'; did you mean linear"),
+        (["+suite=poket"], "unknown suite 'poket'; did you mean pocket"),
         (["suite=pocket"], "write +suite=pocket"),
-        (["leaderbord"], "verb 'leaderbord' is not known; did you mean leaderboard"),
-        (["limt=3"], "setting 'limt' is not known; did you mean limit"),
+        (["leaderbord"], "unknown command 'leaderbord'; did you mean leaderboard"),
+        (["limt=3"], "unknown setting 'limt'; did you mean limit"),
         (["method.max_itr=3"], "did you mean method.max_iter"),
         (["limit=0"], "limit=0 is not allowed; give a whole number from 1 on"),
         (["name=a/b"], "name=a/b is not allowed"),
@@ -80,7 +80,10 @@ def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
         (["store_gb=lots"], "store_gb=lots is not allowed"),
         (["results=null"], "results=None is not allowed; give a folder"),
         (["list", "taks"], "did you mean tasks?"),
-        (["list", "format=html"], "there are csv, json, latex, markdown, terminal"),
+        (
+            ["list", "format=html"],
+            "unknown format 'html'; known: csv, json, latex, markdown",
+        ),
         (["--config-dir", "absent"], "--config-dir absent is not a folder"),
     ],
 )

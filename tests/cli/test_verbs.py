@@ -54,7 +54,7 @@ def test_list_of_one_group(shown: Any) -> None:
         ("", "bad.yaml is empty"),
         ("- 1\n", "bad.yaml is not a mapping"),
         ("version: 1\n", "bad.yaml has no _target_, area, metrics; a task needs"),
-        ("defaults: [fald]\n", "task 'fald' is not known; did you mean fold"),
+        ("defaults: [fald]\n", "unknown task 'fald'; did you mean fold"),
     ],
 )
 def test_a_users_broken_yaml_is_one_sentence(

@@ -140,7 +140,7 @@ def test_the_best_and_the_highlighted_row_are_bold_on_a_terminal(
 
 def test_an_unknown_format_is_refused() -> None:
     assert FORMATS == ("csv", "json", "latex", "markdown", "terminal")
-    with pytest.raises(UserError, match="format 'markdwn' is not known; did you mean markdown"):
+    with pytest.raises(UserError, match="unknown format 'markdwn'; did you mean markdown"):
         render(REPORT, "markdwn")
 
 
