@@ -82,7 +82,7 @@ def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
         (["list", "taks"], "did you mean tasks?"),
         (
             ["list", "format=html"],
-            "unknown format 'html'; known: csv, json, latex, markdown",
+            "unknown format 'html'; did you mean terminal",
         ),
         (["--config-dir", "absent"], "--config-dir absent is not a folder"),
     ],
