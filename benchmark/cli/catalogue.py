@@ -1,28 +1,22 @@
 """What can be named on the command line: the yaml files of conf/ and of a --config-dir."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.core import UserError, unknown
+from benchmark.report.suites import built_in, names
 
 GROUPS = ("task", "model", "method", "suite")
 
 
 def config_folders(argv: Sequence[str] = ()) -> list[Path]:
     """This project's conf/, and folders given with --config-dir, -cd, or config_dir= of a verb."""
-    import conf
-
-    folders = [Path(conf.__file__).parent]
+    folders = [built_in()]
     for index, word in enumerate(argv):
         flag, _, value = word.partition("=")
         if flag in ("--config-dir", "-cd", "config_dir"):
             folders.append(Path(value or "".join(argv[index + 1 : index + 2])))
     return folders
-
-
-def names(group: str, folders: Iterable[Path]) -> list[str]:
-    """The names in a group, sorted."""
-    return sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
 
 
 def check_names(argv: Sequence[str]) -> None:
@@ -37,8 +31,7 @@ def check_names(argv: Sequence[str]) -> None:
             continue
         for name in value.split(","):
             known = names(group, folders)
-            both = set(names(group, folders[:1])) & set(names(group, folders[1:]))
-            if name in both:
+            if name in names(group, folders[:1]) and name in names(group, folders[1:]):
                 raise UserError(
                     f"{group} {name!r} is in --config-dir and in the package, which would win; "
                     "give yours a name of its own"

@@ -53,16 +53,13 @@ def explain(error: Exception) -> str:
         reason = error.__cause__ or "it is not there"
         return f"cannot import {found[1]} ({reason}); modules are looked for where you are, too"
     if found := re.match(r"(\w+)\.__init__\(\) missing .*?: (.+)", text):
-        lacks = f"{found[1]} lacks the settings {found[2]}"
-        return f"{lacks}; give them in its yaml, or, if it reads a table, its line of defaults"
+        return (
+            f"{found[1]} lacks the settings {found[2]}; give them in its yaml, or, if it reads a "
+            "table, its line of defaults"
+        )
     if found := re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(.+)'", text):
         return f"{found[1]} has no setting {found[2]!r}; remove it from the yaml"
     if found := re.match(r"Could not override '(.+?)'", text):
-        return str(unknown("setting", found[1], known_settings()))
+        words = [w for w in sys.argv[1:] if w.split("=")[0] in GROUPS[:3] and "," not in w]
+        return str(unknown("setting", found[1], settings_of(words, config_folders(sys.argv)[1:])))
     return text
-
-
-def known_settings() -> list[str]:
-    """Every setting of the run that the command line chose, as words of the command line."""
-    words = [w for w in sys.argv[1:] if w.split("=")[0] in GROUPS[:3] and "," not in w]
-    return settings_of(words, config_folders(sys.argv[1:])[1:])

@@ -17,10 +17,12 @@ from benchmark.cli.errors import explain, fail
 from benchmark.cli.settings import check_settings, model_name
 from benchmark.core import ExitCode, UserError
 from benchmark.distributed import rank
+from benchmark.results import storage
+from benchmark.results.record import Record
+from benchmark.run.code_digest import own_digest
 
 if TYPE_CHECKING:
     from benchmark.embedding.store import Store
-    from benchmark.results.record import Record
 
 
 def run_hydra() -> None:
@@ -79,31 +81,29 @@ def carry_out(cfg: Any, config: dict[str, Any], kept: "Store | None") -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from benchmark.report import leaderboard
-    from benchmark.results import storage
     from benchmark.run.evaluation import clock
     from benchmark.run.execution import Run
     from benchmark.run.summary import summary
 
-    started = time.perf_counter()
-    seconds: dict[str, float] = {}
-    folder = Path(config["results"])
+    started, seconds = time.perf_counter(), dict[str, float]()
+    folder, hydra = Path(config["results"]), HydraConfig.get()
     storage.check_writable(folder)
     seeds = config.pop("seeds") or [config["seed"]]
     with clock(seconds, "load"):
-        parts = {name: build(cfg[name]) for name in ("task", "method")}
         prepared = Run.prepare(
             config=config,
-            choices=HydraConfig.get().runtime.choices,
-            name=model_name(HydraConfig.get(), config),
+            choices=hydra.runtime.choices,
+            name=model_name(hydra, config),
             make_backbone=lambda: build(cfg.model),
             store=kept,
-            **parts,
+            task=build(cfg.task),
+            method=build(cfg.method),
         )
-    records, ends = [], list[str]()
+    records, ends = list[Record](), list[str]()
     try:
         for seed in seeds:
             if ends:
-                print(ends[-1], flush=True)  # the one before; the last is told after the tables
+                print(ends[-1], flush=True)  # the last one is printed after the tables
             run = prepared.with_seed(seed)
             path = folder / run.path
             if path.exists() and not config["rerun"]:
@@ -111,30 +111,27 @@ def carry_out(cfg: Any, config: dict[str, Any], kept: "Store | None") -> None:
                 ends.append(skipped(path, records[-1]))
                 continue
             if config["rerun"] and not rank():
-                rmtree(path.with_suffix(""), ignore_errors=True)  # else what was learned is loaded
+                rmtree(path.with_suffix(""), ignore_errors=True)  # a saved state of training
             outcome = run.evaluate()
             seconds |= {**outcome.seconds, "total": time.perf_counter() - started}
             if not rank():
                 records.append(run.record(outcome, seconds))
                 storage.save(records[-1], run.predictions(outcome), folder)
                 ends.append(f"{path}, {seconds['total']:.1f} s")
-            started, seconds = time.perf_counter(), {}  # what is loaded is loaded once
+            started, seconds = time.perf_counter(), {}  # only the first seed loads
     except KeyboardInterrupt:
         if records and not rank():
-            leaderboard.write(folder)  # the seeds before are there
+            leaderboard.write(folder)  # the finished seeds
         raise
-    if rank():
-        return
-    try:
-        leaderboard.tell(folder, records[-1])
-    finally:  # the Records are there, even where a table cannot be written
-        print(f"{summary(records)}\n{ends[-1]}")
+    if not rank():
+        try:
+            leaderboard.tell(folder, records[-1])
+        finally:  # the Records are there, even where a table cannot be written
+            print(f"{summary(records)}\n{ends[-1]}")
 
 
-def skipped(path: Path, record: "Record") -> str:
-    """What to say where the Record of a run exists."""
-    from benchmark.run.code_digest import own_digest
-
+def skipped(path: Path, record: Record) -> str:
+    """What is printed if the Record of a run exists."""
     other = record.environment.get("code") != own_digest()
     note = ", made by other code of the same declared versions" if other else ""
     return f"skipped: result exists ({path}{note}); rerun=true runs it again"

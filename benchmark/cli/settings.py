@@ -22,49 +22,46 @@ def check_settings(config: dict[str, Any]) -> None:
         raise UserError("a setting is inf or nan; give finite numbers, or null") from None
     path = config["model"].get("path")
     if path is not None and not isinstance(path, str):
-        raise UserError(f"model.path={path} is not allowed; give a hub id or a folder, as ./{path}")
+        raise not_allowed("model.path", path, f"give a hub id or a folder, as ./{path}")
     for name, lowest in {"limit": 1, "batch_tokens": 1, "seed": 0}.items():
         value = config[name]
-        if value is None and name == "limit":
-            continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
-            raise UserError(f"{name}={value} is not allowed; give a whole number from {lowest} on")
+        if not ((type(value) is int and value >= lowest) or (name == "limit" and value is None)):
+            raise not_allowed(name, value, f"give a whole number from {lowest} on")
     if config["seed"] > LARGEST_SEED:
-        raise UserError(f"seed={config['seed']} is not allowed; {LARGEST_SEED} is the largest")
-    if config["seeds"] is not None:
-        config["seeds"] = check_seeds(config["seeds"])
+        raise not_allowed("seed", config["seed"], f"{LARGEST_SEED} is the largest")
+    check_seeds(config["seeds"])
     if config["name"] is not None and not re.fullmatch(NAME, str(config["name"])):
-        raise UserError(
-            f"name={config['name']} is not allowed; give letters, digits and any of . _ + = @ -"
-        )
+        raise not_allowed("name", config["name"], "give letters, digits and any of . _ + = @ -")
     if not isinstance(config["rerun"], bool):
-        raise UserError(f"rerun={config['rerun']} is not allowed; give true or false")
-    room = config["store_gb"]
-    if not isinstance(room, int | float) or isinstance(room, bool) or room < 0:
-        raise UserError(f"store_gb={room} is not allowed; give a number of gigabytes, 0 or more")
+        raise not_allowed("rerun", config["rerun"], "give true or false")
+    if type(config["store_gb"]) not in (int, float) or config["store_gb"] < 0:
+        raise not_allowed("store_gb", config["store_gb"], "give a number of gigabytes, 0 or more")
     if config["store"] is False:  # what "off" is in a yaml file
         config["store"] = "off"
     for name in ("results", "mirror", "store"):
         value = config[name]
-        if value is None and name != "results":
-            continue
-        if not isinstance(value, str) or not value:
-            raise UserError(f"{name}={value} is not allowed; give a folder")
-        config[name] = str(Path(value).expanduser())
+        if isinstance(value, str) and value:
+            config[name] = str(Path(value).expanduser())
+        elif value is not None or name == "results":
+            raise not_allowed(name, value, "give a folder")
 
 
-def check_seeds(seeds: object) -> list[int]:
-    """Several seeds, each once."""
-    whole = isinstance(seeds, list) and all(
-        type(seed) is int and 0 <= seed <= LARGEST_SEED for seed in seeds
-    )
-    if not isinstance(seeds, list) or not whole or not seeds or len(set(seeds)) < len(seeds):
-        told = ",".join(map(str, seeds)) if isinstance(seeds, list) else seeds
-        raise UserError(
-            f"seeds={told} is not allowed; give whole numbers from 0 on, each once, as in "
-            "seeds=0,1,2"
+def check_seeds(seeds: object) -> None:
+    """Refuse all but None and several seeds, each once."""
+    if seeds is None:
+        return
+    given = seeds if isinstance(seeds, list) else []
+    whole = all(type(seed) is int and 0 <= seed <= LARGEST_SEED for seed in given)
+    if not whole or not given or len(set(given)) < len(given):
+        text = ",".join(map(str, seeds)) if isinstance(seeds, list) else seeds
+        raise not_allowed(
+            "seeds", text, "give whole numbers from 0 on, each once, as in seeds=0,1,2"
         )
-    return seeds
+
+
+def not_allowed(name: str, value: object, hint: str) -> UserError:
+    """The error for a value of a setting."""
+    return UserError(f"{name}={value} is not allowed; {hint}")
 
 
 def model_name(hydra: Any, config: dict[str, Any]) -> str:

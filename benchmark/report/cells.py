@@ -1,7 +1,7 @@
 """Records gathered into the columns, rows and cells of tables."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, get_args
 
@@ -25,9 +25,9 @@ class TaskColumn(NamedTuple):
     """JSON of the digests of the data, and of the task's settings."""
 
     @property
-    def order(self) -> tuple[int, "TaskColumn"]:
+    def order(self) -> tuple[tuple[int, str], "TaskColumn"]:
         """Sorts columns by area; an unknown area of an old Record comes last."""
-        return area_order(self.area)[0], self
+        return area_order(self.area), self
 
 
 class Row(NamedTuple):
@@ -92,24 +92,25 @@ def tabulate(records: Iterable[Record]) -> Cells:
         if record.limit is None:
             runs[column_of(record)].setdefault(row_of(record), []).append(record)
     return {
-        column: {row: cell(newest(found)) for row, found in rows.items()}
-        for column, rows in runs.items()
+        column: {row: cell(found) for row, found in rows.items()} for column, rows in runs.items()
     }
 
 
-def newest(records: Sequence[Record]) -> list[Record]:
-    """The Records of the last one's key, one for each seed."""
-    return list({r.seed: r for r in records if r.key == records[-1].key}.values())
-
-
 def cell(records: Sequence[Record]) -> Cell:
-    """One cell from the Records of several seeds."""
-    return Cell(estimate(*primary(records)), tuple(records))
+    """One cell from the Records of several seeds, of the last one's key."""
+    newest = {r.seed: r for r in records if r.key == records[-1].key}
+    return Cell(estimate(*primary(list(newest.values()))), tuple(newest.values()))
 
 
 def record_of(rows: Mapping[Row, Cell]) -> Record:
     """A Record that stands for a column: its metrics, test sets and sizes are those of all."""
     return next(iter(rows.values())).records[-1]
+
+
+def is_higher_better(rows: Mapping[Row, Cell]) -> bool:
+    """Whether the metric that ranks a column is better if higher."""
+    record = record_of(rows)
+    return bool(record.higher_is_better[record.primary])
 
 
 def labels(rows: Collection[Row]) -> dict[Row, str]:
@@ -121,23 +122,21 @@ def labels(rows: Collection[Row]) -> dict[Row, str]:
     result = {}
     for same in groups.values():
         keys = dict.fromkeys(key for row in same for key in settings[row])
-        found = {key: {repr(settings[row].get(key)) for row in same} for key in keys}
-        differing = [key for key, values in found.items() if len(values) > 1]
+        differing = [k for k in keys if len({repr(settings[row].get(k)) for row in same}) > 1]
         for row in same:
-            mine = [key for key in differing if key in settings[row]]
-            text = ", ".join(f"{key.split('.')[-1]}={settings[row][key]}" for key in mine)
-            name = f"{row.model} ({text})" if text else row.model
+            given = [key for key in differing if key in settings[row]]
+            words = ", ".join(f"{key.split('.')[-1]}={settings[row][key]}" for key in given)
+            name = f"{row.model} ({words})" if words else row.model
             result[row] = name + (" (baseline)" if row.baseline else "")
     return result
 
 
 def headings(columns: Sequence[TaskColumn]) -> dict[TaskColumn, str]:
     """Column names: the task, numbered where it was run in several versions or settings."""
-    same = defaultdict[str, list[TaskColumn]](list)
+    count, number = Counter(column.task for column in columns), Counter[str]()
+    names = {}
     for column in columns:
-        same[column.task].append(column)
-    return {
-        column: task + (f" #{number}" if len(found) > 1 else "")
-        for task, found in same.items()
-        for number, column in enumerate(found, 1)
-    }
+        number[column.task] += 1
+        several = count[column.task] > 1
+        names[column] = column.task + (f" #{number[column.task]}" if several else "")
+    return names

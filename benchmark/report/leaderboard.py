@@ -9,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from math import nan
 from pathlib import Path
+from shutil import get_terminal_size
 from statistics import fmean
 from typing import Any
 
-from benchmark.core import UserError
 from benchmark.data.digests import make_key
 from benchmark.files import replacing
 from benchmark.report.cells import (
@@ -23,6 +23,7 @@ from benchmark.report.cells import (
     area_order,
     column_of,
     headings,
+    is_higher_better,
     labels,
     record_of,
     row_of,
@@ -32,12 +33,11 @@ from benchmark.report.published import PublishedScore, published_rows, read_publ
 from benchmark.report.render import render
 from benchmark.report.suites import expected_tasks
 from benchmark.report.table import ARROWS, Column, Noted, Report, Table, Value
+from benchmark.report.terminal import blocks
 from benchmark.results.record import WITHOUT_OVERLAP, Record
 from benchmark.results.reference import with_reference
 from benchmark.results.storage import TITLE, load_all
 
-SHOWN = 2
-"""Metrics beside the first in the table after a run; the Record has all."""
 USAGE = (
     *("parameters", "trained_parameters", "forward_flops", "backward_flops"),
     *("peak_bytes", "peak_gpu_bytes", "seconds"),
@@ -81,20 +81,20 @@ def scores_table(
 
     `expected` are the tasks of the mean.
     """
-    names = headings(list(cells))
     columns, notes, targets = [Column("model")], list[str](), list[tuple[str, str]]()
-    for column, rows in cells.items():
-        record = record_of(rows)
+    for column, name in headings(list(cells)).items():
+        record = record_of(cells[column])
         metric, test = record.primary, next(iter(record.scores))
         better = record.higher_is_better[metric]
         several = len(record.scores) > 1 and test in record.data
         measure = f"{metric}{f' of {test}' if several else ''}{ARROWS[better]}"
         detail = f"{measure}, n = {record.scored[test]:,}"
-        columns.append(Column(names[column], "score", 3, better, detail, bold_best=True))
+        columns.append(Column(name, "score", 3, better, detail, bold_best=True))
         targets.append(("" if "published_sizes" in record.data_report else column.task, metric))
-        told = describe(column, cells) if names[column] != column.task else None
-        notes += [f"`{names[column]}`: {t}" for t in (told, overlap(rows)) if t]
-    members = [column for task, column in main_columns(cells).items() if task in expected]
+        notes += [f"`{name}`: {x}" for x in describe(column, cells) + overlap(cells[column])]
+    by_rows = sorted(reversed(cells), key=lambda column: len(cells[column]))
+    main = {column.task: column for column in by_rows}  # of a task the column with most rows
+    members = [column for task, column in main.items() if task in expected]
     with_mean = len(members) > 1 and all(is_higher_better(cells[column]) for column in members)
     lines: list[list[Value]] = []
     for row, name in labels(dict.fromkeys(row for rows in cells.values() for row in rows)).items():
@@ -103,28 +103,12 @@ def scores_table(
         if with_mean:
             scored = [cells[column][row] for column in members if row in cells[column]]
             lines[-1].append(mean(scored, len(expected)))
-    if with_mean:
-        columns.append(Column("mean", "number", higher_is_better=True))
-    table = Table(title, columns, lines)
-    table = table.ranked(*["mean"] * with_mean, *(column.name for column in columns[1:]))
+    columns += [Column("mean", "number", higher_is_better=True)] * with_mean
+    order = ["mean"] * with_mean + [column.name for column in columns[1:]]
     extra, sources = published_rows(published, targets)
     padded = [[*row, *[None] * with_mean] for row in extra]
-    return Table(title, columns, [*table.rows, *padded], [*notes, *sources])
-
-
-def main_columns(cells: Cells) -> dict[str, TaskColumn]:
-    """One column for each task: the one in which most rows have a score."""
-    chosen: dict[str, TaskColumn] = {}
-    for column, rows in cells.items():
-        if column.task not in chosen or len(rows) > len(cells[chosen[column.task]]):
-            chosen[column.task] = column
-    return chosen
-
-
-def is_higher_better(rows: Mapping[Row, Cell]) -> bool:
-    """Whether the metric that ranks a column is better if higher."""
-    record = record_of(rows)
-    return bool(record.higher_is_better[record.primary])
+    rows = [*Table(title, columns, lines).ranked(*order).rows, *padded]
+    return Table(title, columns, rows, [*notes, *sources])
 
 
 def mean(cells: Sequence[Cell], expected: int) -> float | Noted:
@@ -139,53 +123,51 @@ def mean(cells: Sequence[Cell], expected: int) -> float | Noted:
     return fmean(cell.estimate.score for cell in cells)
 
 
-def overlap(rows: Mapping[Row, Cell]) -> str | None:
+def overlap(rows: Mapping[Row, Cell]) -> list[str]:
     """How much of a column's test set is in train or valid, too, if any."""
-    for cell in rows.values():
-        record = cell.records[-1]
+    for record in (cell.records[-1] for cell in rows.values()):
         test = next(iter(record.scores))
-        apart = record.strata.get(test, {}).get(WITHOUT_OVERLAP)
-        if apart and apart["examples"] < record.scored[test]:
-            count = record.scored[test] - apart["examples"]
-            return (
-                f"{count:,} of {record.scored[test]:,} test examples are in train or valid, too; "
+        scored = record.scored[test]
+        apart = record.strata.get(test, {}).get(WITHOUT_OVERLAP, {}).get("examples", scored)
+        if apart < scored:
+            return [
+                f"{scored - apart:,} of {scored:,} test examples are in train or valid, too; "
                 "`python -m benchmark leaderboard by=identity` has the scores without them"
-            )
-    return None
+            ]
+    return []
 
 
-def describe(column: TaskColumn, cells: Cells) -> str:
-    """What sets a column apart from others of the same task."""
+def describe(column: TaskColumn, cells: Cells) -> list[str]:
+    """What sets a column apart from others of the same task, if there are any."""
     data, settings = json.loads(column.question)
+    others = [json.loads(other.question)[1] for other in cells if other.task == column.task]
+    if len(others) == 1:
+        return []
     test = next(iter(record_of(cells[column]).scores))
     digest = data.get(test) or make_key(data)  # an aggregate has no data of its own
-    others = [json.loads(other.question)[1] for other in cells if other.task == column.task]
     differing = [k for k in sorted(settings) if any(o.get(k) != settings[k] for o in others)]
     text = "".join(f", {key}={settings[key]}" for key in differing)
-    return f"version {column.version}, test data {digest}{text}"
+    return [f"version {column.version}, test data {digest}{text}"]
 
 
 def runs_table(cells: Cells) -> Table:
     """One row for each model, task, test set, metric and seed: the content of the CSV file."""
-    rows = list[list[Value]]()
-    found = sorted((row, column) for column, rows_ in cells.items() for row in rows_)
-    for row, column in found:
+    lines = list[list[Value]]()
+    for row, column in sorted((row, column) for column, rows in cells.items() for row in rows):
         for record in cells[column][row].records:
-            known: dict[str, Any] = {
-                **{"area": column.area, "task": column.task, "version": column.version},
-                **{"model": row.model, "method": row.method, "settings": row.settings},
-                **{"seed": record.seed, "created": record.created},
-                **{"record": str(record.folder / f"seed{record.seed}.json"), **usage_of(record)},
-            }
             for test, scores in record.scores.items():
                 for metric, score in scores.items():
                     low, high = record.intervals[test].get(metric, (None, None))
-                    known |= {"test": test, "metric": metric, "score": score}
-                    known |= {"low": low, "high": high, "units": record.units[test]}
-                    known["higher_is_better"] = record.higher_is_better[metric]
-                    known["scored"] = record.scored[test]
-                    rows.append([known[name] for name in RUN])
-    return Table("runs", [Column(name) for name in RUN], rows, names=0)
+                    lines.append(
+                        [
+                            *(column.area, column.task, column.version, row.model, row.method),
+                            *(test, metric, score, low, high, record.higher_is_better[metric]),
+                            *(record.scored[test], record.units[test], record.seed),
+                            *(*usage_of(record).values(), row.settings),
+                            *(record.created, str(record.path)),
+                        ]
+                    )
+    return Table("runs", [Column(name) for name in RUN], lines, names=0)
 
 
 def usage_of(record: Record) -> dict[str, Any]:
@@ -197,22 +179,14 @@ def usage_of(record: Record) -> dict[str, Any]:
 def write(results: Path) -> Cells:
     """Write both tables anew from every Record below `results`, and the committed Records."""
     cells = tabulate(with_reference(load_all(results), results))
-    if not cells:
-        return cells
-    report = leaderboard(cells, read_published(results))
-    with replacing(results / "README.md") as file:
-        file.write_text(render(report, "markdown") + "\n", encoding="utf-8")
-    with replacing(results / "leaderboard.csv") as file:
-        text = render(Report([runs_table(cells)]), "csv")
-        file.write_text(text + "\n", encoding="utf-8", newline="\r\n")
-    return cells
-
-
-def require(cells: Cells, results: Path) -> Cells:
-    """Refuse an empty leaderboard."""
     if cells:
-        return cells
-    raise UserError(f"there are no Records in {results}; run `python -m benchmark` first")
+        text = render(leaderboard(cells, read_published(results)), "markdown")
+        with replacing(results / "README.md") as file:
+            file.write_text(text + "\n", encoding="utf-8")
+        text = render(Report([runs_table(cells)]), "csv")
+        with replacing(results / "leaderboard.csv") as file:
+            file.write_text(text + "\n", encoding="utf-8", newline="\r\n")
+    return cells
 
 
 def tell(results: Path, record: Record) -> None:
@@ -220,7 +194,7 @@ def tell(results: Path, record: Record) -> None:
     cells = write(results)
     if record.limit is not None:
         return
-    print(render(Report([task_table(cells, record)])))
+    print(render(Report(blocks(task_table(cells, record), get_terminal_size().columns)[:1])))
     shown = cells[column_of(record)][row_of(record)].records[-1]
     if shown.backbone["digest"] != record.backbone["digest"]:
         print(
@@ -235,19 +209,13 @@ def tell(results: Path, record: Record) -> None:
 
 def task_table(cells: Cells, record: Record) -> Table:
     """How models compare on the Record's task with its method; its own row is highlighted."""
-    here = row_of(record)
+    here, better = row_of(record), record.higher_is_better
     rows = {r: c for r, c in cells[column_of(record)].items() if r.method == here.method}
-    names = labels(rows)
-    metrics = [name for name in record.higher_is_better if name != record.primary][:SHOWN]
-    columns = [
-        Column("model"),
-        *(
-            Column(m, "score" if m == record.primary else "number", 3, record.higher_is_better[m])
-            for m in (record.primary, *metrics)
-        ),
-    ]
+    names, others = labels(rows), [metric for metric in better if metric != record.primary]
+    columns = [Column("model"), Column(record.primary, "score", 3, better[record.primary])]
+    columns += [Column(metric, "number", 3, better[metric]) for metric in others]
     lines = [
-        [names[row], cell.estimate, *(mean_over_seeds(cell.records, m) for m in metrics)]
+        [names[row], cell.estimate, *(mean_over_seeds(cell.records, m) for m in others)]
         for row, cell in rows.items()
     ]
     return Table("", columns, lines, highlighted=names[here]).ranked(record.primary)
@@ -255,7 +223,6 @@ def task_table(cells: Cells, record: Record) -> Table:
 
 def mean_over_seeds(records: Sequence[Record], metric: str) -> float | None:
     """A metric's mean on the first test set; None: not measured, NaN: undefined."""
-    found = [next(iter(record.scores.values())) for record in records]
     if not all(metric in record.higher_is_better for record in records):
         return None
-    return fmean(scores.get(metric, nan) for scores in found)
+    return fmean(next(iter(record.scores.values())).get(metric, nan) for record in records)

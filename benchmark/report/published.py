@@ -40,16 +40,14 @@ def read_published(results: Path) -> list[PublishedScore]:
 def read_entry(entry: object, where: str) -> PublishedScore:
     """Check one entry of a file."""
     if not isinstance(entry, Mapping) or set(entry) != set(PublishedScore._fields):
-        raise UserError(
-            f"{where} needs the keys {', '.join(PublishedScore._fields)}, and no others"
-        )
+        fields = ", ".join(PublishedScore._fields)
+        raise UserError(f"{where} needs the keys {fields}, and no others")
     score = PublishedScore(**entry)
     if type(score.value) not in (int, float):
         raise UserError(f"{where} has a value that is not a number; give one")
     if score.certainty not in CERTAINTIES:
-        raise UserError(
-            f"{where} has the certainty {score.certainty}; allowed are {', '.join(CERTAINTIES)}"
-        )
+        allowed = ", ".join(CERTAINTIES)
+        raise UserError(f"{where} has the certainty {score.certainty}; allowed are {allowed}")
     return score
 
 
@@ -61,12 +59,12 @@ def published_rows(
     for entry in entries:
         places = [place for place, (task, _) in enumerate(columns) if task == entry.task]
         for place in places:
-            row = rows.setdefault(entry.model, [None] * len(columns))
-            same = entry.metric == columns[place][1]
-            row[place] = Noted(entry.value, "" if same else entry.metric)
+            remark = "" if entry.metric == columns[place][1] else entry.metric
+            row = rows.setdefault(f"{entry.model} (published)", [None] * len(columns))
+            row[place] = Noted(entry.value, remark)
         if places:
             notes.append(
                 f"Published, not measured: `{entry.task}`, {entry.model}, {entry.metric} "
                 f"{entry.value:g}; {entry.source} ({entry.certainty})"
             )
-    return [[f"{model} (published)", *row] for model, row in rows.items()], notes
+    return [[name, *row] for name, row in rows.items()], notes

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ import numpy as np
 
 from benchmark import metrics
 from benchmark.core import (
+    Array,
     CorpusMetric,
     ExampleMetric,
     Metric,
     Splits,
     Task,
     UserError,
-    Value,
     has_answer,
 )
 from benchmark.data.homology import Audit
@@ -28,6 +29,8 @@ from benchmark.stats.strata import stratify
 
 TOLERANCE = 1e-4
 """Some predictions are stored in single precision."""
+Stored = dict[str, list[Any]]
+"""Test set -> predictions, one for each example."""
 AGAIN = "run it again with rerun=true"
 
 
@@ -35,11 +38,7 @@ def complete(
     task: Task, splits: Splits, data: Mapping[str, str], found: Audit, folder: Path
 ) -> None:
     """Add scores by band to the Records of this data, from the predictions beside them."""
-    records = [
-        record
-        for record in storage.load_all(folder)
-        if record.data == data and record.audit != found.facts
-    ]
+    records = [r for r in storage.load_all(folder) if r.data == data and r.audit != found.facts]
     done = 0
     for record in track(records, len(records), "scores by band"):
         try:
@@ -59,55 +58,46 @@ def complete(
         print(f"{done} Records of this data have scores by band now")
 
 
-def stored(task: Task, splits: Splits, table: PredictionTable) -> dict[str, list[Any]]:
+def stored(task: Task, splits: Splits, table: PredictionTable) -> Stored:
     """Each test set's predictions; of the light form its rows, for metrics of `from_values`."""
     expected = [(name, example.id) for name, test in splits.tests.items() for example in test]
     if list(zip(table.columns["test"], table.columns["id"], strict=True)) != expected:
         raise UserError(f"the predictions beside it are not of this data; {AGAIN}")
-    predictions: dict[str, list[Any]] = {name: [] for name in splits.tests}
-    for row in table.rows():
-        light = table.path.name == VALUES
-        predictions[row["test"]].append(row if light else task.from_row(row))
-    return predictions
+    light = table.path.name == VALUES
+    rows = iter(row if light else task.from_row(row) for row in table.rows())
+    return {name: list(islice(rows, len(test))) for name, test in splits.tests.items()}
 
 
 def from_values(metric: Metric, table: PredictionTable) -> Metric | None:
     """The metric computed from stored values, or from short predictions; None without either."""
     value, size = f"value.{metric.name}", f"size.{metric.name}"
     if isinstance(metric, ExampleMetric) and value in table.columns:
-        return replace(
-            metric,
-            fn=lambda rows, examples: (
-                np.array([row[value] for row in rows]),
-                np.array([row.get(size, 1.0) for row in rows]),
-            ),
-        )
+
+        def values(predictions: list[dict[str, Any]], examples: object) -> tuple[Array, Array]:
+            sizes = [row.get(size, 1.0) for row in predictions]
+            return np.array([row[value] for row in predictions]), np.array(sizes)
+
+        return replace(metric, fn=values)
     if isinstance(metric, CorpusMetric) and "prediction" in table.columns:
-        fn = metric.fn
-        return replace(
-            metric,
-            fn=lambda rows, examples, weights: fn(
-                [r["prediction"] for r in rows], examples, weights
-            ),
-        )
+
+        def scores(predictions: list[dict[str, Any]], examples: object, weights: Array) -> Any:
+            return metric.fn([row["prediction"] for row in predictions], examples, weights)
+
+        return replace(metric, fn=scores)
     return None
 
 
 def require_same(
-    record: Record,
-    task: Task,
-    scorers: Sequence[Metric],
-    splits: Splits,
-    predictions: Mapping[str, Sequence[Value]],
+    record: Record, task: Task, scorers: Sequence[Metric], splits: Splits, predictions: Stored
 ) -> None:
     """Refuse a Record whose scores the metrics no longer reproduce: bands would not compare."""
     for test, examples in splits.tests.items():
-        rows = [r for r, e in enumerate(examples) if has_answer(e.label, task.readout)]
-        known = [predictions[test][r] for r in rows], [examples[r] for r in rows]
+        rows = [row for row, e in enumerate(examples) if has_answer(e.label, task.readout)]
+        known = [predictions[test][row] for row in rows], [examples[row] for row in rows]
         for scorer in scorers:
             (value,) = scorer.scores(*known)
-            recorded = record.scores[test].get(scorer.name, np.nan)
             value = value if np.isfinite(value) else np.nan
+            recorded = record.scores[test].get(scorer.name, np.nan)
             if not np.isclose(value, recorded, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
                 raise UserError(
                     f"its {scorer.name} on {test} is {recorded:.4f}, but {value:.4f} now; {AGAIN}"

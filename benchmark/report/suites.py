@@ -21,7 +21,12 @@ def find(folders: Sequence[Path], group: str, name: str) -> Path:
     for folder in folders:
         if (file := folder / group / f"{name}.yaml").is_file():
             return file
-    raise unknown(group, name, sorted(f.stem for d in folders for f in (d / group).glob("*.yaml")))
+    raise unknown(group, name, names(group, folders))
+
+
+def names(group: str, folders: Sequence[Path]) -> list[str]:
+    """The names in a group, sorted."""
+    return sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
 
 
 @cache
@@ -29,9 +34,8 @@ def read(file: Path) -> dict[str, Any]:
     """The mapping in a yaml file."""
     import yaml
 
-    values = yaml.load(
-        file.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    )
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    values = yaml.load(file.read_text(encoding="utf-8"), loader)
     if not isinstance(values, dict):
         raise UserError(f"{file} is {'empty' if values is None else 'not a mapping'}; fill it")
     return values

@@ -49,25 +49,20 @@ class Column:
     @property
     def heading(self) -> list[str]:
         """Name with direction, or name and detail."""
-        bare = self.name + ARROWS[self.higher_is_better]
-        return [self.name, self.detail] if self.detail else [bare]
-
-    def text(self, value: str | float | None) -> str:
-        """A single value; a published score keeps its own digits."""
-        if value is None or isinstance(value, str):
-            return "–" if value is None else value
-        if isnan(value):
-            return "undefined"
-        forms = {"count": ",", "number": f",.{self.digits}f", "scientific": f".{self.digits}e"}
-        return format(value, {**forms, "share": f".{self.digits}%"}.get(self.kind, "g"))
+        bare = [self.name + ARROWS[self.higher_is_better]]
+        return [self.name, self.detail] if self.detail else bare
 
     def parts(self, value: Value) -> tuple[str, str]:
         """The main part of a value, and the interval or remark after it."""
         if isinstance(value, Estimate):
             return value.parts(self.digits)
         if isinstance(value, Noted):
-            return self.text(value.value), f"({value.note})" if value.note else ""
-        return self.text(value), ""
+            return self.parts(value.value)[0], f"({value.note})" if value.note else ""
+        if value is None or isinstance(value, str):
+            return "–" if value is None else value, ""
+        forms = {"count": ",", "number": f",.{self.digits}f", "scientific": f".{self.digits}e"}
+        form = {**forms, "share": f".{self.digits}%"}.get(self.kind, "g")  # g: a published score
+        return "undefined" if isnan(value) else format(value, form), ""
 
 
 @dataclass(frozen=True)

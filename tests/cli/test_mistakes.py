@@ -80,7 +80,10 @@ def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
         (["store_gb=lots"], "store_gb=lots is not allowed"),
         (["results=null"], "results=None is not allowed; give a folder"),
         (["list", "taks"], "did you mean tasks?"),
-        (["list", "format=html"], "there are csv, json, latex, markdown, terminal"),
+        (
+            ["list", "format=html"],
+            "unknown format 'html'; did you mean terminal",
+        ),
         (["--config-dir", "absent"], "--config-dir absent is not a folder"),
     ],
 )

@@ -28,7 +28,7 @@ def test_a_run_writes_a_record_predictions_and_tables(tmp_path: Path, toy_conf: 
     assert f"accuracy {score:.3f} [{low:.3f}, {high:.3f}] (95% CI, 30 proteins)" in done.stdout
     assert str(path.relative_to(tmp_path)) in done.stdout
     rows = pq.read_table(path.with_suffix(".parquet")).to_pylist()
-    assert list(rows[0]) == ["test", "id", "group", "seq", "label", "prediction"]
+    assert list(rows[0]) == ["test", "id", "group", "seq", "label", "prediction", "value.accuracy"]
     right = sum((row["prediction"] > 0.5) == row["label"] for row in rows)
     assert right / len(rows) == pytest.approx(score), "the predictions reproduce the score"
     table = (tmp_path / "results" / "README.md").read_text()

@@ -14,7 +14,7 @@ from benchmark.data.digests import make_key
 from benchmark.files import replacing
 from benchmark.report.breakdowns import by_method
 from benchmark.report.cells import Cells, tabulate
-from benchmark.report.leaderboard import leaderboard, runs_table, task_table, write
+from benchmark.report.leaderboard import leaderboard, runs_table, task_table, tell, write
 from benchmark.report.published import PublishedScore
 from benchmark.report.render import render
 from benchmark.results.migrations import migrate
@@ -131,6 +131,21 @@ def test_baselines_are_marked() -> None:
     assert task_table(cells, runs[0]).rows[1][0] == "onehot (baseline)"
     assert "onehot (baseline)" in render(by_method(cells), "markdown")
     assert {row[3] for row in runs_table(cells).rows} == {"a", "onehot"}, "names for programs"
+
+
+def test_the_table_after_a_run_fits_in_one_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Further metrics are shown as far as they fit."""
+    better = dict.fromkeys(["roc_auc", "rmse", "spearman", "a_metric_of_a_long_name"], True)
+    run = record(model="esm2_t33_650M", higher_is_better=better)
+    save(run, {"id": ["a"]}, tmp_path)
+    for width, last in ((80, "spearman ↑"), (50, "rmse ↑"), (20, "roc_auc ↑")):
+        monkeypatch.setenv("COLUMNS", str(width))
+        tell(tmp_path, run)
+        heading, row = capsys.readouterr().out.splitlines()
+        assert heading.endswith(last) and row.startswith("esm2_t33_650M  0.500 [0.400, 0.600]")
+        assert len(heading) <= max(width, 36)
 
 
 def test_a_version_that_differs_is_shown() -> None:

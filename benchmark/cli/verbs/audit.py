@@ -6,7 +6,6 @@ same data get scores by identity band from their stored predictions.
 
 import time
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.cli.compose import build, compose
@@ -27,7 +26,9 @@ from benchmark.data.homology import (
     write_audit,
 )
 from benchmark.data.splits import count_shared
+from benchmark.report.render import render
 from benchmark.report.rescore import complete
+from benchmark.report.table import Column, Report, Table, Value
 
 
 def show_audit(request: Request) -> None:
@@ -65,39 +66,29 @@ def audit(task: Task, folder: Path) -> None:
 
 def show(splits: Splits, found: Audit) -> None:
     """Print, by test set, its overlap with train and valid and the share in each identity band."""
-    from rich.console import Console
-    from rich.table import Column, Table
-
-    def numbers(headings: Sequence[str]) -> list[Column]:
-        return [Column(heading, justify="right") for heading in headings]
-
     bands = {name: Counter(found.bands(name)) for name in splits.tests}
     present = [band for band in BANDS if any(band in count for count in bands.values())]
     chains = max(len(example.chains) for test in splits.tests.values() for example in test)
-    places = [f"chain {place + 1} seen" for place in range(chains if chains > 1 else 0)]
-    headings = ["examples", "in train", "in valid", *places, "repeated"]
-    rows = Table("test set", *numbers(headings), box=None, pad_edge=False)
-    shares = Table("nearest relative", *numbers(present), box=None, pad_edge=False)
+    places = range(chains if chains > 1 else 0)
+    rows, shares = list[list[Value]](), list[list[Value]]()
     for name, examples in splits.tests.items():
         train, valid = splits.learned_from(name)
-        seen = {chain for example in learned(splits, name) for chain in example.chains}
-        there = [
-            sum(
-                len(example.chains) > place and example.chains[place] in seen
-                for example in examples
-            )
-            for place in range(len(places))
-        ]
-        again = len(examples) - len({example.chains for example in examples})
-        in_train, in_valid = count_shared(examples, train), count_shared(examples, valid)
-        counts = len(examples), in_train, in_valid, *there, again
-        rows.add_row(name, *(f"{count:,}" for count in counts))
-        shares.add_row(name, *(f"{bands[name][band] / len(examples):.1%}" for band in present))
-    console = Console(highlight=False)
-    console.print(rows)
+        seen = {chain for example in (*train, *valid) for chain in example.chains}
+        by_chain = [sum(e.chains[n] in seen for e in examples if n < len(e.chains)) for n in places]
+        repeated = len(examples) - len({example.chains for example in examples})
+        shared = count_shared(examples, train), count_shared(examples, valid)
+        rows.append([name, len(examples), *shared, *by_chain, repeated])
+        shares.append([name, *(bands[name][band] / len(examples) for band in present)])
+    headings = ["examples", "in train", "in valid", *(f"chain {n + 1} seen" for n in places)]
+    counts = [
+        Column("test set"),
+        *(Column(heading, "count") for heading in [*headings, "repeated"]),
+    ]
+    print(render(Report([Table("", counts, rows)])))
     if count := count_shared(splits.valid, splits.train):
         print(f"{count:,} of {len(splits.valid):,} valid examples are also in train")
-    console.print(shares)
+    columns = [Column("nearest relative"), *(Column(band, "share", 1) for band in present)]
+    print(render(Report([Table("", columns, shares)])))
     if chains > 1:
         print(f"{EXACT}: every chain of a row is in train or valid, but maybe not in the same row")
     if SHORT in present:

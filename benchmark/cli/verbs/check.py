@@ -8,8 +8,6 @@ from benchmark.cli.verbs.request import Request
 
 def show_check(request: Request) -> int:
     """Print every check of a model; the exit status is 1 if one fails."""
-    from rich.console import Console
-
     from benchmark.testing.backbone import findings
 
     def make(dtype: str | None = None) -> Any:
@@ -19,9 +17,7 @@ def show_check(request: Request) -> int:
         return build(model)
 
     line = "{:<55} {:<26} {:<18} {}".format
-    Console(highlight=False).print(
-        line("check", "found", "allowed", "result"), style="bold", soft_wrap=True
-    )
+    print(line("check", "found", "allowed", "result"))
     passed = []
     for finding in findings(make(), make):
         passed.append(finding.passed)

@@ -17,6 +17,7 @@ def show_leaderboard(request: Request) -> None:
     by = request.options.get("by")
     if by is not None and by not in views:
         raise UserError(f"by={by} is not known; there is by={', by='.join(views)}")
-    cells = leaderboard.require(leaderboard.write(results), results)
+    if not (cells := leaderboard.write(results)):
+        raise UserError(f"there are no Records in {results}; run `python -m benchmark` first")
     published = read_published(results)
     request.show(views[by](cells) if by else leaderboard.leaderboard(cells, published))

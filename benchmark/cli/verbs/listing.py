@@ -5,11 +5,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmark.cli.catalogue import config_folders, names
+from benchmark.cli.catalogue import config_folders
 from benchmark.cli.verbs.request import Request
 from benchmark.core import OLD_KINDS, UserError, unknown
 from benchmark.report.cells import area_order
-from benchmark.report.suites import find, merged
+from benchmark.report.suites import find, merged, names
 from benchmark.report.table import Column, Report, Table, Value
 
 Folders = Sequence[Path]
@@ -69,13 +69,8 @@ def models(folders: Folders) -> list[Table]:
         parameters = (model.get("facts") or {}).get("parameters")
         path = str(model.get("path", "–")).replace("???", "–")
         rows.append([name, parameters, comment(find(folders, "model", name)), path])
-    columns = [
-        Column("model="),
-        Column("parameters", "count"),
-        Column("what"),
-        Column("checkpoint"),
-    ]
-    return [Table("Models", columns, rows)]
+    columns = [Column("model="), Column("parameters", "count")]
+    return [Table("Models", [*columns, Column("what"), Column("checkpoint")], rows)]
 
 
 def metrics(folders: Folders) -> list[Table]:

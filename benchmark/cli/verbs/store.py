@@ -17,12 +17,13 @@ def show_store(request: Request) -> None:
     groups, rows = store.groups(folder), list[list[Value]]()
     for group in groups:
         about, count = group.about(), group.entries()
-        pooling = f" {about.get('pooling', '')}" if group.level == "protein" else ""
+        layer = str(about.get("layer", ""))
+        if group.level == "protein":
+            layer += f" {about.get('pooling', '')}"
+        model, dtype = (str(about.get(name, "")) for name in ("model", "dtype"))
         vectors = Noted(None, "damaged") if count is None else count
         used = time.strftime("%Y-%m-%d", time.localtime(group.used))
-        known = [str(about.get(name, "")) for name in ("layer", "dtype", "model")]
-        known[0] += pooling
-        rows.append([group.folder.name, *known, vectors, group.size / 1e6, used])
+        rows.append([group.folder.name, layer, dtype, model, vectors, group.size / 1e6, used])
     columns = [
         *map(Column, ("group", "layer", "dtype", "model")),
         *(Column("vectors", "count"), Column("MB", "number", 1), Column("last used")),
