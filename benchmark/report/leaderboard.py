@@ -31,9 +31,9 @@ from benchmark.report.cells import (
 )
 from benchmark.report.published import PublishedScore, published_rows, read_published
 from benchmark.report.render import render
+from benchmark.report.render.terminal import blocks
 from benchmark.report.suites import expected_tasks
 from benchmark.report.table import ARROWS, Column, Noted, Report, Table, Value
-from benchmark.report.terminal import blocks
 from benchmark.results.record import WITHOUT_OVERLAP, Record
 from benchmark.results.reference import with_reference
 from benchmark.results.storage import TITLE, load_all

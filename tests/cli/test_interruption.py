@@ -32,7 +32,7 @@ def test_interrupted_leaves_nothing(tmp_path: Path, kind: signal.Signals) -> Non
         _, errors = process.communicate(timeout=60)
 
     assert process.returncode == 130, errors
-    assert errors.strip().splitlines()[-1].startswith("error: interrupted; what was finished")
+    assert errors.strip().splitlines()[-1].startswith("error: interrupted; finished runs are saved")
     assert [path.name for path in tmp_path.rglob("*")] == ["results"]
 
 

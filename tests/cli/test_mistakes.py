@@ -54,7 +54,7 @@ def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
             ["model=huggingface", "model.path=no/where"],
             "no/where is not a folder, and the download from the hub failed",
         ),
-        (["model=random", "device=cuda:9"], "device=cuda:9 is not there"),
+        (["model=random", "device=cuda:9"], "device=cuda:9 is not available"),
         (["task=contact"], "cannot get biomap-research/contact_prediction_binary from the hub"),
         (["task=contact", "mirror=nowhere"], "the mirror of biomap-research/contact"),
         (["task.metrics=[q9]"], "no metric 'q9'"),

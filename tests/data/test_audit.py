@@ -21,7 +21,7 @@ from benchmark.report.breakdowns import by_identity
 from benchmark.report.cells import tabulate
 from benchmark.report.render import render
 from benchmark.report.rescore import stored
-from benchmark.results.predictions import column
+from benchmark.results.predictions import column, read_predictions
 from benchmark.results.record import WITHOUT_OVERLAP
 from benchmark.stats.bootstrap import mean, score
 from benchmark.stats.strata import stratify
@@ -219,11 +219,12 @@ def test_predictions_of_every_kind_come_back(tmp_path: Path, name: str) -> None:
             rows.setdefault(key, []).append(value)
     pq.write_table(pa.table({k: column(v) for k, v in rows.items()}), tmp_path / "seed0.parquet")
 
-    back = stored(task, Splits([], [], {"test": test}, {}), tmp_path / "seed0.json")["test"]
+    table = read_predictions(tmp_path / "seed0.json")
+    back = stored(task, Splits([], [], {"test": test}, {}), table)["test"]
     for one, other in zip(kept, back, strict=True):
         np.testing.assert_array_equal(one, other)
     with pytest.raises(UserError, match="not of this data"):
-        stored(task, Splits([], [], {"test": test[:4]}, {}), tmp_path / "seed0.json")
+        stored(task, Splits([], [], {"test": test[:4]}, {}), table)
 
 
 def test_tables_by_identity() -> None:
