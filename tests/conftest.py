@@ -19,6 +19,7 @@ from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 
 from benchmark.backbones.transformer import Transformer
+from benchmark.cli.verbs.listing import with_parents
 from benchmark.core import RESIDUES, Array, Backbone, Example, Task
 from tests.checkpoints import make, save_counts, save_esm3, save_progen2, save_proteinglm
 
@@ -77,6 +78,16 @@ def models_with_embeddings() -> list[str]:
         for name in yaml_names("model")
         if ".ngram." not in (ROOT / "conf" / "model" / f"{name}.yaml").read_text()
     ]
+
+
+def distinct_models() -> list[str]:
+    """One name for each model of conf/model that differs from others with a tiny checkpoint."""
+    found: dict[str, str] = {}
+    for name in yaml_names("model"):
+        settings = with_parents([ROOT / "conf"], "model", name)
+        kept = {k: v for k, v in settings.items() if k not in ("path", "revision", "facts")}
+        found.setdefault(f"{kept} {name.startswith('clm')}", name)
+    return list(found.values())
 
 
 def composed(*overrides: str, folder: Path | None = None) -> Any:

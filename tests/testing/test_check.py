@@ -15,7 +15,7 @@ from benchmark.testing.backbone import findings
 from tests.backbones.test_backbones import open_folder
 from tests.checkpoints import FAMILIES, make
 from tests.command_line import run_cli as benchmark
-from tests.conftest import SHARED, make_backbone, yaml_names
+from tests.conftest import SHARED, distinct_models, make_backbone
 
 
 def broken_promises(backbone: Any, folder: Path) -> set[str]:
@@ -23,7 +23,7 @@ def broken_promises(backbone: Any, folder: Path) -> set[str]:
     return {finding.promise for finding in found if not finding.kept}
 
 
-@pytest.mark.parametrize("name", yaml_names("model"))
+@pytest.mark.parametrize("name", distinct_models())
 def test_every_backbone_keeps_its_promises(name: str, esm_folder: Path) -> None:
     found = list(
         findings(
