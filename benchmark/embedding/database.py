@@ -30,12 +30,7 @@ PAGE = 4096
 """Approximate upper bound of the overhead of one value, in bytes."""
 ABOUT = "about.json"
 DATA = "data.mdb"
-DAMAGE = (
-    lmdb.CorruptedError,
-    lmdb.InvalidError,
-    lmdb.PageNotFoundError,
-    lmdb.VersionMismatchError,
-)
+DAMAGE = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError)
 
 
 class Database:

@@ -198,10 +198,5 @@ def by_variant(
 
 SCORES: dict[str, Callable[[Backbone, Sequence[Chains]], Iterator[np.float64]]] = {
     score.__name__: score
-    for score in (
-        masked_marginal,
-        wild_type_marginal,
-        pseudo_log_likelihood,
-        causal_log_likelihood,
-    )
+    for score in (masked_marginal, wild_type_marginal, pseudo_log_likelihood, causal_log_likelihood)
 }

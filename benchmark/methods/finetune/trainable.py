@@ -18,12 +18,7 @@ from benchmark.backbones.packing import again
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import Backbone, Chains, Readout, UserError
 from benchmark.embedding.extraction import Embedder
-from benchmark.embedding.features import (
-    check_counts,
-    check_lengths,
-    feature_rows,
-    is_protein_level,
-)
+from benchmark.embedding.features import check_counts, check_lengths, feature_rows, is_protein_level
 from benchmark.methods.finetune.trainer import Encoder, VectorSource
 
 

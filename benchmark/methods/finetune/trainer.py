@@ -87,12 +87,7 @@ class Trainer:
     """One training; its attributes are the state that is saved."""
 
     def __init__(
-        self,
-        settings: Any,
-        encoder: Encoder,
-        head: Head,
-        objective: Objective,
-        context: FitContext,
+        self, settings: Any, encoder: Encoder, head: Head, objective: Objective, context: FitContext
     ) -> None:
         self.settings, self.encoder, self.head, self.objective = settings, encoder, head, objective
         self.backbone, self.seed, self.folder = context.backbone, context.seed, context.folder
