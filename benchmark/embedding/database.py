@@ -88,7 +88,7 @@ class Database:
                         before[key] = held
                     else:
                         txn.put(key, sealed(key, value))
-            touch(self.folder)
+            os.utime(self.folder / ABOUT)  # the time of last use
         except (lmdb.Error, OSError) as error:
             self._writes = False
             if isinstance(error, DAMAGE):
@@ -128,7 +128,7 @@ def open_database(
             warn(f"{folder} was damaged and is created again ({error})")
             make(folder, about)
             database = Database(folder, room)
-        touch(folder)
+        os.utime(folder / ABOUT)
         return database
     except (lmdb.Error, OSError) as error:
         warn(f"{folder} cannot be used ({error}); the run continues without it")
@@ -174,11 +174,6 @@ def discard(folder: Path) -> None:
     with suppress(FileNotFoundError):
         folder.rename(old)
         shutil.rmtree(old, ignore_errors=True)
-
-
-def touch(folder: Path) -> None:
-    """Update the time of last use."""
-    os.utime(folder / ABOUT)
 
 
 def warn(sentence: str) -> None:

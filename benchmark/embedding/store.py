@@ -16,7 +16,7 @@ import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -223,11 +223,8 @@ def opened(setting: str | None, gigabytes: float) -> Iterator[Store | None]:
             if setting:
                 raise
             warn(f"{error}; the run continues without a store")
-    try:
+    with closing(store) if store else nullcontext():
         yield store
-    finally:
-        if store:
-            store.close()
 
 
 def folder_of(setting: object) -> Path:

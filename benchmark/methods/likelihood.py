@@ -7,27 +7,18 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core import (
-    MASK,
-    RESIDUE_INDEX,
-    Ability,
-    Array,
-    Backbone,
-    Chains,
-    Readout,
-    UserError,
-    Value,
-)
+from benchmark.core.answers import MASK, RESIDUE_INDEX, Array, Chains, Readout, Value
+from benchmark.core.backbone import Ability, Backbone
+from benchmark.core.errors import UserError
 from benchmark.distributed import map_sharded
 from benchmark.embedding.batching import map_batches
+from benchmark.embedding.extraction import CHAINS_PER_GATHER
 from benchmark.embedding.features import check_lengths
 from benchmark.progress import track
 
 T = TypeVar("T")
 Positions = Callable[[str], NDArray[np.intp]]
 """From a chain to its scored positions, 0-based."""
-CHAINS_PER_GATHER = 1024
-"""Chains between two exchanges of results, with several processes."""
 
 
 def map_chains(

@@ -53,34 +53,27 @@ def findings(backbone: Backbone, make: Callable[[str], Backbone]) -> Iterator[Fi
     again = make(backbone.dtype)
     same = again.digest == backbone.digest
     yield Finding("opened twice: same digest", backbone.digest, again.digest, same)
-    if "residue_embeddings" in able:
-        yield from safely("residues", embeddings, "residues", backbone, chains)
-        yield from safely("residues", alignment, backbone, chains)
-    if "protein_embeddings" in able:
-        yield from safely("proteins", embeddings, "proteins", backbone, chains)
-    if isinstance(backbone, Transformer):
-        yield from safely("layers", layers, backbone, chains)
-        yield from safely("gradients", gradients, backbone, chains[:2])
-        yield from safely("bfloat16", drift, make, chains)
-    if "masked_log_probs" in able:
-        yield from safely("masked log-probabilities", masked, backbone, chains)
-    if "causal_log_probs" in able:
-        yield from safely("causal log-probabilities", causal, backbone, chains)
-    if "sampling" in able:
-        yield from safely("sampling", sampling, backbone)
-    if "attention_maps" in able:
-        yield from safely("attentions", attentions, backbone, chains[:4])
-    if "contact_head" in able:
-        yield from safely("contacts", contacts, backbone, chains[:4])
-
-
-def safely(name: str, check: Callable[..., Iterator[Finding]], *given: Any) -> Iterator[Finding]:
-    """The findings of a check; an output of a wrong form is a failure, not a traceback."""
-    try:
-        yield from check(*given)
-    except Exception as error:  # a user's model may fail in any way
-        reason = (str(error).strip().splitlines() or [""])[0]
-        yield Finding(f"{name}: runs", f"{type(error).__name__}: {reason}", "no error", False)
+    model: Any = backbone
+    trained = isinstance(model, Transformer)
+    checks: list[tuple[bool, str, Callable[[], Iterator[Finding]]]] = [
+        ("residue_embeddings" in able, "residues", lambda: embeddings("residues", model, chains)),
+        ("residue_embeddings" in able, "residues", lambda: alignment(model, chains)),
+        ("protein_embeddings" in able, "proteins", lambda: embeddings("proteins", model, chains)),
+        (trained, "layers", lambda: layers(model, chains)),
+        (trained, "gradients", lambda: gradients(model, chains[:2])),
+        (trained, "bfloat16", lambda: drift(make, chains)),
+        ("masked_log_probs" in able, "masked log-probabilities", lambda: masked(model, chains)),
+        ("causal_log_probs" in able, "causal log-probabilities", lambda: causal(model, chains)),
+        ("sampling" in able, "sampling", lambda: sampling(model)),
+        ("attention_maps" in able, "attentions", lambda: attentions(model, chains[:4])),
+        ("contact_head" in able, "contacts", lambda: contacts(model, chains[:4])),
+    ]
+    for applies, name, check in checks:
+        try:
+            yield from check() if applies else ()
+        except Exception as error:  # a user's model may fail in any way
+            reason = (str(error).strip().splitlines() or [""])[0]
+            yield Finding(f"{name}: runs", f"{type(error).__name__}: {reason}", "no error", False)
 
 
 def embeddings(level: str, backbone: Backbone, chains: Sequence[str]) -> Iterator[Finding]:

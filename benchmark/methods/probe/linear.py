@@ -16,18 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core import (
-    Array,
-    Chains,
-    Example,
-    FitContext,
-    Method,
-    Predictor,
-    Readout,
-    UserError,
-    Value,
-    known_answers,
-)
+from benchmark.core.answers import Array, Chains, Readout, Value, known_answers
+from benchmark.core.errors import UserError
+from benchmark.core.method import FitContext, Method, Predictor
+from benchmark.core.metric import Examples
 from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.features import (
     embedded_chains,
@@ -87,9 +79,7 @@ class Linear(Method):
         if not given or min(self.penalties) <= 0:
             raise UserError(f"method.penalties={self.penalties} is not a list of positive numbers")
 
-    def fit(
-        self, train: Sequence[Example], valid: Sequence[Example], context: FitContext
-    ) -> Predictor:
+    def fit(self, train: Examples, valid: Examples, context: FitContext) -> Predictor:
         """Fit each penalty on `train`, select the best on `valid`."""
         from sklearn.preprocessing import StandardScaler
 
