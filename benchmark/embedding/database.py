@@ -13,13 +13,14 @@ import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import lmdb
 
 from benchmark.files import replacing
 
+T = TypeVar("T")
 MAP_SIZE = 1 << 40
 """Bytes of address space for an environment, more than any disk; nothing is allocated.
 
@@ -57,10 +58,9 @@ class Database:
 
     def get(self, key: bytes) -> bytearray | None:
         """The value of a key; None if it is absent or its checksum is wrong."""
-        value: bytearray | None = self._read(key, lambda stored: unsealed(key, stored))
-        return value
+        return self._read(key, lambda stored: unsealed(key, stored))
 
-    def _read(self, key: bytes, use: Callable[[memoryview], Any]) -> Any:
+    def _read(self, key: bytes, use: Callable[[memoryview], T | None]) -> T | None:
         if self._env is None:
             return None
         try:

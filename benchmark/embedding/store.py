@@ -103,10 +103,8 @@ class EmbeddingCache:
     def get(self, chain: str) -> Float32 | None:
         """The vector of a chain, or None."""
         value = self.database.get(key_of(chain)) if self.database else None
-        if value is None:
-            return None
-        self.found += 1
-        return decode(value)
+        self.found += value is not None
+        return None if value is None else decode(value)
 
     def put(self, chains: Sequence[str], vectors: Sequence[Float32]) -> list[Float32]:
         """Store new vectors; return them, or those that another process stored first."""
@@ -260,13 +258,12 @@ def network(folder: Path) -> str | None:
     """The type of a folder's file system if it is a network file system, else None."""
     import psutil
 
-    path = folder.resolve()
-    on = 0, ""
+    path, depth, kind = folder.resolve(), 0, ""
     for partition in psutil.disk_partitions(all=True):
         mount = Path(partition.mountpoint)
-        if path.is_relative_to(mount) and len(mount.parts) >= on[0]:
-            on = len(mount.parts), partition.fstype.lower()
-    return on[1] if on[1].removeprefix("fuse.").startswith(NETWORK) else None
+        if path.is_relative_to(mount) and len(mount.parts) >= depth:
+            depth, kind = len(mount.parts), partition.fstype.lower()
+    return kind if kind.removeprefix("fuse.").startswith(NETWORK) else None
 
 
 def groups(folder: Path) -> list[Group]:

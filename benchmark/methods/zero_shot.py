@@ -62,7 +62,7 @@ class ZeroShot(Method):
                     f"method.score={self.score} scores variants, and this task scores residues; "
                     "leave it out"
                 )
-            kind = likelihood.scoring(backbone, readout.context).kind
+            kind = likelihood.kind_of(backbone, readout.context)
             predict = partial(likelihood.residue_log_probs, backbone, readout)
             return Predictor(predict, {"log_probs": kind})
         name = self.first_able(backbone)
