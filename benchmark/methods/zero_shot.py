@@ -49,9 +49,8 @@ class ZeroShot(Method):
 
     def __post_init__(self) -> None:
         if self.score not in ("auto", *SCORES):
-            raise UserError(
-                f"method.score={self.score} is not known; allowed are auto, {', '.join(SCORES)}"
-            )
+            allowed = ", ".join(("auto", *SCORES))
+            raise UserError(f"method.score={self.score} is not known; allowed are {allowed}")
 
     def fit(self, train: Examples, valid: Examples, context: FitContext) -> Predictor:
         """Check backbone and task; train and valid are not used."""

@@ -74,13 +74,12 @@ class Training(Method):
         for beta in self.betas:
             in_range("betas", beta, least=0, below=1)
         if self.schedule not in SCHEDULES:
-            raise UserError(
-                f"method.schedule={self.schedule} is not known; allowed are {', '.join(SCHEDULES)}"
-            )
+            allowed = ", ".join(SCHEDULES)
+            raise UserError(f"method.schedule={self.schedule} is not known; allowed are {allowed}")
         if self.class_weights not in (None, "balanced"):
+            found = self.class_weights
             raise UserError(
-                f"method.class_weights={self.class_weights} is not known; "
-                "allowed are balanced, null"
+                f"method.class_weights={found} is not known; allowed are balanced, null"
             )
 
     @abstractmethod
