@@ -38,13 +38,8 @@ class Alphabet:
         at = encoded.index(ids["A"])
         pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
         suffix = tuple(encoded[at + 1 :])
-        return cls(
-            ids,
-            tuple(encoded[:at]),
-            suffix,
-            0 if pad is None else pad,
-            suffix[:1] if suffix else () if end is None else (end,),
-        )
+        ends = suffix[:1] if suffix else () if end is None else (end,)
+        return cls(ids, tuple(encoded[:at]), suffix, pad or 0, ends)
 
     @classmethod
     def of_tokens(cls, tokens: Sequence[str]) -> "Alphabet":
@@ -55,14 +50,9 @@ class Alphabet:
             return next((vocabulary[name] for name in names if name in vocabulary), None)
 
         start, end, pad = find(STARTS), find(ENDS), find(PADS)
-        suffix = () if end is None else (end,)
-        return cls(
-            letter_ids(vocabulary, find(UNKNOWN), find(MASKS)),
-            () if start is None else (start,),
-            suffix,
-            0 if pad is None else pad,
-            suffix,
-        )
+        ids = letter_ids(vocabulary, find(UNKNOWN), find(MASKS))
+        prefix, suffix = (() if token is None else (token,) for token in (start, end))
+        return cls(ids, prefix, suffix, pad or 0, ends=suffix)
 
     @property
     def special(self) -> int:
@@ -81,6 +71,12 @@ class Alphabet:
             return [*self.prefix, *(self.ids[residue] for residue in chain), *self.suffix]
         except KeyError as letter:
             raise UserError(f"the tokenizer has no token for the residue {letter}") from None
+
+
+def numbered(letters: str, start: int) -> dict[str, int]:
+    """Ids of letters from `start` on; J (leucine or isoleucine) has no token and is read as X."""
+    ids = {letter: index for index, letter in enumerate(letters, start)}
+    return {**ids, "J": ids["X"]}
 
 
 def letter_ids(

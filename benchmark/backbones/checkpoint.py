@@ -3,12 +3,12 @@
 import hashlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Protocol
 
 from benchmark.core import UserError
+from benchmark.embedding.database import Database
 from benchmark.pocket import FOLDER
 
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
@@ -31,18 +31,9 @@ SETTLED = 5.0
 system's clock, at most two seconds, would go unnoticed."""
 
 
-class Memory(Protocol):
-    """Digests of files by their state in the file system."""
-
-    def get(self, key: bytes) -> bytes | bytearray | None:
-        """The stored digest."""
-
-    def add(self, items: Mapping[bytes, bytes]) -> object:
-        """Store digests."""
-
-
-remembered: ContextVar[Memory | None] = ContextVar("remembered", default=None)
-"""Persistent digests; a run sets it before it opens its backbone."""
+remembered: ContextVar[Database | None] = ContextVar("remembered", default=None)
+"""Persistent digests of files, by their state in the file system;
+a run sets it before it opens its backbone."""
 
 
 def fetch(

@@ -40,6 +40,7 @@ class Esm3(Pretrained):
         state = torch.load(folder / self.weights[0], map_location=device_map, weights_only=True)
         blocks = {name.split(".")[2] for name in state if name.startswith("transformer.blocks.")}
         width = state["encoder.sequence_embed.weight"].shape[1]
+        sequence = SimpleNamespace(mask_token_id=SEQUENCE_MASK_TOKEN)
         with init_empty_weights():
             model: Any = ESM3(
                 d_model=width,
@@ -49,9 +50,7 @@ class Esm3(Pretrained):
                 structure_encoder_fn=None,
                 structure_decoder_fn=None,
                 function_decoder_fn=None,
-                tokenizers=SimpleNamespace(
-                    sequence=SimpleNamespace(mask_token_id=SEQUENCE_MASK_TOKEN)
-                ),
+                tokenizers=SimpleNamespace(sequence=sequence),
             )
         found = model.load_state_dict(state, strict=False, assign=True)
         if differing := [*found.missing_keys, *found.unexpected_keys]:

@@ -32,40 +32,31 @@ class HuggingFace(Pretrained):
 
     def open(self, folder: Path, path: str, device_map: Any, dtype: torch.dtype) -> Opened:
         """Load it by the architecture in its configuration."""
-        from transformers import (
-            MODEL_MAPPING,
-            AutoConfig,
-            AutoModel,
-            AutoModelForCausalLM,
-            AutoModelForMaskedLM,
-            AutoModelForTextEncoding,
-        )
+        import transformers
 
         trust: dict[str, Any] = {"trust_remote_code": self.trust_remote_code}
-        config: Any = (named_config(folder) or AutoConfig).from_pretrained(folder, **trust)
+        config: Any = (named_config(folder) or transformers.AutoConfig).from_pretrained(
+            folder, **trust
+        )
         if getattr(config, "auto_map", None) and not self.trust_remote_code:
             raise UserError(
                 f"{path} brings its own code; "
                 "read it, then allow it with model.trust_remote_code=true"
             )
         objective = objective_of(config)
-        auto: Any = {
-            "masked": AutoModelForMaskedLM,
-            "causal": AutoModelForCausalLM,
-            None: AutoModelForTextEncoding if config.is_encoder_decoder else AutoModel,
-        }[objective]
-        base_class: Any = MODEL_MAPPING.get(type(config), None)
-        if (
-            auto is AutoModel
-            and base_class
-            and "add_pooling_layer" in signature(base_class).parameters
-        ):
-            trust["add_pooling_layer"] = False  # not used
+        encoder = "AutoModelForTextEncoding" if config.is_encoder_decoder else "AutoModel"
+        names = {"masked": "AutoModelForMaskedLM", "causal": "AutoModelForCausalLM", None: encoder}
+        auto: Any = getattr(transformers, names[objective])
+        if auto is transformers.AutoModel:
+            base_class: Any = transformers.MODEL_MAPPING.get(type(config), None)
+            if base_class and "add_pooling_layer" in signature(base_class).parameters:
+                trust["add_pooling_layer"] = False  # not used
         base, whole, contact = load(auto, folder, path, device_map, dtype, config=config, **trust)
-        alphabet = open_alphabet(folder, config, self.trust_remote_code)
+        alphabet = open_alphabet(folder, config, self.trust_remote_code).reading_as_x(
+            self.read_as_x
+        )
         limit = longest_chain(base, alphabet.special)
-        read = alphabet.reading_as_x(self.read_as_x)
-        return Opened(base, read, limit, whole, objective, contact)
+        return Opened(base, alphabet, limit, whole, objective, contact)
 
 
 def named_config(folder: Path) -> Any:
@@ -74,9 +65,8 @@ def named_config(folder: Path) -> Any:
 
     raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     names = () if "model_type" in raw else raw.get("architectures") or ()
-    return next(
-        (getattr(transformers, n).config_class for n in names if hasattr(transformers, n)), None
-    )
+    known = (getattr(transformers, name, None) for name in names)
+    return next((architecture.config_class for architecture in known if architecture), None)
 
 
 def objective_of(config: Any) -> Objective | None:
@@ -89,9 +79,8 @@ def objective_of(config: Any) -> Objective | None:
     auto = getattr(config, "auto_map", None) or {}
     can_mask = type(config) in MODEL_FOR_MASKED_LM_MAPPING or "AutoModelForMaskedLM" in auto
     can_cause = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING or "AutoModelForCausalLM" in auto
-    causal = getattr(config, "is_decoder", False) or any(
-        n.endswith(("ForCausalLM", "LMHeadModel")) for n in names
-    )
+    named_causal = any(n.endswith(("ForCausalLM", "LMHeadModel")) for n in names)
+    causal = getattr(config, "is_decoder", False) or named_causal
     if can_cause and (causal or not can_mask):
         return "causal"
     return "masked" if can_mask else None
@@ -109,9 +98,8 @@ def open_alphabet(folder: Path, config: Any, trust_remote_code: bool) -> Alphabe
 
         model = SentencePieceProcessor(model_file=str(pieces))
         return Alphabet.of_tokens([model.id_to_piece(i) for i in range(model.get_piece_size())])
-    trust = {"trust_remote_code": trust_remote_code}
-    tokenizer = AutoTokenizer.from_pretrained(folder, config=config, **trust)
-    return Alphabet.of_tokenizer(tokenizer)
+    auto: Any = AutoTokenizer.from_pretrained
+    return Alphabet.of_tokenizer(auto(folder, config=config, trust_remote_code=trust_remote_code))
 
 
 def longest_chain(module: torch.nn.Module, special: int) -> int | None:

@@ -37,10 +37,7 @@ def attend(
     attention_mask: Any,
     scaling: float | None = None,
     is_causal: bool | None = None,
-    sliding_window: int | None = None,
-    softcap: float | None = None,
-    s_aux: Any = None,
-    **_: Any,
+    **other: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention within each chain of a row; query, key, value are (1, heads, T, d).
 
@@ -48,7 +45,7 @@ def attend(
     """
     from torch.nn.functional import scaled_dot_product_attention
 
-    if any(part is not None for part in (sliding_window, softcap, s_aux)):
+    if any(other.get(name) is not None for name in ("sliding_window", "softcap", "s_aux")):
         raise ValueError("no packing: attention in windows, with capped logits or with sinks")
     pack = PACK.get()
     if torch.is_autocast_enabled(query.device.type):  # else rotary positions leave float32
@@ -91,14 +88,26 @@ def packed(module: Any, lengths: Sequence[int], first: int) -> Iterator[torch.Te
 @contextmanager
 def attending(module: Any, pack: Pack) -> Iterator[None]:
     """Attention within the chains of this row."""
-    before = module.config._attn_implementation
     token = PACK.set(pack)
-    module.set_attn_implementation(NAME)
+    try:
+        with attention(module, NAME):
+            yield
+    finally:
+        PACK.reset(token)
+
+
+@contextmanager
+def attention(module: Any, name: str) -> Iterator[None]:
+    """Another implementation of attention: "eager" alone returns maps."""
+    before = module.config._attn_implementation
+    differs = name != before  # some architectures have only one, and warn when it is set
+    if differs:
+        module.set_attn_implementation(name)
     try:
         yield
     finally:
-        module.set_attn_implementation(before)
-        PACK.reset(token)
+        if differs:
+            module.set_attn_implementation(before)
 
 
 def again(module: Any) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:

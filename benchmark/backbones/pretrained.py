@@ -11,7 +11,7 @@ import torch
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.checkpoint import WEIGHTS, digest_folder, fetch
 from benchmark.backbones.device import resolve
-from benchmark.backbones.transformer import Objective, Pooling, Transformer
+from benchmark.backbones.transformer import Objective, Transformer
 from benchmark.core import UserError
 from benchmark.data.digests import digest
 
@@ -35,19 +35,11 @@ class Opened(NamedTuple):
     contact_head: bool
 
 
-class Weights(NamedTuple):
-    """The modules whose weights are all in the checkpoint."""
-
-    base: torch.nn.Module
-    whole: torch.nn.Module | None
-    """With the head, if the checkpoint has it."""
-    contact_head: bool
-
-
 class Pretrained(Transformer):
     """A checkpoint in Hugging Face's format. Every used weight must come from it.
 
     facts: published by its authors: parameters, training tokens and FLOPs, licence, source.
+    settings: of `Transformer`: layer, pooling, batch_tokens.
     """
 
     weights: Sequence[str] = WEIGHTS
@@ -58,13 +50,11 @@ class Pretrained(Transformer):
         *,
         path: str,
         revision: str | None,
-        layer: int,
-        pooling: Pooling,
         device_map: str | Mapping[str, Any] | None,
         device: str,
         dtype: str,
-        batch_tokens: int,
         facts: Mapping[str, Any],
+        **settings: Any,
     ) -> None:
         target, number = resolve(device, dtype)
         folder, self._revision = fetch(path, revision, self.weights)
@@ -73,9 +63,7 @@ class Pretrained(Transformer):
             opened = self.open(folder, path, device_map or target, number)
         self._digest = digest(content, repr(opened.alphabet))
         self._published = facts
-        super().__init__(
-            **opened._asdict(), layer=layer, pooling=pooling, batch_tokens=batch_tokens
-        )
+        super().__init__(**opened._asdict(), **settings)
 
     @abstractmethod
     def open(self, folder: Path, path: str, device_map: Any, dtype: torch.dtype) -> Opened:
@@ -123,11 +111,11 @@ def load(
     *,
     constants: tuple[str, ...] | None = None,
     **given: Any,
-) -> Weights:
-    """Load the folder's weights into a model of transformers'.
+) -> tuple[torch.nn.Module, torch.nn.Module | None, bool]:
+    """Load the folder's weights into a model of transformers'; refuse one that lacks used weights.
 
-    A checkpoint that lacks weights used by embeddings is refused; without its head only the base is
-    returned. constants: name suffixes of weights that may be left over; if given, all other left
+    Returns the base, the whole model if the checkpoint has its head, and whether it has the contact
+    head. constants: name suffixes of weights that may be left over; if given, all other left
     over weights are refused.
     """
     from transformers import GenerationConfig
@@ -163,4 +151,4 @@ def load(
         )
     complete = len(inner) == len(absent) and not any(name.startswith(HEADS) for name in inner)
     contact = hasattr(base, "contact_head") and not any("contact_head" in name for name in inner)
-    return Weights(base, whole if complete and base is not whole else None, contact)
+    return base, whole if complete and base is not whole else None, contact

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmark.backbones.alphabet import Alphabet
+from benchmark.backbones.alphabet import Alphabet, numbered
 from benchmark.backbones.device import inference
 from benchmark.backbones.pretrained import Opened, Pretrained, load
 from benchmark.core import UserError
 
 LETTERS = "ABCDEFGHIKLMNOPQRSTUVWXYZ"
-"""Tokens 5 to 29; the authors score a residue among these 25. J has none and is read as X."""
+"""Tokens 5 to 29; the authors score a residue among these 25."""
 FIRST, PAD, START, END = 5, 0, 3, 4
 """A chain is `1`, its residues from N to C, `2`; trained on `2`, C to N, `1`, too."""
 BLOCKS, CODEGEN_BLOCKS = 8, 4
@@ -46,8 +46,7 @@ class ProGen2(Pretrained):
         for name, part in base.named_modules():
             if name.endswith(".qkv_proj"):
                 reorder(part.weight.data)
-        ids = {letter: index for index, letter in enumerate(LETTERS, start=FIRST)}
-        ids["J"] = ids["X"]
+        ids = numbered(LETTERS, FIRST)
         alphabet = Alphabet(ids, prefix=(START,), suffix=(END,), pad=PAD, ends=(END,))
         return Opened(base, alphabet, config.n_positions - 2, whole, "causal", contact_head=False)
 

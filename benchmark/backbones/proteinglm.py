@@ -9,16 +9,15 @@ from typing import Any
 
 import torch
 
-from benchmark.backbones.alphabet import Alphabet
+from benchmark.backbones.alphabet import Alphabet, numbered
 from benchmark.backbones.pretrained import Opened, Pretrained, load
 from benchmark.backbones.transformer import Objective
 from benchmark.core import MASK
 
 LETTERS = "LAGVSERTIDPKQNFYMHWCXBUZO"
 """Tokens 1 to 25; 0 pads, 26 and 27 are `.` and `-`."""
-TOKEN_MASK, GENERATION_MASK, END_OF_DOCUMENT, START_OF_PIECE, END_OF_PIECE, END = (
-    *(28, 29, 31, 32, 33, 34),
-)
+TOKEN_MASK, GENERATION_MASK, END_OF_DOCUMENT = 28, 29, 31
+START_OF_PIECE, END_OF_PIECE, END = 32, 33, 34
 
 
 class ProteinGLM(Pretrained):
@@ -28,17 +27,13 @@ class ProteinGLM(Pretrained):
 
     def open(self, folder: Path, path: str, device_map: Any, dtype: torch.dtype) -> Opened:
         """Load it by its original parameter names; unknown weights are refused."""
-        from benchmark.backbones.proteinglm_module import (
-            ProteinGLMConfig,
-            ProteinGLMForLanguageModeling,
-        )
+        from benchmark.backbones import proteinglm_module
 
-        config: Any = ProteinGLMConfig.from_pretrained(folder)
+        config: Any = proteinglm_module.ProteinGLMConfig.from_pretrained(folder)
+        kind = proteinglm_module.ProteinGLMForLanguageModeling
+        constants = ("inv_freq",)  # releases may store the rotary frequencies
         base, whole, _ = load(
-            ProteinGLMForLanguageModeling,
-            *(folder, path, device_map, dtype),
-            config=config,
-            constants=("inv_freq",),  # releases may store the rotary frequencies
+            kind, folder, path, device_map, dtype, config=config, constants=constants
         )
         objective: Objective = "causal" if config.is_causal else "masked"
         alphabet = causal_alphabet() if config.is_causal else masked_alphabet()
@@ -46,15 +41,9 @@ class ProteinGLM(Pretrained):
         return Opened(base, alphabet, limit, whole, objective, contact_head=False)
 
 
-def letters() -> dict[str, int]:
-    """Ids of the letters; J (leucine or isoleucine) has no token and is read as X."""
-    ids = {letter: index for index, letter in enumerate(LETTERS, start=1)}
-    return {**ids, "J": ids["X"]}
-
-
 def masked_alphabet() -> Alphabet:
     """Residues and the end token, no start token."""
-    return Alphabet({**letters(), MASK: TOKEN_MASK}, prefix=(), suffix=(END,), pad=0)
+    return Alphabet({**numbered(LETTERS, 1), MASK: TOKEN_MASK}, prefix=(), suffix=(END,), pad=0)
 
 
 def causal_alphabet() -> Alphabet:
@@ -65,4 +54,4 @@ def causal_alphabet() -> Alphabet:
     """
     prefix = (GENERATION_MASK, START_OF_PIECE, END)
     ends = (END_OF_PIECE, END, END_OF_DOCUMENT)
-    return Alphabet(letters(), prefix, suffix=(), pad=0, ends=ends)
+    return Alphabet(numbered(LETTERS, 1), prefix, suffix=(), pad=0, ends=ends)

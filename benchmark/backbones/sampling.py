@@ -38,10 +38,8 @@ def sample(
         torch.manual_seed(seed)
         for length in sorted({len(prompt) for prompt in prompts}):  # no padding within a batch
             rows = [row for row, prompt in enumerate(prompts) if len(prompt) == length]
-            start = [
-                [*model.alphabet.prefix, *(model.alphabet.ids[c] for c in prompts[row])]
-                for row in rows
-            ]
+            encoded = [[model.alphabet.ids[residue] for residue in prompts[row]] for row in rows]
+            start = [[*model.alphabet.prefix, *tokens] for tokens in encoded]
             ids = torch.tensor(start, device=model.device)
             with watching(model.language_model, model.layers) as seen:
                 found = model.language_model.generate(

@@ -1,18 +1,19 @@
 """Backbones on a `transformers` module: token ids, batches, layers, pooling, heads."""
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.utils.rnn import pad_sequence
 
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.device import inference
 from benchmark.backbones.flops import Batch, FlopCounter
-from benchmark.backbones.packing import packed
+from benchmark.backbones.packing import attention, packed
 from benchmark.backbones.sampling import sample
 from benchmark.core import MASK, RESIDUE_INDEX, RESIDUES, Ability, Backbone, UserError
 from benchmark.data.tables import CHAIN_BREAK
@@ -120,13 +121,9 @@ class Transformer(Backbone):
 
     def ids(self, chains: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids and attention mask of one right-padded batch, (B, T) each."""
-        rows = [self.alphabet.encode(chain) for chain in chains]
-        width = max(map(len, rows))
-        ids = torch.full((len(rows), width), self.alphabet.pad)
-        mask = torch.zeros((len(rows), width), dtype=torch.long)
-        for index, row in enumerate(rows):
-            ids[index, : len(row)] = torch.tensor(row)
-            mask[index, : len(row)] = 1
+        rows = [torch.tensor(self.alphabet.encode(chain)) for chain in chains]
+        ids = pad_sequence(rows, batch_first=True, padding_value=self.alphabet.pad)
+        mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
         return ids.to(self.device), mask.to(self.device)
 
     def states(self, chains: Sequence[str]) -> list[torch.Tensor]:
@@ -134,19 +131,16 @@ class Transformer(Backbone):
         rows = [self.alphabet.encode(chain) for chain in chains]
         lengths = [len(row) for row in rows]
         last = self.layer in (-1, self.layers)
+        given = {"output_hidden_states": not last}
         if self.packing:
             ids = torch.tensor([[token for row in rows for token in row]], device=self.device)
             counted = self.flop_counter.passing(self.module, "states", Batch.packed(lengths))
             with packed(self.module, lengths, self.first_position) as positions, counted:
-                output = self.module(
-                    input_ids=ids, position_ids=positions, output_hidden_states=not last
-                )
+                output = self.module(input_ids=ids, position_ids=positions, **given)
         else:
             ids, mask = self.ids(chains)
             with self.counting(self.module, "states", chains):
-                output = self.module(
-                    input_ids=ids, attention_mask=mask, output_hidden_states=not last
-                )
+                output = self.module(input_ids=ids, attention_mask=mask, **given)
         states = output.last_hidden_state if last else output.hidden_states[self.layer]
         if self.packing:
             return list(states[0].split(lengths))
@@ -163,8 +157,7 @@ class Transformer(Backbone):
         """The language model's logits of one right-padded batch, (B, T, vocabulary)."""
         ids, mask = self.ids(chains)
         with self.counting(self.language_model, "logits", chains):
-            logits = self.language_model(input_ids=ids, attention_mask=mask).logits
-        assert isinstance(logits, torch.Tensor)
+            logits: torch.Tensor = self.language_model(input_ids=ids, attention_mask=mask).logits
         return logits
 
     def residues(self, chains: Sequence[str]) -> torch.Tensor:
@@ -176,10 +169,8 @@ class Transformer(Backbone):
     def pool(self, chains: Sequence[str]) -> torch.Tensor:
         """Proteins of one batch by the chosen pooling: (n, dim), float32."""
         states = [row.float() for row in self.states(chains)]
-        if self.pooling == "start":
-            return torch.stack([row[0] for row in states])
-        if self.pooling == "last":
-            return torch.stack([row[-1] for row in states])
+        if self.pooling in ("start", "last"):
+            return torch.stack([row[0 if self.pooling == "start" else -1] for row in states])
         start, pairs = len(self.alphabet.prefix), zip(states, chains, strict=True)
         return torch.stack([row[start : start + len(c)].mean(dim=0) for row, c in pairs])
 
@@ -198,7 +189,11 @@ class Transformer(Backbone):
     def attentions(self, chains: Sequence[str]) -> list[Float32]:
         """(layers x heads, L, L) for each chain."""
         ids, mask = self.ids(chains)
-        with inference(), eager(self.module), self.counting(self.module, "states", chains):
+        with (
+            inference(),
+            attention(self.module, "eager"),
+            self.counting(self.module, "states", chains),
+        ):
             maps = self.module(input_ids=ids, attention_mask=mask, output_attentions=True)
         table = torch.stack([m.float().cpu() for m in maps.attentions], dim=1).flatten(1, 2)
         start = len(self.alphabet.prefix)
@@ -240,7 +235,7 @@ class Transformer(Backbone):
         """(L, L) for each chain."""
         self.require("contact_head", "this call")
         ids, mask = self.ids(chains)
-        with inference(), eager(self.module), self.counting(self.module, None, chains):
+        with inference(), attention(self.module, "eager"), self.counting(self.module, None, chains):
             table = self.module.predict_contacts(ids, mask).float().cpu().numpy()
         return [row[: len(chain), : len(chain)] for row, chain in zip(table, chains, strict=True)]
 
@@ -277,17 +272,3 @@ def position_table(module: Any) -> Any:
 def first_position(table: Any) -> int:
     """Index of the first position: RoBERTa and its relatives begin after the padding index."""
     return 0 if table is None or table.padding_idx is None else int(table.padding_idx) + 1
-
-
-@contextmanager
-def eager(module: Any) -> Iterator[None]:
-    """Attention by plain matrix products: the fused kernels return no maps."""
-    before = module.config._attn_implementation
-    if before == "eager":  # some architectures have no other, and warn when it is set
-        yield
-        return
-    module.set_attn_implementation("eager")
-    try:
-        yield
-    finally:
-        module.set_attn_implementation(before)

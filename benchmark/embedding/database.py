@@ -13,13 +13,14 @@ import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import lmdb
 
 from benchmark.files import replacing
 
+T = TypeVar("T")
 MAP_SIZE = 1 << 40
 """Bytes of address space for an environment, more than any disk; nothing is allocated.
 
@@ -30,12 +31,7 @@ PAGE = 4096
 """Approximate upper bound of the overhead of one value, in bytes."""
 ABOUT = "about.json"
 DATA = "data.mdb"
-DAMAGE = (
-    lmdb.CorruptedError,
-    lmdb.InvalidError,
-    lmdb.PageNotFoundError,
-    lmdb.VersionMismatchError,
-)
+DAMAGE = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError)
 
 
 class Database:
@@ -62,10 +58,9 @@ class Database:
 
     def get(self, key: bytes) -> bytearray | None:
         """The value of a key; None if it is absent or its checksum is wrong."""
-        value: bytearray | None = self._read(key, lambda stored: unsealed(key, stored))
-        return value
+        return self._read(key, lambda stored: unsealed(key, stored))
 
-    def _read(self, key: bytes, use: Callable[[memoryview], Any]) -> Any:
+    def _read(self, key: bytes, use: Callable[[memoryview], T | None]) -> T | None:
         if self._env is None:
             return None
         try:
@@ -93,7 +88,7 @@ class Database:
                         before[key] = held
                     else:
                         txn.put(key, sealed(key, value))
-            touch(self.folder)
+            os.utime(self.folder / ABOUT)  # the time of last use
         except (lmdb.Error, OSError) as error:
             self._writes = False
             if isinstance(error, DAMAGE):
@@ -133,7 +128,7 @@ def open_database(
             warn(f"{folder} was damaged and is created again ({error})")
             make(folder, about)
             database = Database(folder, room)
-        touch(folder)
+        os.utime(folder / ABOUT)
         return database
     except (lmdb.Error, OSError) as error:
         warn(f"{folder} cannot be used ({error}); the run continues without it")
@@ -179,11 +174,6 @@ def discard(folder: Path) -> None:
     with suppress(FileNotFoundError):
         folder.rename(old)
         shutil.rmtree(old, ignore_errors=True)
-
-
-def touch(folder: Path) -> None:
-    """Update the time of last use."""
-    os.utime(folder / ABOUT)
 
 
 def warn(sentence: str) -> None:

@@ -15,7 +15,7 @@ Float32 = NDArray[np.float32]
 EMBEDDING_VERSION = 1
 """Raised by hand when a change of batching, pooling or alignment changes embeddings."""
 CHAINS_PER_GATHER = 1024
-"""Chains between two exchanges of vectors, with several processes."""
+"""Chains between two exchanges of results, with several processes."""
 
 
 @dataclass(frozen=True)

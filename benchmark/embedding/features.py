@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core import Backbone, Chains, Readout, UserError
+from benchmark.core import Array, Backbone, Chains, Example, Readout, UserError, contact_map
 from benchmark.embedding.extraction import Embedder
 from benchmark.progress import track
 
@@ -52,6 +52,12 @@ def feature_rows(
         yield from protein_features(embedder, inputs, label)[:, None]
     else:
         yield from residue_features(embedder, inputs, label)
+
+
+def pair_labels(example: Example, first: int) -> Array:
+    """Whether the pairs of a chain's residues are contacts, (m,), as `triu_indices(L, first)`."""
+    length = len(example.chains[0])
+    return contact_map(example.label, length)[np.triu_indices(length, first)]
 
 
 def pair_features(residues: Float32, i: NDArray[np.intp], j: NDArray[np.intp]) -> Float32:

@@ -16,7 +16,7 @@ import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,10 +103,8 @@ class EmbeddingCache:
     def get(self, chain: str) -> Float32 | None:
         """The vector of a chain, or None."""
         value = self.database.get(key_of(chain)) if self.database else None
-        if value is None:
-            return None
-        self.found += 1
-        return decode(value)
+        self.found += value is not None
+        return None if value is None else decode(value)
 
     def put(self, chains: Sequence[str], vectors: Sequence[Float32]) -> list[Float32]:
         """Store new vectors; return them, or those that another process stored first."""
@@ -223,11 +221,8 @@ def opened(setting: str | None, gigabytes: float) -> Iterator[Store | None]:
             if setting:
                 raise
             warn(f"{error}; the run continues without a store")
-    try:
+    with closing(store) if store else nullcontext():
         yield store
-    finally:
-        if store:
-            store.close()
 
 
 def folder_of(setting: object) -> Path:
@@ -263,13 +258,12 @@ def network(folder: Path) -> str | None:
     """The type of a folder's file system if it is a network file system, else None."""
     import psutil
 
-    path = folder.resolve()
-    on = 0, ""
+    path, depth, kind = folder.resolve(), 0, ""
     for partition in psutil.disk_partitions(all=True):
         mount = Path(partition.mountpoint)
-        if path.is_relative_to(mount) and len(mount.parts) >= on[0]:
-            on = len(mount.parts), partition.fstype.lower()
-    return on[1] if on[1].removeprefix("fuse.").startswith(NETWORK) else None
+        if path.is_relative_to(mount) and len(mount.parts) >= depth:
+            depth, kind = len(mount.parts), partition.fstype.lower()
+    return kind if kind.removeprefix("fuse.").startswith(NETWORK) else None
 
 
 def groups(folder: Path) -> list[Group]:

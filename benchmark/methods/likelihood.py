@@ -2,32 +2,23 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core import (
-    MASK,
-    RESIDUE_INDEX,
-    Ability,
-    Array,
-    Backbone,
-    Chains,
-    Readout,
-    UserError,
-    Value,
-)
+from benchmark.core.answers import MASK, RESIDUE_INDEX, Array, Chains, Readout, Value
+from benchmark.core.backbone import Backbone
+from benchmark.core.errors import UserError
 from benchmark.distributed import map_sharded
 from benchmark.embedding.batching import map_batches
+from benchmark.embedding.extraction import CHAINS_PER_GATHER
 from benchmark.embedding.features import check_lengths
 from benchmark.progress import track
 
 T = TypeVar("T")
 Positions = Callable[[str], NDArray[np.intp]]
 """From a chain to its scored positions, 0-based."""
-CHAINS_PER_GATHER = 1024
-"""Chains between two exchanges of results, with several processes."""
 
 
 def map_chains(
@@ -75,34 +66,22 @@ def causal_scores(backbone: Backbone, positions: Positions, chains: Sequence[str
     ]
 
 
-class Scoring(NamedTuple):
-    """How residues are scored in a context."""
-
-    ability: Ability
-    kind: str
-    score: Callable[[Backbone, Positions, Sequence[str]], list[Array]]
-    task: str
-    """A task with this context."""
+SCORES = {"causal": causal_scores, "masked": masked_scores}
+TASKS = {"causal": "perplexity", "masked": "pseudo_perplexity"}
+"""A task for each kind of log-probabilities."""
 
 
-SCORINGS = {
-    "left": Scoring("causal_log_probs", "causal", causal_scores, "perplexity"),
-    "both": Scoring("masked_log_probs", "masked", masked_scores, "pseudo_perplexity"),
-}
-"""By `Readout.context`."""
-
-
-def scoring(backbone: Backbone, context: str | None) -> Scoring:
-    """How to score in a context; refuses a backbone without the ability."""
-    found = SCORINGS[str(context)]
-    if found.ability in backbone.abilities:
-        return found
-    able = [other for other in SCORINGS.values() if other.ability in backbone.abilities]
+def kind_of(backbone: Backbone, context: str | None) -> str:
+    """The kind of log-probabilities in a context; refuses a backbone without them."""
+    kind = "causal" if context == "left" else "masked"
+    able = [name for name in TASKS if f"{name}_log_probs" in backbone.abilities]
+    if kind in able:
+        return kind
     hint = "choose a language model with its head"
     if able:
-        hint = f"for its {able[0].kind} ones give task={able[0].task} or pocket_{able[0].task}"
+        hint = f"for its {able[0]} ones give task={TASKS[able[0]]} or pocket_{TASKS[able[0]]}"
     raise UserError(
-        f"context={context} needs {found.kind} log-probabilities, and the backbone "
+        f"context={context} needs {kind} log-probabilities, and the backbone "
         f"{type(backbone).__name__} has none; {hint}"
     )
 
@@ -111,7 +90,7 @@ def residue_log_probs(
     backbone: Backbone, readout: Readout, inputs: Sequence[Chains]
 ) -> Iterator[Value]:
     """Yield log-probabilities (L,) of each chain's residues, NaN at positions not scored."""
-    score = scoring(backbone, readout.context).score
+    score = SCORES[kind_of(backbone, readout.context)]
     chains = [chain for (chain,) in inputs]
     check_lengths(backbone, chains)
     found = map_chains(partial(score, backbone, readout.scored_positions), chains, backbone)

@@ -24,31 +24,15 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmark.core import (
-    RESIDUE_INDEX,
-    RESIDUES,
-    Array,
-    Backbone,
-    Chains,
-    Example,
-    FitContext,
-    Method,
-    Predictor,
-    Readout,
-    UserError,
-    Value,
-)
+from benchmark.core.answers import RESIDUE_INDEX, RESIDUES, Array, Chains, Readout, Value
+from benchmark.core.backbone import Backbone
+from benchmark.core.errors import UserError
+from benchmark.core.method import FitContext, Method, Predictor
+from benchmark.core.metric import Examples
 from benchmark.embedding.features import check_lengths
-from benchmark.methods.likelihood import (
-    map_chains,
-    mask,
-    masked_rows,
-    masked_scores,
-    residue_log_probs,
-    scoring,
-)
+from benchmark.methods import likelihood
+from benchmark.methods.likelihood import map_chains
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +49,10 @@ class ZeroShot(Method):
 
     def __post_init__(self) -> None:
         if self.score not in ("auto", *SCORES):
-            raise UserError(
-                f"method.score={self.score} is not known; allowed are auto, {', '.join(SCORES)}"
-            )
+            allowed = ", ".join(("auto", *SCORES))
+            raise UserError(f"method.score={self.score} is not known; allowed are {allowed}")
 
-    def fit(
-        self, train: Sequence[Example], valid: Sequence[Example], context: FitContext
-    ) -> Predictor:
+    def fit(self, train: Examples, valid: Examples, context: FitContext) -> Predictor:
         """Check backbone and task; train and valid are not used."""
         backbone, readout = context.backbone, context.readout
         if readout.kind == "likelihood":
@@ -80,8 +61,9 @@ class ZeroShot(Method):
                     f"method.score={self.score} scores variants, and this task scores residues; "
                     "leave it out"
                 )
-            kind = scoring(backbone, readout.context).kind
-            return Predictor(partial(residue_log_probs, backbone, readout), {"log_probs": kind})
+            kind = likelihood.kind_of(backbone, readout.context)
+            predict = partial(likelihood.residue_log_probs, backbone, readout)
+            return Predictor(predict, {"log_probs": kind})
         name = self.first_able(backbone)
         if (readout.level, readout.kind) != ("variant", "regression"):
             raise UserError(
@@ -89,13 +71,13 @@ class ZeroShot(Method):
                 "task=variant_effect, perplexity or pseudo_perplexity"
             )
 
-        def predict(inputs: Sequence[Chains]) -> Iterator[Value]:
+        def predict_variants(inputs: Sequence[Chains]) -> Iterator[Value]:
             for chains in inputs:
                 check_substitutions(chains, name)
             check_lengths(backbone, [chain for chains in inputs for chain in chains])
             yield from (np.asarray(value) for value in SCORES[name](backbone, inputs))
 
-        return Predictor(predict, {"score": name})
+        return Predictor(predict_variants, {"score": name})
 
     def first_able(self, backbone: Backbone) -> str:
         """The name of the score to use."""
@@ -137,8 +119,8 @@ def mutated(chains: Chains) -> list[int]:
 def masked_marginal(backbone: Backbone, inputs: Sequence[Chains]) -> Iterator[np.float64]:
     """Each mutated position of a wild type is masked once, however many variants share it."""
     sites = list(dict.fromkeys((chains[1], at) for chains in inputs for at in mutated(chains)))
-    masked = [mask(wild_type, at) for wild_type, at in sites]
-    found = map_chains(partial(masked_rows, backbone), masked, backbone)
+    masked = [likelihood.mask(wild_type, at) for wild_type, at in sites]
+    found = map_chains(partial(likelihood.masked_rows, backbone), masked, backbone)
     return marginals(inputs, dict(zip(sites, found, strict=True)))
 
 
@@ -172,36 +154,28 @@ def marginals(
 def pseudo_log_likelihood(backbone: Backbone, inputs: Sequence[Chains]) -> Iterator[np.float64]:
     """Each residue of each variant is masked once; letters other than the 20 are not scored."""
     every = Readout("residue", "likelihood", context="both").scored_positions
-
-    def total(variants: Sequence[str]) -> NDArray[np.float64]:
-        return np.array([logs.sum() for logs in masked_scores(backbone, every, variants)])
-
-    return by_variant(total, backbone, inputs)
+    score = partial(likelihood.masked_scores, backbone, every)
+    return by_variant(lambda batch: [logs.sum() for logs in score(batch)], backbone, inputs)
 
 
 def causal_log_likelihood(backbone: Backbone, inputs: Sequence[Chains]) -> Iterator[np.float64]:
     """Each variant is read once; by ProGen2 in both directions."""
-    return by_variant(backbone.log_likelihoods, backbone, inputs)
+    return by_variant(lambda batch: list(backbone.log_likelihoods(batch)), backbone, inputs)
 
 
 def by_variant(
-    score: Callable[[Sequence[str]], NDArray[np.float64]],
+    score: Callable[[Sequence[str]], list[np.float64]],
     backbone: Backbone,
     inputs: Sequence[Chains],
 ) -> Iterator[np.float64]:
     """The score of each variant without its wild type; equal variants are read once."""
     unique = list(dict.fromkeys(variant for variant, _ in inputs))
-    values = map_chains(lambda batch: list(score(batch)), unique, backbone)
+    values = map_chains(score, unique, backbone)
     found = dict(zip(unique, values, strict=True))
     return (found[variant] for variant, _ in inputs)
 
 
 SCORES: dict[str, Callable[[Backbone, Sequence[Chains]], Iterator[np.float64]]] = {
     score.__name__: score
-    for score in (
-        masked_marginal,
-        wild_type_marginal,
-        pseudo_log_likelihood,
-        causal_log_likelihood,
-    )
+    for score in (masked_marginal, wild_type_marginal, pseudo_log_likelihood, causal_log_likelihood)
 }

@@ -53,34 +53,27 @@ def findings(backbone: Backbone, make: Callable[[str], Backbone]) -> Iterator[Fi
     again = make(backbone.dtype)
     same = again.digest == backbone.digest
     yield Finding("opened twice: same digest", backbone.digest, again.digest, same)
-    if "residue_embeddings" in able:
-        yield from safely("residues", embeddings, "residues", backbone, chains)
-        yield from safely("residues", alignment, backbone, chains)
-    if "protein_embeddings" in able:
-        yield from safely("proteins", embeddings, "proteins", backbone, chains)
-    if isinstance(backbone, Transformer):
-        yield from safely("layers", layers, backbone, chains)
-        yield from safely("gradients", gradients, backbone, chains[:2])
-        yield from safely("bfloat16", drift, make, chains)
-    if "masked_log_probs" in able:
-        yield from safely("masked log-probabilities", masked, backbone, chains)
-    if "causal_log_probs" in able:
-        yield from safely("causal log-probabilities", causal, backbone, chains)
-    if "sampling" in able:
-        yield from safely("sampling", sampling, backbone)
-    if "attention_maps" in able:
-        yield from safely("attentions", attentions, backbone, chains[:4])
-    if "contact_head" in able:
-        yield from safely("contacts", contacts, backbone, chains[:4])
-
-
-def safely(name: str, check: Callable[..., Iterator[Finding]], *given: Any) -> Iterator[Finding]:
-    """The findings of a check; an output of a wrong form is a failure, not a traceback."""
-    try:
-        yield from check(*given)
-    except Exception as error:  # a user's model may fail in any way
-        reason = (str(error).strip().splitlines() or [""])[0]
-        yield Finding(f"{name}: runs", f"{type(error).__name__}: {reason}", "no error", False)
+    model: Any = backbone
+    trained = isinstance(model, Transformer)
+    checks: list[tuple[bool, str, Callable[[], Iterator[Finding]]]] = [
+        ("residue_embeddings" in able, "residues", lambda: embeddings("residues", model, chains)),
+        ("residue_embeddings" in able, "residues", lambda: alignment(model, chains)),
+        ("protein_embeddings" in able, "proteins", lambda: embeddings("proteins", model, chains)),
+        (trained, "layers", lambda: layers(model, chains)),
+        (trained, "gradients", lambda: gradients(model, chains[:2])),
+        (trained, "bfloat16", lambda: drift(make, chains)),
+        ("masked_log_probs" in able, "masked log-probabilities", lambda: masked(model, chains)),
+        ("causal_log_probs" in able, "causal log-probabilities", lambda: causal(model, chains)),
+        ("sampling" in able, "sampling", lambda: sampling(model)),
+        ("attention_maps" in able, "attentions", lambda: attentions(model, chains[:4])),
+        ("contact_head" in able, "contacts", lambda: contacts(model, chains[:4])),
+    ]
+    for applies, name, check in checks:
+        try:
+            yield from check() if applies else ()
+        except Exception as error:  # a user's model may fail in any way
+            reason = (str(error).strip().splitlines() or [""])[0]
+            yield Finding(f"{name}: runs", f"{type(error).__name__}: {reason}", "no error", False)
 
 
 def embeddings(level: str, backbone: Backbone, chains: Sequence[str]) -> Iterator[Finding]:
@@ -103,8 +96,7 @@ def embeddings(level: str, backbone: Backbone, chains: Sequence[str]) -> Iterato
     yield equal(f"{level}: finite", finite, len(chains))
     different = len(np.unique(np.concatenate([np.atleast_2d(row) for row in rows]), axis=0))
     yield Finding(f"{level}: vectors differ", str(different), ">= 2", different >= 2)
-    alone = [embed([chain])[0] for chain in chains]
-    yield close(f"{level}: alone and in a batch", rows, alone, backbone)
+    yield alone(level, rows, embed, chains, backbone)
     yield close(f"{level}: order of the batch", rows, embed(chains[::-1])[::-1], backbone)
     unknown = embed([UNKNOWN, chains[0]])
     finite = sum(bool(np.isfinite(row).all()) for row in unknown)
@@ -176,20 +168,14 @@ def drift(make: Callable[[str], Backbone], chains: Sequence[str]) -> Iterator[Fi
     yield Finding("bfloat16: relative distance", found, f"mean <= {DRIFT}", passed)
 
 
-def has_context(backbone: Backbone) -> bool:
-    """Whether probabilities depend on the whole context; those of a frequency table need not."""
-    return "residue_embeddings" in backbone.abilities
-
-
 def masked(backbone: Backbone, chains: Sequence[str]) -> Iterator[Finding]:
     """Probabilities sum to 1, do not depend on the batch, and depend on the masked letter."""
     name = "masked log-probabilities"
     hidden = [chain[:AT] + MASK + chain[AT + 1 :] for chain in chains]
     rows = backbone.masked_log_probs(hidden)
     yield sums(name, rows, chains)
-    alone = [backbone.masked_log_probs([chain])[0] for chain in hidden]
-    yield close(f"{name}: alone and in a batch", rows, alone, backbone)
-    if has_context(backbone):
+    yield alone(name, rows, backbone.masked_log_probs, hidden, backbone)
+    if "residue_embeddings" in backbone.abilities:  # a frequency table ignores most of the context
         visible = backbone.masked_log_probs(chains)
         yield equal(f"{name}: masking changes predictions", changed(rows, visible, AT), len(chains))
 
@@ -199,12 +185,11 @@ def causal(backbone: Backbone, chains: Sequence[str]) -> Iterator[Finding]:
     name = "causal log-probabilities"
     rows = backbone.causal_log_probs(chains)
     yield sums(name, rows, chains)
-    alone = [backbone.causal_log_probs([chain])[0] for chain in chains]
-    yield close(f"{name}: alone and in a batch", rows, alone, backbone)
+    yield alone(name, rows, backbone.causal_log_probs, chains, backbone)
     others = backbone.causal_log_probs([mutated(chain, AT) for chain in chains])
     before, after = ([row[: AT + 1] for row in part] for part in (rows, others))
     yield close(f"{name}: independent of following residues", before, after, backbone)
-    if has_context(backbone):
+    if "residue_embeddings" in backbone.abilities:  # a frequency table ignores most of the context
         count = changed(rows, others, AT + 1)
         yield equal(f"{name}: depend on the preceding residue", count, len(chains))
 
@@ -234,19 +219,24 @@ def attentions(backbone: Backbone, chains: Sequence[str]) -> Iterator[Finding]:
     maps = backbone.attentions(chains)
     good = sum(bool((m >= 0).all() and (m.sum(-1) <= 1.01).all()) for m in maps)
     yield equal("attentions: rows sum to at most 1", good, len(chains))
-    alone = [backbone.attentions([chain])[0] for chain in chains]
-    yield close("attentions: alone and in a batch", maps, alone, backbone)
+    yield alone("attentions", maps, backbone.attentions, chains, backbone)
 
 
 def contacts(backbone: Backbone, chains: Sequence[str]) -> Iterator[Finding]:
     """Symmetric probabilities."""
     maps = backbone.contacts(chains)
-    good = sum(
-        bool((m >= 0).all() and (m <= 1).all() and np.allclose(m, m.T, atol=1e-5)) for m in maps
-    )
+    inside = [bool((m >= 0).all() and (m <= 1).all()) for m in maps]
+    good = sum(i and np.allclose(m, m.T, atol=1e-5) for i, m in zip(inside, maps, strict=True))
     yield equal("contacts: symmetric probabilities", good, len(chains))
-    alone = [backbone.contacts([chain])[0] for chain in chains]
-    yield close("contacts: alone and in a batch", maps, alone, backbone)
+    yield alone("contacts", maps, backbone.contacts, chains, backbone)
+
+
+def alone(
+    name: str, rows: Sequence[Array], run: Any, inputs: Sequence[str], backbone: Backbone
+) -> Finding:
+    """Rows of a batch that must equal those of each input by itself."""
+    single = [run([one])[0] for one in inputs]
+    return close(f"{name}: alone and in a batch", rows, single, backbone)
 
 
 def equal(check: str, found: int, expected: int) -> Finding:

@@ -1,19 +1,23 @@
 """An untrained transformer: the architecture without any training."""
 
 from hashlib import sha256
+from typing import Any
 
 import torch
 
-from benchmark.backbones.alphabet import Alphabet
+from benchmark.backbones.alphabet import Alphabet, numbered
 from benchmark.backbones.device import resolve
-from benchmark.backbones.transformer import Pooling, Transformer
+from benchmark.backbones.transformer import Transformer
 
 ESM_TOKENS = "LAGVSERTIDPKQNFYMHWCXBUZO"
 """Residues in the order of ESM-2's vocabulary, whose first four tokens are special."""
 
 
 class Random(Transformer):
-    """An ESM-2 architecture with random weights, drawn from `init_seed`."""
+    """An ESM-2 architecture with random weights, drawn from `init_seed`.
+
+    settings: of `Transformer`: layer, pooling, batch_tokens.
+    """
 
     VERSION = 1
 
@@ -24,17 +28,13 @@ class Random(Transformer):
         dim: int,
         heads: int,
         init_seed: int,
-        layer: int,
-        pooling: Pooling,
         device: str,
         dtype: str,
-        batch_tokens: int,
+        **settings: Any,
     ) -> None:
         from transformers import EsmConfig, EsmModel
 
         target, number = resolve(device, dtype)
-        ids = {letter: index for index, letter in enumerate(ESM_TOKENS, start=4)}
-        ids["J"] = ids["X"]
         config = EsmConfig(
             vocab_size=33,
             mask_token_id=32,
@@ -57,10 +57,8 @@ class Random(Transformer):
         self._digest = state.hexdigest()[:16]
         super().__init__(
             module.to(target, number),
-            Alphabet(ids, prefix=(0,), suffix=(2,), pad=1),
-            layer=layer,
-            pooling=pooling,
-            batch_tokens=batch_tokens,
+            Alphabet(numbered(ESM_TOKENS, 4), prefix=(0,), suffix=(2,), pad=1),
+            **settings,
         )
 
     @property

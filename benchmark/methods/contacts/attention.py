@@ -13,19 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core import (
-    Array,
-    Backbone,
-    Chains,
-    Example,
-    FitContext,
-    Method,
-    Predictor,
-    UserError,
-    Value,
-    contact_map,
-)
-from benchmark.embedding.features import check_lengths
+from benchmark.core.answers import Array, Chains, Example, Value
+from benchmark.core.backbone import Backbone
+from benchmark.core.errors import UserError
+from benchmark.core.method import FitContext, Method, Predictor
+from benchmark.core.metric import Examples
+from benchmark.embedding.features import check_lengths, pair_labels
 from benchmark.methods.contacts.contact_head import predict_chains, require_contacts
 from benchmark.progress import track
 
@@ -65,9 +58,7 @@ class Attention(Method):
         if not self.inverse_penalty > 0:
             raise UserError(f"method.inverse_penalty={self.inverse_penalty} is not above 0")
 
-    def fit(
-        self, train: Sequence[Example], valid: Sequence[Example], context: FitContext
-    ) -> Predictor:
+    def fit(self, train: Examples, valid: Examples, context: FitContext) -> Predictor:
         """Fit the regression on a few chains of `train`; `valid` is not used."""
         backbone, first = context.backbone, context.readout.first_separation
         backbone.require("attention_maps", "method=attention")
@@ -102,28 +93,20 @@ class Attention(Method):
         """
         chains = [example.chains[0] for example in examples]
         check_lengths(backbone, chains)
-        labels = []
-        for example in examples:
-            length = len(example.chains[0])
-            upper = np.triu_indices(length, first)
-            labels.append(contact_map(example.label, length)[upper])
+        labels = [pair_labels(example, first) for example in examples]
+        contacts, total = (sum(map(count, labels)) for count in (np.sum, np.size))
         tables: list[NDArray[np.float32]] = []
         parts: list[Pairs] = []
-        share = 1.0
-        for maps in track(
-            (backbone.attentions([chain])[0] for chain in chains), len(chains), "train"
-        ):
-            if not parts:
-                contacts, total = (sum(map(count, labels)) for count in (np.sum, np.size))
-                room = self.max_values // len(maps) - contacts
-                share = min(1.0, max(room, 1) / max(total - contacts, 1))
-            part = sample(labels[len(parts)], maps.shape[1], first, share, rng)
-            tables.append(
-                np.stack([correct(m)[part.i, part.j] for m in maps], axis=1, dtype=np.float32)
-            )
+        found = (backbone.attentions([chain])[0] for chain in chains)
+        for maps, label in zip(track(found, len(chains), "train"), labels, strict=True):
+            room = self.max_values // len(maps) - contacts
+            share = min(1.0, max(room, 1) / max(total - contacts, 1))
+            part = sample(label, maps.shape[1], first, share, rng)
+            columns = [correct(m)[part.i, part.j] for m in maps]
+            tables.append(np.stack(columns, axis=1, dtype=np.float32))
             parts.append(part)
-        columns = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return np.concatenate(tables), Pairs(*columns)
+        pairs = Pairs(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        return np.concatenate(tables), pairs
 
 
 def sample(

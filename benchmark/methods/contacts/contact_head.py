@@ -5,18 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.core import (
-    Array,
-    Backbone,
-    Chains,
-    Example,
-    FitContext,
-    Method,
-    Predictor,
-    Readout,
-    UserError,
-    Value,
-)
+from benchmark.core.answers import Array, Chains, Readout, Value
+from benchmark.core.backbone import Backbone
+from benchmark.core.errors import UserError
+from benchmark.core.method import FitContext, Method, Predictor
+from benchmark.core.metric import Examples
 from benchmark.distributed import map_sharded
 from benchmark.embedding.features import check_lengths
 from benchmark.progress import track
@@ -32,9 +25,7 @@ class OwnContacts(Method):
     VERSION = 1
     frozen = True
 
-    def fit(
-        self, train: Sequence[Example], valid: Sequence[Example], context: FitContext
-    ) -> Predictor:
+    def fit(self, train: Examples, valid: Examples, context: FitContext) -> Predictor:
         """Check backbone and task."""
         backbone = context.backbone
         backbone.require("contact_head", "method=contact_head")

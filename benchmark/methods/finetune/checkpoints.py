@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmark.core import UserError
@@ -62,21 +63,12 @@ def load_state(folder: Path) -> dict[str, Any] | None:
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors as safetensors."""
-    from safetensors.torch import save_file
-
     with replacing(path) as file:
         whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         file.touch()
         mode = file.stat().st_mode  # of any new file; the library makes files for the owner only
         save_file(whole, file, metadata={"format": "pt"})
         file.chmod(mode)
-
-
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read tensors to the CPU."""
-    from safetensors.torch import load_file
-
-    return load_file(path)
 
 
 def finish(

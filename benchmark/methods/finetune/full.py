@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 
+from safetensors.torch import load_file
 from torch import nn
 
 from benchmark.backbones.transformer import Transformer
@@ -59,7 +60,7 @@ class Weights(TrainableBackbone):
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
-        for name, value in checkpoints.load_tensors(folder / "weights.safetensors").items():
+        for name, value in load_file(folder / "weights.safetensors").items():
             self.copies[name].copy_(value)
 
 

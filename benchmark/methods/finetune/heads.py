@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from benchmark.core import Array, Example, Readout, contact_map, known_answers
+from benchmark.core import Array, Example, Readout, known_answers
+from benchmark.embedding.features import pair_labels
 
 Weighting = Literal["balanced"] | None
 PAIRS = 2**18
@@ -65,9 +66,7 @@ class Head(nn.Module):
         a = functional.linear(residues, left, self.first.bias)
         b = functional.linear(residues, right)
         blocks = torch.split(a, max(1, PAIRS // len(b)))
-        if (
-            len(blocks) > 1 and torch.is_grad_enabled()
-        ):  # else every block's hidden layer stays in memory
+        if len(blocks) > 1 and torch.is_grad_enabled():  # else memory holds all hidden layers
             parts = [checkpoint(self.block, block, b, use_reentrant=False) for block in blocks]
         else:
             parts = [self.block(block, b) for block in blocks]
@@ -105,16 +104,21 @@ class Objective:
         (1,) or (1, size) for a protein, (L,) or (L, size) for residues, and (m,) for pairs: 1 for
         a contact, else 0, in the order of `triu_indices`.
         """
-        label = np.asarray(example.label)
         if self.readout.level == "pair":
-            length = len(example.chains[0])
-            upper = np.triu_indices(length, self.readout.first_separation)
-            return np.asarray(contact_map(label, length)[upper], np.int64)
+            return pair_labels(example, self.readout.first_separation).astype(np.int64)
+        label = np.asarray(example.label)
         return label if self.readout.level == "residue" else label[None]
 
-    def known(self, target: Array) -> Array:
-        """Which answers are known, in the target's shape."""
-        return np.broadcast_to(known_answers(target, self.readout), target.shape)
+    def answer_weights(self, target: Array) -> Array:
+        """The weight of each answer, 0 if it is unknown; in the target's shape, float32."""
+        known = np.broadcast_to(known_answers(target, self.readout), target.shape)
+        if self.weights is None:
+            return known.astype(np.float32)
+        weights = self.weights.cpu().numpy()
+        columns = target.astype(np.intp)  # -1, the last one, is not used
+        labels = self.readout.kind == "multilabel"
+        chosen = weights[np.arange(columns.shape[-1]), columns] if labels else weights[columns]
+        return np.where(known, chosen, np.float32(0))
 
     def balanced(self, train: Sequence[Example]) -> Array:
         """Class weights as in scikit-learn's `balanced`: (size,), or (size, 2) for labels.
@@ -133,37 +137,23 @@ class Objective:
 
     def count(self, target: Array) -> float:
         """The summed weight of the known answers: the denominator of the mean loss."""
-        known = self.known(target)
-        if self.weights is None:
-            return float(known.sum())
-        weights = self.weights.cpu().numpy()
-        if self.readout.kind == "multilabel":
-            chosen = np.where(target == 1, weights[:, 1], weights[:, 0])
-            return float(chosen[known].sum(dtype=np.float64))
-        return float(weights[target[known]].sum(dtype=np.float64))
+        return float(self.answer_weights(target).sum(dtype=np.float64))
 
     def loss(self, scores: Sequence[Tensor], targets: Sequence[Array]) -> Tensor:
         """Summed weighted losses of the known answers of some examples."""
-        if self.readout.level == "pair":
-            answers = torch.cat([self.upper(part) for part in scores])
-        else:
-            answers = torch.cat(list(scores))
+        paired = self.readout.level == "pair"
+        answers = torch.cat([self.upper(part) if paired else part for part in scores])
         truth = np.concatenate(targets)
-        known = torch.tensor(self.known(truth), device=self.device)
+        weight = torch.tensor(self.answer_weights(truth), device=self.device)
         if self.readout.kind == "regression":
             wanted = torch.from_numpy(np.nan_to_num((truth - self.mean) / self.scale))
             errors = answers[:, 0] - wanted.to(self.device, torch.float32)
-            return (errors.square() * known).sum()
+            return (errors.square() * weight).sum()
         wanted = torch.from_numpy(truth.astype(np.int64)).to(self.device)
-        if self.readout.kind == "classification" and self.readout.level != "pair":
+        if self.readout.kind == "classification" and not paired:
             return functional.cross_entropy(
                 answers, wanted, weight=self.weights, ignore_index=-1, reduction="sum"
             )
-        weight = known.float()
-        if self.weights is not None:
-            label = torch.arange(wanted.shape[-1], device=self.device)
-            table = self.weights
-            weight = weight * (table[wanted] if table.ndim == 1 else table[label, wanted.clamp(0)])
         return functional.binary_cross_entropy_with_logits(
             answers, wanted.clamp(0).float(), weight=weight, reduction="sum"
         )

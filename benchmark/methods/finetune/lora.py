@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file
 from torch import nn
 
 from benchmark.backbones.transformer import Transformer
@@ -77,12 +78,8 @@ def linear_layers(backbone: Transformer, targets: str | Sequence[str]) -> dict[s
                 "leave model.layer out, or use another model"
             )
         return found
-    suffixes = [targets] if isinstance(targets, str) else targets
-    chosen = {
-        name: part
-        for name, part in found.items()
-        if any(f".{name}".endswith(f".{suffix}") for suffix in suffixes)
-    }
+    suffixes = tuple(f".{name}" for name in ([targets] if isinstance(targets, str) else targets))
+    chosen = {name: part for name, part in found.items() if f".{name}".endswith(suffixes)}
     if not chosen:
         names = sorted({name.rpartition(".")[2] for name in found})
         raise UserError(
@@ -155,17 +152,14 @@ class Adapter(TrainableBackbone):
         folder.mkdir(parents=True, exist_ok=True)
         config.inference_mode = True
         config.save_pretrained(folder)
-        weights = get_peft_model_state_dict(self.module)
-        checkpoints.save_tensors(
-            folder / "adapter_model.safetensors", {PREFIX + k: v for k, v in weights.items()}
-        )
+        weights = {PREFIX + k: v for k, v in get_peft_model_state_dict(self.module).items()}
+        checkpoints.save_tensors(folder / "adapter_model.safetensors", weights)
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
         from peft import set_peft_model_state_dict
 
-        found = checkpoints.load_tensors(folder / "adapter_model.safetensors")
+        found = load_file(folder / "adapter_model.safetensors")
+        weights = {name.removeprefix(PREFIX): value for name, value in found.items()}
         with self.attached():
-            set_peft_model_state_dict(
-                self.module, {name.removeprefix(PREFIX): value for name, value in found.items()}
-            )
+            set_peft_model_state_dict(self.module, weights)

@@ -6,7 +6,7 @@ stays off. Outside of `attached` the backbone has its original weights, bit for 
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -18,12 +18,7 @@ from benchmark.backbones.packing import again
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import Backbone, Chains, Readout, UserError
 from benchmark.embedding.extraction import Embedder
-from benchmark.embedding.features import (
-    check_counts,
-    check_lengths,
-    feature_rows,
-    is_protein_level,
-)
+from benchmark.embedding.features import check_counts, check_lengths, feature_rows, is_protein_level
 from benchmark.methods.finetune.trainer import Encoder, VectorSource
 
 
@@ -85,9 +80,7 @@ class TrainableBackbone(Encoder):
 
         def rows(chosen: Sequence[int]) -> Tensor:
             chains = [chain for row in chosen for chain in train[row]]
-            with ExitStack() as stack:
-                if self.checkpointing:
-                    stack.enter_context(self.checkpointed())
+            with self.checkpointed() if self.checkpointing else nullcontext():
                 if is_protein_level(self.readout):
                     return self.backbone.pool(chains).view(len(chosen), -1)
                 return self.backbone.residues(chains)
@@ -101,13 +94,12 @@ class TrainableBackbone(Encoder):
         transformers' own switch works only in training mode, which turns dropout on.
         """
         blocks: list[Any] = list(self.backbone.blocks().values())
+        settings: dict[str, Any] = {
+            "use_reentrant": False,
+            "context_fn": partial(again, self.backbone.module),
+        }
         for block in blocks:
-            block.forward = partial(
-                checkpoint,
-                block.forward,
-                use_reentrant=False,
-                context_fn=partial(again, self.backbone.module),
-            )
+            block.forward = partial(checkpoint, block.forward, **settings)
         try:
             yield
         finally:

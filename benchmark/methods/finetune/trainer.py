@@ -87,12 +87,7 @@ class Trainer:
     """One training; its attributes are the state that is saved."""
 
     def __init__(
-        self,
-        settings: Any,
-        encoder: Encoder,
-        head: Head,
-        objective: Objective,
-        context: FitContext,
+        self, settings: Any, encoder: Encoder, head: Head, objective: Objective, context: FitContext
     ) -> None:
         self.settings, self.encoder, self.head, self.objective = settings, encoder, head, objective
         self.backbone, self.seed, self.folder = context.backbone, context.seed, context.folder
@@ -109,10 +104,8 @@ class Trainer:
     def run(self, train: Sequence[Example], valid: Sequence[Example]) -> dict[str, Any]:
         """Train encoder and head; return the choices for the Record."""
         readout = self.objective.readout
-        inputs, held_out = (
-            embedded_chains(self.backbone, readout, [example.chains for example in part])
-            for part in (train, valid)
-        )
+        inputs = embedded_chains(self.backbone, readout, [e.chains for e in train])
+        held_out = embedded_chains(self.backbone, readout, [e.chains for e in valid])
         self.lengths = [sum(map(len, chains)) for chains in inputs]
         self.rows = [1] * len(inputs) if is_protein_level(readout) else self.lengths
         self.targets = [self.objective.target(example) for example in train]
@@ -149,10 +142,9 @@ class Trainer:
         remaining = order[self.step :]
         for batch in track(remaining, len(remaining), self.progress):
             done = self.epoch * len(order) + self.step
+            factor = rate(self.settings.schedule, done, self.steps, self.settings.warmup)
             for group in self.optimizer.param_groups:
-                group["lr"] = self.settings.lr * rate(
-                    self.settings.schedule, done, self.steps, self.settings.warmup
-                )
+                group["lr"] = self.settings.lr * factor
             loss, weight = self.gradients(batch)
             if self.settings.clip is not None:
                 nn.utils.clip_grad_norm_(self.trained.values(), self.settings.clip)
@@ -173,9 +165,7 @@ class Trainer:
         noise = np.random.SeedSequence([self.seed, self.epoch, self.step, rank()])
         while True:
             self.optimizer.zero_grad()
-            torch.manual_seed(
-                int(noise.generate_state(1)[0])
-            )  # for dropout, the same after resuming
+            torch.manual_seed(int(noise.generate_state(1)[0]))  # dropout, the same after resuming
             loss = torch.zeros((), device=self.encoder.device)
             lengths = [self.lengths[row] for row in share]
             parts = batches(lengths, self.backbone.batch_tokens)

@@ -8,19 +8,13 @@ from math import inf, isfinite
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
 from benchmark.backbones.device import inference
-from benchmark.core import (
-    Chains,
-    Example,
-    FitContext,
-    Method,
-    Predictor,
-    Readout,
-    UserError,
-    Value,
-    known_answers,
-)
+from benchmark.core.answers import Chains, Readout, Value, known_answers
+from benchmark.core.errors import UserError
+from benchmark.core.method import FitContext, Method, Predictor
+from benchmark.core.metric import Examples
 from benchmark.distributed import broadcast
 from benchmark.embedding.features import embedded_chains, feature_rows, is_protein_level
 from benchmark.methods.finetune import checkpoints
@@ -80,36 +74,30 @@ class Training(Method):
         for beta in self.betas:
             in_range("betas", beta, least=0, below=1)
         if self.schedule not in SCHEDULES:
-            raise UserError(
-                f"method.schedule={self.schedule} is not known; allowed are {', '.join(SCHEDULES)}"
-            )
+            allowed = ", ".join(SCHEDULES)
+            raise UserError(f"method.schedule={self.schedule} is not known; allowed are {allowed}")
         if self.class_weights not in (None, "balanced"):
+            found = self.class_weights
             raise UserError(
-                f"method.class_weights={self.class_weights} is not known; "
-                "allowed are balanced, null"
+                f"method.class_weights={found} is not known; allowed are balanced, null"
             )
 
     @abstractmethod
     def encoder(self, context: FitContext) -> Encoder:
         """The encoder below the head; refuses a backbone that lacks the ability."""
 
-    def fit(
-        self, train: Sequence[Example], valid: Sequence[Example], context: FitContext
-    ) -> Predictor:
+    def fit(self, train: Examples, valid: Examples, context: FitContext) -> Predictor:
         """Train on `train`, select the epoch with the lowest loss on `valid`."""
         backbone, readout, folder = context.backbone, context.readout, context.folder
         if self.class_weights and readout.kind == "regression":
             raise UserError(
                 "method.class_weights=balanced needs classes; this task is a regression"
             )
-        devices = [] if not torch.cuda.is_available() else range(torch.cuda.device_count())
-        with torch.random.fork_rng(devices):
+        with torch.random.fork_rng(range(torch.cuda.device_count())):
             torch.manual_seed(context.seed)
             encoder = self.encoder(context)
-            examples, held_out = (
-                answered(part, readout, split)
-                for part, split in ((train, "train"), (valid, "valid"))
-            )
+            examples = answered(train, readout, "train")
+            held_out = answered(valid, readout, "valid")
             objective = Objective(readout, examples, self.class_weights, encoder.device)
             (chains,) = embedded_chains(backbone, readout, [examples[0].chains])
             width = encoder.width * (len(chains) if is_protein_level(readout) else 1)
@@ -119,7 +107,7 @@ class Training(Method):
             if broadcast(bool(folder and (folder / checkpoints.FIT).exists())):
                 assert folder
                 encoder.load(folder)
-                head.load_state_dict(checkpoints.load_tensors(folder / checkpoints.HEAD))
+                head.load_state_dict(load_file(folder / checkpoints.HEAD))
                 saved = json.loads((folder / checkpoints.FIT).read_text(encoding="utf-8"))
                 choices = saved["choices"]
                 add_usage(backbone, saved["cost"])
@@ -148,17 +136,12 @@ def in_range(
         raise UserError(f"method.{name}={value} is not allowed; give a number {allowed}")
 
 
-def answered(examples: Sequence[Example], readout: Readout, split: str) -> list[Example]:
+def answered(examples: Examples, readout: Readout, split: str) -> Examples:
     """The examples with a known answer; a chain too short for any pair has none."""
-    found = [
-        example
-        for example in examples
-        if (
-            len(example.chains[0]) > readout.first_separation
-            if readout.level == "pair"
-            else known_answers(example.label, readout).any()
-        )
-    ]
+    if readout.level == "pair":
+        found = [e for e in examples if len(e.chains[0]) > readout.first_separation]
+    else:
+        found = [e for e in examples if known_answers(e.label, readout).any()]
     if not found:
         raise UserError(f"no example of {split} has a known answer; training needs some")
     return found

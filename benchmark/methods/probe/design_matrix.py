@@ -1,7 +1,7 @@
 """Design matrices of the linear probe, on disk: memory does not grow with the number of chains."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -9,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core import Array, Example, Readout, UserError, contact_map, known_answers
+from benchmark.core import Array, Example, Readout, UserError, known_answers
 from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.features import (
     embedded_chains,
     is_protein_level,
     pair_features,
+    pair_labels,
     protein_features,
     residue_features,
 )
@@ -40,30 +41,15 @@ class DesignMatrix(NamedTuple):
         return {"rows": len(self.labels), "features": int(self.features.shape[1])}
 
 
-class MemmapTable:
-    """A float32 table that is written row by row and read as a memory map."""
-
-    def __init__(self, folder: Path) -> None:
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-            self._path = Path(file.name)
-        self._file = self._path.open("wb")
-        self._columns = 1
-
-    def __enter__(self) -> "MemmapTable":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
-
-    def append(self, rows: NDArray[np.float32]) -> None:
-        """Write rows, (n, f)."""
-        self._columns = rows.shape[1]
-        self._file.write(np.ascontiguousarray(rows, np.float32).data)
-
-    def table(self) -> NDArray[np.float32]:
-        """All rows, writable; to be called after writing has ended."""
-        table: NDArray[np.float32] = np.memmap(self._path, np.float32, "r+")
-        return table.reshape(-1, self._columns)
+def memmap_table(folder: Path, rows: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Write rows, (n, f) each, to a file, and return all as a writable memory map."""
+    columns = 1
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+        for part in rows:
+            columns = part.shape[1]
+            file.write(np.ascontiguousarray(part, np.float32).data)
+    table: NDArray[np.float32] = np.memmap(file.name, np.float32, "r+")
+    return table.reshape(-1, columns)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,39 +70,35 @@ class DesignMatrixBuilder:
             raise UserError(f"the task has no {split} examples; a probe needs some to learn from")
         if is_protein_level(self.readout):
             matrix = self._proteins(examples, split)
+        elif self.readout.level == "residue":
+            matrix = self._residues(examples, split)
         else:
-            residues = self.readout.level == "residue"
-            matrix = (self._residues if residues else self._pairs)(examples, split)
-        if matrix is None:
-            raise UserError(
-                f"no example of {split} has a known answer; a probe needs labels to learn from"
-            )
+            matrix = self._pairs(examples, split)
         if not all(np.isfinite(matrix.features[part]).all() for part in matrix.chunks()):
             raise UserError("the backbone's embeddings are not finite; try dtype=float32")
         return matrix
 
-    def _known_rows(self, labels: Array) -> NDArray[np.intp]:
+    def _known_rows(self, labels: Array, split: str) -> NDArray[np.intp]:
         """Rows with a known answer; of several labels at least one."""
         known = known_answers(labels, self.readout)
-        return np.flatnonzero(known if known.ndim == 1 else known.any(axis=-1))
-
-    def _proteins(self, examples: Sequence[Example], split: str) -> DesignMatrix | None:
-        labels = np.stack([np.asarray(example.label) for example in examples])
-        rows = self._known_rows(labels)
+        rows = np.flatnonzero(known if known.ndim == 1 else known.any(axis=-1))
         if not len(rows):
-            return None
+            raise unanswered(split)
+        return rows
+
+    def _proteins(self, examples: Sequence[Example], split: str) -> DesignMatrix:
+        labels = np.stack([np.asarray(example.label) for example in examples])
+        rows = self._known_rows(labels, split)
         inputs = [examples[row].chains for row in rows.tolist()]
         chains = embedded_chains(self.embedder.backbone, self.readout, inputs)
         features = protein_features(self.embedder, chains, split)
         return DesignMatrix(features, labels[rows], np.ones(len(rows)))
 
-    def _residues(self, examples: Sequence[Example], split: str) -> DesignMatrix | None:
+    def _residues(self, examples: Sequence[Example], split: str) -> DesignMatrix:
         labels = np.concatenate([np.asarray(example.label) for example in examples])
-        rows = self._known_rows(labels)
+        rows = self._known_rows(labels, split)
         if len(rows) > self.max_residues:
             rows = np.sort(self.rng.choice(rows, self.max_residues, replace=False))
-        if not len(rows):
-            return None
         starts = np.cumsum([0, *(len(example.chains[0]) for example in examples)])
         parts = np.split(rows, np.searchsorted(rows, starts[1:-1]))
         sampled = [
@@ -125,12 +107,11 @@ class DesignMatrixBuilder:
             if len(part)
         ]
         embedded = residue_features(self.embedder, [chains for chains, _ in sampled], split)
-        with MemmapTable(self.folder) as table:
-            for residues, (_, part) in zip(embedded, sampled, strict=True):
-                table.append(residues[part])
-        return DesignMatrix(table.table(), labels[rows], np.ones(len(rows)))
+        pairs = zip(embedded, sampled, strict=True)
+        table = memmap_table(self.folder, (residues[part] for residues, (_, part) in pairs))
+        return DesignMatrix(table, labels[rows], np.ones(len(rows)))
 
-    def _pairs(self, examples: Sequence[Example], split: str) -> DesignMatrix | None:
+    def _pairs(self, examples: Sequence[Example], split: str) -> DesignMatrix:
         """All pairs in class 1, and a sample of class 0 weighted to represent all of it."""
         if len(examples) > self.max_chains:
             rows = np.sort(self.rng.choice(len(examples), self.max_chains, replace=False))
@@ -138,18 +119,26 @@ class DesignMatrixBuilder:
         labels: list[Array] = []
         weights: list[Array] = []
         embedded = residue_features(self.embedder, [example.chains for example in examples], split)
-        with MemmapTable(self.folder) as table:
+
+        def sampled_rows() -> Iterator[NDArray[np.float32]]:
             for residues, example in zip(embedded, examples, strict=True):
-                i, j = np.triu_indices(len(residues), self.readout.first_separation)
-                positive = contact_map(example.label, len(residues))[i, j]
+                positive = pair_labels(example, self.readout.first_separation)
                 negative = np.flatnonzero(~positive)
                 count = min(self.pairs_per_chain, len(negative))
                 drawn = np.sort(self.rng.choice(negative, count, replace=False))
                 use = np.concatenate([np.flatnonzero(positive), drawn])
-                if len(use):
-                    table.append(pair_features(residues, i[use], j[use]))
-                    labels.append(positive[use].astype(np.int64))
-                    weights.append(np.where(positive[use], 1.0, len(negative) / max(1, count)))
-        if not labels:
-            return None
-        return DesignMatrix(table.table(), np.concatenate(labels), np.concatenate(weights))
+                labels.append(positive[use].astype(np.int64))
+                weights.append(np.where(positive[use], 1.0, len(negative) / max(1, count)))
+                i, j = np.triu_indices(len(residues), self.readout.first_separation)
+                yield pair_features(residues, i[use], j[use])
+            if not any(map(len, labels)):
+                raise unanswered(split)
+
+        table = memmap_table(self.folder, sampled_rows())
+        return DesignMatrix(table, np.concatenate(labels), np.concatenate(weights))
+
+
+def unanswered(split: str) -> UserError:
+    """The error for a split without any known answer."""
+    reason = "a probe needs labels to learn from"
+    return UserError(f"no example of {split} has a known answer; {reason}")

@@ -16,18 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core import (
-    Array,
-    Chains,
-    Example,
-    FitContext,
-    Method,
-    Predictor,
-    Readout,
-    UserError,
-    Value,
-    known_answers,
-)
+from benchmark.core.answers import Array, Chains, Readout, Value, known_answers
+from benchmark.core.errors import UserError
+from benchmark.core.method import FitContext, Method, Predictor
+from benchmark.core.metric import Examples
 from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.features import (
     embedded_chains,
@@ -87,9 +79,7 @@ class Linear(Method):
         if not given or min(self.penalties) <= 0:
             raise UserError(f"method.penalties={self.penalties} is not a list of positive numbers")
 
-    def fit(
-        self, train: Sequence[Example], valid: Sequence[Example], context: FitContext
-    ) -> Predictor:
+    def fit(self, train: Examples, valid: Examples, context: FitContext) -> Predictor:
         """Fit each penalty on `train`, select the best on `valid`."""
         from sklearn.preprocessing import StandardScaler
 
@@ -203,12 +193,12 @@ def logistic(
     """Logistic regression for each penalty: multinomial, binary, or one per label."""
     from scipy.special import expit, softmax
 
-    if readout.kind == "multilabel":
-        targets = [rows.labels[:, label] for label in range(readout.size)]
-    else:
-        targets = [rows.labels]
+    targets = rows.labels.T if readout.kind == "multilabel" else [rows.labels]
     paths = [_logistic_path(rows, target, penalties, max_iter, tolerance) for target in targets]
     binary = readout.kind == "multilabel" or readout.size == 2
+    link: Callable[[Float64], Float64] = expit if binary else partial(softmax, axis=1)
+    if readout.kind != "multilabel" and binary:
+        link = lambda scores: expit(scores[:, 0])  # noqa: E731
     if readout.kind == "classification" and len(np.unique(rows.labels)) < 2:
         raise UserError("every training example has the same class; a probe needs at least two")
     for penalty in penalties:
@@ -216,22 +206,17 @@ def logistic(
         for path in paths:
             classes, weights, bias = next(path)
             if not binary:  # a class absent from train has probability 0
+                if weights.shape[1] < len(
+                    classes
+                ):  # of two, scikit-learn has the second's log odds
+                    weights = np.hstack([np.zeros_like(weights), weights])
+                    bias = np.concatenate([[0.0], bias])
                 full = np.zeros((len(weights), readout.size))
                 offset = np.full(readout.size, -np.inf)
-                # with two classes present scikit-learn has one column, the log odds of the second
-                pad = readout.size if weights.shape[1] == len(classes) else None
-                full[:, classes] = weights if pad else np.hstack([np.zeros_like(weights), weights])
-                offset[classes] = bias if pad else np.concatenate([[0.0], bias])
+                full[:, classes], offset[classes] = weights, bias
                 weights, bias = full, offset
             columns.append(weights)
             biases.append(bias)
-        link: Callable[[Float64], Float64]
-        if not binary:
-            link = partial(softmax, axis=1)
-        elif readout.kind == "multilabel":
-            link = expit
-        else:
-            link = lambda scores: expit(scores[:, 0])  # noqa: E731
         yield penalty, Model(np.hstack(columns), np.concatenate(biases), link)
 
 
@@ -260,11 +245,7 @@ def _logistic_path(
         with threadpool_limits(threads), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # reached max_iter: harmless
             solver.set_params(C=1 / penalty).fit(features, target, sample_weight=weight)
-        yield (
-            classes,
-            solver.coef_.T.astype(np.float64).copy(),
-            solver.intercept_.astype(np.float64).copy(),
-        )
+        yield classes, solver.coef_.T.astype(np.float64), solver.intercept_.astype(np.float64)
 
 
 def predict(

@@ -5,18 +5,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.core import Ability, Chains, FitContext
+from benchmark.core import Ability, Array, Chains, FitContext
 from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.features import feature_rows, is_protein_level
 from benchmark.methods.finetune.trainer import Encoder, VectorSource
 from benchmark.methods.finetune.training import Training
-from benchmark.methods.probe.design_matrix import MemmapTable
+from benchmark.methods.probe.design_matrix import memmap_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +40,8 @@ class Frozen(Encoder):
     def source(self, train: Sequence[Chains], valid: Sequence[Chains]) -> Iterator[VectorSource]:
         """Tables on disk, read one batch at a time."""
         with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
-            train_rows, valid_rows = (
-                self.table(part, split, Path(scratch))
-                for part, split in ((train, "train"), (valid, "valid"))
-            )
+            train_rows = self.table(train, "train", Path(scratch))
+            valid_rows = self.table(valid, "valid", Path(scratch))
 
             def vectors(batch: Sequence[int]) -> Tensor:
                 found = np.concatenate([train_rows[example] for example in batch])
@@ -52,13 +49,14 @@ class Frozen(Encoder):
 
             yield VectorSource(vectors, lambda: valid_rows)
 
-    def table(
-        self, inputs: Sequence[Chains], split: str, folder: Path
-    ) -> list[np.ndarray[Any, Any]]:
+    def table(self, inputs: Sequence[Chains], split: str, folder: Path) -> list[Array]:
         """The rows of each input, as views of one table."""
-        counts = []
-        with MemmapTable(folder) as table:
+        counts: list[int] = []
+
+        def counted() -> Iterator[Array]:
             for rows in feature_rows(self.embedder, self.readout, inputs, split):
-                table.append(rows)
                 counts.append(len(rows))
-        return np.split(table.table(), np.cumsum(counts)[:-1])
+                yield rows
+
+        table = memmap_table(folder, counted())
+        return np.split(table, np.cumsum(counts)[:-1])
