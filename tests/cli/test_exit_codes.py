@@ -1,0 +1,47 @@
+"""One test for each exit code that a command can end with today."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmark.cli import main
+from benchmark.core import ExitCode
+from tests.command_line import run_cli
+
+UNRUNNABLE = ["-m", "task=pocket_metal", "model=huggingface", "limit=10"]
+"""A multirun whose only run fails: it lacks model.path."""
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["list", "suites"], ExitCode.DONE),
+        (UNRUNNABLE, ExitCode.FAILED),
+        (UNRUNNABLE[1:], ExitCode.USER_ERROR),
+        (["lst"], ExitCode.USER_ERROR),
+    ],
+)
+def test_a_command_ends_with_its_code(words: list[str], code: ExitCode, tmp_path: Path) -> None:
+    assert run_cli(*words, cwd=tmp_path).returncode == code
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(ZeroDivisionError("x / 0"), ExitCode.BUG), (KeyboardInterrupt(), ExitCode.INTERRUPTED)],
+)
+def test_bugs_and_interruptions_have_codes(
+    error: BaseException, code: ExitCode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(main, "run_verb", fails)
+    done = run_cli("list", cwd=tmp_path)
+
+    assert done.returncode == code and done.stderr.count("\n") == 1
+    if code == ExitCode.BUG:
+        (log,) = re.findall(r"traceback in (\S+),", done.stderr)
+        assert "ZeroDivisionError: x / 0" in Path(log).read_text()
+        Path(log).unlink()
+        assert "Traceback" in run_cli("list", "debug=true", cwd=tmp_path).stderr
