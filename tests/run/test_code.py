@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hydra.utils import get_class
 
-from benchmark.cli.verbs.listing import with_parents
+from benchmark.report.suites import merged
 from benchmark.run import code_digest as code
 from benchmark.run.code_digest import code_digest, declared_version
 from tests.conftest import ROOT, yaml_names
@@ -68,5 +68,5 @@ def test_versions_are_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_every_class_of_ours_declares_a_version() -> None:
     for group in ("model", "method", "task"):
         for name in yaml_names(group):
-            kind = get_class(with_parents([ROOT / "conf"], group, name)["_target_"])
+            kind = get_class(merged([ROOT / "conf"], group, name)["_target_"])
             assert type(vars(kind).get("VERSION")) is int, kind

@@ -189,7 +189,7 @@ def test_methods_answer_every_embedded_task(task_name: str, method: str, esm_fol
     assert isinstance(learner, Method) and isinstance(backbone, Backbone)
     metrics = [find(name) for name in task.metrics]
     if task_name not in NARROW.get(method, set(EMBEDDED) - set(UNLEARNED)):
-        told = "how likely a language model itself finds residues"
+        told = "scores the likelihood of residues by the language model itself"
         told = told if task_name in UNLEARNED else f"method={method} (scores|predicts)"
         with pytest.raises(UserError, match=told):
             evaluate(task, splits, backbone, learner, metrics, 0)
