@@ -110,8 +110,8 @@ def carry_out(cfg: Any, config: dict[str, Any], kept: "Store | None") -> None:
                 records.append(storage.load(path))
                 ends.append(skipped(path, records[-1]))
                 continue
-            if config["rerun"] and not rank():
-                rmtree(path.with_suffix(""), ignore_errors=True)  # a saved state of training
+            if path.exists() and not rank() and not list(path.with_suffix("").rglob("state.pt")):
+                rmtree(path.with_suffix(""), ignore_errors=True)  # what the finished run learned
             outcome = run.evaluate()
             seconds |= {**outcome.seconds, "total": time.perf_counter() - started}
             if not rank():

@@ -37,8 +37,7 @@ def main() -> None:
         else:
             check_names(argv)
             sys.argv[1:] = with_seeds(argv)
-            if not any(word.startswith("results=") for word in argv):
-                sys.argv.append(f"results={default_results()}")
+            os.environ.setdefault("BENCHMARK_RESULTS", str(default_results()))
             run_hydra()
     except UserError as error:
         if debug:

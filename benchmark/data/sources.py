@@ -152,13 +152,14 @@ def read_csv(file: Path) -> "pa.Table":
     with pa.input_stream(str(file), "gzip" if suffix(file) == ".csv.gz" else None) as stream:
         content = stream.read_buffer()
     parse = csv.ParseOptions(newlines_in_values=True)
-    names = csv.open_csv(pa.BufferReader(content), parse_options=parse).schema.names
+    read = csv.ReadOptions(block_size=min(max(len(content) + 1, 1 << 20), 2**31 - 1))
+    names = csv.open_csv(pa.BufferReader(content), read, parse).schema.names
     if len(set(names)) < len(names):
         raise ValueError("two columns have the same name")
     text = csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=True
     )
-    return csv.read_csv(pa.BufferReader(content), parse_options=parse, convert_options=text)
+    return csv.read_csv(pa.BufferReader(content), read, parse, text)
 
 
 def read_fasta(file: Path) -> "pa.Table":

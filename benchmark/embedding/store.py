@@ -80,13 +80,15 @@ class EmbeddingCache:
 
         A difference beyond rounding deletes the group.
         """
-        about = read_about(self._folder)
-        now, chains = self._about[CHECKED_WITH], about.get(CANARIES, [])
-        if about.get(CHECKED_WITH) == now or not chains or self.database is None:
+        about, now = read_about(self._folder), self._about[CHECKED_WITH]
+        if about.get(CHECKED_WITH, now) == now or self.database is None:
             return
-        stored = [self.database.get(key_of(chain)) for chain in chains]
-        before = [decode(value) for value in stored if value is not None]
-        if len(before) == len(chains) and distance(embed(chains), before) <= ROUNDING[dtype]:
+        stored = {chain: self.database.get(key_of(chain)) for chain in about.get(CANARIES, [])}
+        before = {chain: decode(value) for chain, value in stored.items() if value is not None}
+        if self.database.closed:  # it could not be read, and a sentence has said so
+            return
+        limit = ROUNDING.get(dtype, max(ROUNDING.values()))
+        if before and distance(embed(list(before)), list(before.values())) <= limit:
             write_about(self._folder, {**about, CHECKED_WITH: now})
             return
         warn(
@@ -109,13 +111,16 @@ class EmbeddingCache:
     def put(self, chains: Sequence[str], vectors: Sequence[Float32]) -> list[Float32]:
         """Store new vectors; return them, or those that another process stored first."""
         self.embedded += len(chains)
+        about = read_about(self._folder)
+        if self.database and CANARIES not in about:  # first: a group without them is not trusted
+            finite = [
+                c for c, vector in zip(chains, vectors, strict=True) if np.isfinite(vector).all()
+            ]
+            write_about(self._folder, {**about, CANARIES: sorted(finite, key=len)[:2]})
         stored = dict(zip(map(key_of, chains), vectors, strict=True))
         for items in self._transactions(stored):
             before = self.database.add(items) if self.database else {}
             stored |= {key: decode(value) for key, value in before.items()}
-        about = read_about(self._folder)
-        if chains and self.database and CANARIES not in about:
-            write_about(self._folder, {**about, CANARIES: sorted(chains, key=len)[:2]})
         return [stored[key_of(chain)] for chain in chains]
 
     def _transactions(self, vectors: Mapping[bytes, Float32]) -> Iterator[dict[bytes, bytes]]:

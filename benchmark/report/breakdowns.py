@@ -101,7 +101,10 @@ def strata_table(title: str, rows: Mapping[Row, Cell], test: str, notes: Sequenc
             [[part.get(kind, {}).get(metric) for part in seeds] for kind in ("scores", "intervals")]
             for seeds in parts
         ]
-        estimates = [estimate(scores, intervals) for scores, intervals in pairs]
+        estimates = [
+            estimate(*pair) if any(seeds) else None
+            for seeds, pair in zip(parts, pairs, strict=True)
+        ]
         lines.append([names[row], *estimates])
     return Table(title, [Column("model"), *columns], lines, notes).ranked(whole)
 

@@ -61,6 +61,7 @@ def column_of(record: Record) -> TaskColumn:
     settings = {
         **record.identity["task"],
         "metrics": record.primary,
+        "kind version": versions["task"],
         "metric version": versions["metrics"][record.primary],
         "evaluation version": versions["evaluation"],
     }

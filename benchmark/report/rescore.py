@@ -47,6 +47,8 @@ def complete(
             predictions = stored(task, splits, table)
             if table.path.name == VALUES:
                 scorers = [m for scorer in scorers if (m := from_values(scorer, table))]
+            if record.primary not in {scorer.name for scorer in scorers}:
+                raise UserError(f"its {record.primary} cannot be computed from what is stored")
             require_same(record, task, scorers, splits, predictions)
         except (UserError, FileNotFoundError) as error:
             print(f"{folder / record.path} gets no scores by band: {error}", file=sys.stderr)

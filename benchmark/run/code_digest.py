@@ -9,6 +9,7 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, resolve_name
 from itertools import accumulate
 from pathlib import Path
+from types import SimpleNamespace
 
 from benchmark.core import Metric
 
@@ -16,12 +17,17 @@ OURS = {"benchmark", "tasks", "conf"}
 """Packages of this program: their classes declare versions, and their files are not followed."""
 
 
-def declared_version(thing: type | Metric) -> int | str:
+def declared_version(thing: type | Metric, target: str = "") -> int | str:
     """The version that a class or metric declares; for a user's code without one its digest.
 
     A class of this program has its `VERSION`. A user's class has its own `VERSION`, or the digest
-    of its module, and the version of the class of this program that it extends.
+    of its module, and the version of the class of this program that it extends. So has what a
+    user's function in another module makes: `target` is the dotted name that a yaml gives.
     """
+    maker = target.rpartition(".")[0]
+    if maker.partition(".")[0] not in {"", *OURS} and maker != thing.__module__:
+        digest = code_digest(SimpleNamespace(__module__=maker))
+        return f"{digest} on {declared_version(thing)}"
     if isinstance(thing, Metric):
         return code_digest(thing.fn) if thing.version is None else thing.version
     ours = next((k for k in thing.__mro__ if k.__module__.partition(".")[0] in OURS), None)

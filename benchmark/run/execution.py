@@ -72,7 +72,10 @@ class Run:
             "data": data,
             "weights": backbone.digest,
             "versions": {
-                **{group: declared_version(type(part)) for group, part in parts.items()},
+                **{
+                    group: declared_version(type(part), config[group].get("_target_", ""))
+                    for group, part in parts.items()
+                },
                 "metrics": {scorer.name: declared_version(scorer) for scorer in scorers},
                 "evaluation": EVALUATION_VERSION,
                 "embedding": EMBEDDING_VERSION,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmark.core import Array, Example, Readout, UserError, Value, has_answer
-from benchmark.core.metric import ExampleValues, Metric, Scorer, SetMetric
+from benchmark.core.metric import ExampleMetric, ExampleValues, Metric, Scorer, SetMetric
 
 EVALUATION_VERSION = 1
 """Raised by hand when a change of resampling or intervals moves them."""
@@ -61,8 +61,10 @@ def score(
             (value,) = scorer(np.ones((1, len(rows)), np.int64))
         except (TypeError, ValueError) as error:
             raise unfit(metric, error) from None
-        if isinstance(scorer, ExampleValues):
-            values[metric.name] = scorer.spread(rows, len(examples))
+        if isinstance(metric, ExampleMetric):
+            empty = ExampleValues(np.empty(0), np.empty(0), metric.finish)
+            found_values = scorer if isinstance(scorer, ExampleValues) else empty
+            values[metric.name] = found_values.spread(rows, len(examples))
         if isinstance(metric, SetMetric):
             sizes[metric.name] = len(metric.subsample(known[1]))
         if np.isfinite(value):

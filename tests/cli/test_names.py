@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.command_line import refused, run_cli
 from tests.conftest import ROOT
 
@@ -74,3 +76,12 @@ def test_tables_are_as_wide_as_their_numbers(tmp_path: Path, toy_conf: Path) -> 
     record = json.loads(path.read_text())
     low, high = record["intervals"]["test"]["accuracy"]
     assert f"[{low:.3f}, {high:.3f}]" in done.stdout and "…" not in done.stdout
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_options_may_stand_anywhere(tmp_path: Path, toy_conf: Path, place: str) -> None:
+    words, options = ["task=toy", "model=kmer,onehot"], ["-m", "--config-dir", str(toy_conf)]
+    done = run_cli(*(options + words if place == "first" else words + options), cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("results/toy/*/linear/*/seed0.json"))) == 2

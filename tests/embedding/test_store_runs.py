@@ -179,6 +179,10 @@ def test_a_group_is_tried_after_a_change_of_code(
     assert counts("b", 1.0)[1] == [] and "started anew" not in capsys.readouterr().err
     assert counts("c", 2.0)[0] == len(set(CHAINS))
     assert "started anew" in capsys.readouterr().err
+    (group,) = stores.groups(tmp_path)
+    about = {k: v for k, v in group.about().items() if k != stores.CANARIES}
+    stores.write_about(group.folder, about)
+    assert counts("d", 2.0)[0] == len(set(CHAINS)), "a group without test chains is not trusted"
 
 
 @pytest.mark.parametrize("name", sorted({*yaml_names("method")} - {"lora", "finetune"}))

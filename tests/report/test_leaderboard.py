@@ -13,7 +13,7 @@ from benchmark.core import UserError
 from benchmark.data.digests import make_key
 from benchmark.files import replacing
 from benchmark.report.breakdowns import by_method
-from benchmark.report.cells import Cells, tabulate
+from benchmark.report.cells import Cells, column_of, tabulate
 from benchmark.report.leaderboard import leaderboard, runs_table, task_table, tell, write
 from benchmark.report.published import PublishedScore
 from benchmark.report.render import render
@@ -182,6 +182,10 @@ def test_what_cannot_be_compared_shares_no_column() -> None:
     ):
         head = lines(record(), record(model="b", **other))[0]
         assert "solubility #1" in head and "solubility #2" in head
+    old, new = record(), record(model="b")
+    versions = {**new.identity["versions"], "task": 2}
+    raised = replace(new, identity={**new.identity, "versions": versions})
+    assert column_of(old) != column_of(raised), "another version of the kind of task"
     asked = [{"task": {"assay": assay, "min": 1}} for assay in ("HIC", "Titer")]
     text = markdown(tabulate([record(config=asked[0]), record(model="b", config=asked[1])]))
     assert "`solubility #1`: version 1, test data 3, assay=HIC\n" in text

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from benchmark.core import (
+    Example,
     Metric,
     Readout,
     Splits,
@@ -23,7 +24,7 @@ from benchmark.metrics import find
 from benchmark.metrics.answers import labelled
 from benchmark.report.cells import column_of
 from benchmark.results import storage
-from benchmark.results.predictions import read_predictions
+from benchmark.results.predictions import read_predictions, value_columns
 from benchmark.run.evaluation import validate_metrics
 from benchmark.stats import bootstrap
 from benchmark.stats.bootstrap import mean, resamples, score
@@ -142,6 +143,14 @@ def test_values_are_stored_and_a_dotted_metric_can_be_audited(
     assert audited.returncode == 0 and "gets no scores" not in audited.stderr, audited.stderr
     strata = json.loads((tmp_path / "results" / dotted.path).read_text())["strata"]["test"]
     assert any("bias" in stratum["scores"] for stratum in strata.values())
+
+
+def test_a_test_set_without_answers_has_values_that_are_undefined() -> None:
+    unknown = [Example(("ACD",), np.asarray(np.nan), "1", "1")]
+    found = score([find("rmse")], [np.asarray(0.0)], unknown, Readout("protein", "regression"), 0)
+
+    assert not found.scores and np.isnan(found.values["rmse"].values).all()
+    assert value_columns([found.values])["value.rmse"]
 
 
 def test_sizes_are_stored_where_they_differ() -> None:

@@ -1,5 +1,6 @@
 """`python -m benchmark VERB key=value ...`: everything that is not a run."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,7 +63,7 @@ def run_verb(name: str, words: Sequence[str]) -> int:
             takes = " ".join(f"{key}=..." for key in verb.takes) or "no settings"
             raise UserError(f"{name} takes {takes}, not {word!r}")
     if "results" in verb.takes and not any(word.startswith("results=") for word in words):
-        words = [*words, f"results={default_results()}"]
+        words = [*words, f"results={os.environ.get('BENCHMARK_RESULTS') or default_results()}"]
     options: Any = OmegaConf.to_container(OmegaConf.from_cli(list(words)))
     folder = Path(str(options["config_dir"])) if "config_dir" in options else None
     if folder and not folder.is_dir():
