@@ -177,8 +177,9 @@ def usage_of(record: Record) -> dict[str, Any]:
 
 
 def write(results: Path) -> Cells:
-    """Write both tables anew from every Record below `results`, and the committed Records."""
-    cells = tabulate(with_reference(load_all(results), results))
+    """Write both tables anew from the ranked Records below `results` and the committed ones."""
+    ranked = [record for record in load_all(results) if record.limit is None]
+    cells = tabulate(with_reference(ranked, results))
     if cells:
         text = render(leaderboard(cells, read_published(results)), "markdown")
         with replacing(results / "README.md") as file:

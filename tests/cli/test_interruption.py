@@ -61,10 +61,10 @@ def test_interrupted_between_seeds_writes_tables_of_finished_seeds(
 
 @pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, toy_conf: Path) -> None:
-    """Files may not grow past 6 kB: the Record is small enough, the predictions are not."""
+    """Files may not grow past 3 kB; the predictions, which come first, are larger."""
     code = (
         "import resource, runpy, sys\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"
         "runpy.run_module('benchmark', run_name='__main__')\n"
     )
     words = ["--config-dir", str(toy_conf), "task=toy", "model=kmer"]

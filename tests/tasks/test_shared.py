@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from scipy.stats import spearmanr
 
 from benchmark.backbones.baselines.descriptors import Kmer
-from benchmark.core import MASK, RESIDUES, FitContext, Readout, Splits
+from benchmark.core import MASK, RESIDUES, Example, FitContext, Readout, Splits
 from benchmark.metrics import find
 from benchmark.metrics.contact import rank_pairs
 from benchmark.run.evaluation import evaluate, subset
@@ -92,8 +92,10 @@ def test_contacts_of_esm2_8m_by_its_own_head() -> None:
     predictor = method.fit([], [], FitContext(backbone, Readout("pair", "classification", 2, 6), 0))
     kept = [rank_pairs(np.asarray(p), 7) for p in predictor.predict([(c,) for c in chains])]
 
-    assert find("p_at_l5")(kept, labels) == pytest.approx(0.400, abs=5e-4)
-    assert find("p_at_l")(kept, labels) == pytest.approx(0.255, abs=5e-4)
+    pairs = zip(chains, labels, strict=True)
+    examples = [Example((chain,), label, chain, chain) for chain, label in pairs]
+    assert find("p_at_l5").scores(kept, examples) == pytest.approx(0.400, abs=5e-4)
+    assert find("p_at_l").scores(kept, examples) == pytest.approx(0.255, abs=5e-4)
 
 
 def test_a_human_antibody_is_recovered_by_sapiens() -> None:
@@ -142,7 +144,7 @@ def test_every_mirrored_format_of_labels_reads(tmp_path: Path) -> None:
     """Strings for numbers, lists of classes with unknown ones, two chains in one cell."""
     path = SHARED / "data" / "biomap-research"
     real = make_task(
-        "pocket_metal", "task.kind=real", "task.size=1", "task.columns.group=null",
+        "pocket_metal", "task.kind=regression", "task.size=1", "task.columns.group=null",
         f"task.source=file:{path / 'fitness_prediction'}", "task.sizes={}",
     )  # fmt: skip
     assert np.isfinite([float(np.asarray(e.label)) for e in real.load().train]).all()
