@@ -18,7 +18,7 @@ def method(name: str, *words: str) -> Method:
     settings = [f"method.{word}" for word in words]
     try:
         found = instantiate(composed(f"method={name}", *settings).method, _convert_="all")
-    except InstantiationException as error:  # what the command line tells, too
+    except InstantiationException as error:  # as the command line reports it
         raise error.__cause__ or error from None
     assert isinstance(found, Method)
     return found

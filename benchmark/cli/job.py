@@ -71,12 +71,12 @@ def run(cfg: Any) -> None:
     cfg = with_current_names(cfg)
     config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     check_settings(config)
-    with store.opened(config["store"], config["store_gb"]) as kept:
-        remembered.set(kept.digests if kept else None)
-        carry_out(cfg, config, kept)
+    with store.opened(config["store"], config["store_gb"]) as opened:
+        remembered.set(opened.digests if opened else None)
+        carry_out(cfg, config, opened)
 
 
-def carry_out(cfg: Any, config: dict[str, Any], kept: "Store | None") -> None:
+def carry_out(cfg: Any, config: dict[str, Any], opened: "Store | None") -> None:
     """Evaluate, save, show."""
     from hydra.core.hydra_config import HydraConfig
 
@@ -95,7 +95,7 @@ def carry_out(cfg: Any, config: dict[str, Any], kept: "Store | None") -> None:
             choices=hydra.runtime.choices,
             name=model_name(hydra, config),
             make_backbone=lambda: build(cfg.model),
-            store=kept,
+            store=opened,
             task=build(cfg.task),
             method=build(cfg.method),
         )

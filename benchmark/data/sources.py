@@ -112,7 +112,7 @@ def read_files(path: Path, what: str, whole: bool) -> dict[str, "pa.Table"]:
     if whole:
         return {path.name[: -len(suffix(path))]: table}
     if "split" not in table.column_names:
-        raise UserError(f"{what} has no column 'split'; it tells train, valid and test rows apart")
+        raise UserError(f"{what} has no column 'split'; it names each row's split")
     return by_value(table, "split")
 
 

@@ -56,7 +56,7 @@ def area_order(area: str) -> tuple[int, str]:
 
 
 def column_of(record: Record) -> TaskColumn:
-    """The column that a Record belongs to; only the first metric of a task tells columns apart."""
+    """The column that a Record belongs to; further metrics of a task make no other column."""
     versions = record.identity["versions"]
     settings = {
         **record.identity["task"],

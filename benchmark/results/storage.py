@@ -103,5 +103,5 @@ def check_writable(results: Path) -> None:
             )
         tempfile.TemporaryFile(dir=results).close()
     except OSError as error:
-        told = f"cannot write to results={results} ({error.strerror}); give another folder"
-        raise UserError(told) from None
+        reason = f"cannot write to results={results} ({error.strerror}); give another folder"
+        raise UserError(reason) from None

@@ -137,8 +137,8 @@ def validate_metrics(task: Task, splits: Splits, metrics: Sequence[Metric]) -> N
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"task.metrics has two metrics named {twice[0]}; rename one of them")
     if metrics[0].higher_is_better is None:
-        told = f"task.metrics begins with {names[0]}, which has no direction and cannot rank"
-        raise UserError(f"{told}; begin with a metric that has one")
+        reason = f"task.metrics begins with {names[0]}, which has no direction and cannot rank"
+        raise UserError(f"{reason}; begin with a metric that has one")
     for examples in splits.tests.values():
         few = list(islice((e for e in examples if has_answer(e.label, task.readout)), 2))
         answers = [task.compact(np.zeros(shape(e, task.readout))) for e in few]

@@ -199,7 +199,7 @@ def own_code(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         (adapter, "holds an adapter; merge it into its model"),
         (broken, "cannot open the checkpoint"),
@@ -210,23 +210,23 @@ def own_code(folder: Path) -> None:
     ],
 )
 def test_a_damaged_checkpoint_is_one_sentence(
-    esm_folder: Path, tmp_path: Path, damage: Any, told: str
+    esm_folder: Path, tmp_path: Path, damage: Any, message: str
 ) -> None:
     folder = Path(shutil.copytree(esm_folder, tmp_path / "copy"))
     damage(folder)
 
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         open_folder(folder)
 
 
 def test_settings_that_cannot_be(esm_folder: Path) -> None:
-    for changes, told in (
+    for changes, message in (
         ({"layer": 3}, "layer=3 is not allowed; allowed are 0 to 2"),
         ({"pooling": "max"}, "allowed are mean, start, last"),
         ({"dtype": "float8"}, "allowed are auto, float32, bfloat16"),
         ({"device": "cuda:77"}, "device=cuda:77 is not available"),
     ):
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             open_folder(esm_folder, **changes)
     with pytest.raises(UserError, match="neither a folder nor a hub id"):
         open_folder(Path("./nowhere"))

@@ -87,7 +87,7 @@ def test_every_pass_of_every_family(family: str, tmp_path: Path) -> None:
 def test_training_passes(family: str, trained: str, tmp_path: Path) -> None:
     """Frozen weights cost the gradient of their input alone, and nothing below the lowest trained.
 
-    Each batch is a step; the meter is told when weights were frozen or layers added.
+    Each batch is a step; the counter is reset when weights are frozen or layers added.
     """
     backbone = opened(family, tmp_path)
     backbone.embed_residues(CHAINS)

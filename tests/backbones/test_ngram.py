@@ -95,14 +95,14 @@ def test_a_broken_file_of_counts_is_told(tmp_path: Path) -> None:
     np.savez(tmp_path / "bad.npz", triples=np.zeros((20, 20)))
     np.savez(tmp_path / "other.npz", pairs=np.zeros((20, 20)))
     (tmp_path / "text.npz").write_text("no counts")
-    for counts, told in (
+    for counts, message in (
         (f"file:{tmp_path}/bad.npz", r"triples of shape \(20, 20\) and float64, not \(22, 20, 22"),
         (f"file:{tmp_path}/other.npz", r"is not a file of counts; numpy.savez\(FILE, triples="),
         (f"file:{tmp_path}/text.npz", "is not a file of counts"),
         ("package:absent.npz", "is not a file of counts"),
         ("counts.npz", "it starts with package: or file:"),
     ):
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             Unigram(counts=counts, prior=20)
     with pytest.raises(UserError, match=r"model.prior=0 is not above 0"):
         Unigram(counts=f"file:{tmp_path}/bad.npz", prior=0)

@@ -30,8 +30,8 @@ def test_several_seeds_are_separate_runs_in_one_row(
     assert one["usage"]["chains"] == 130 and one["usage"]["forward_flops"] > 1e6
     assert one["usage"]["backward_flops"] == 0 and one["usage"]["trained_parameters"] == 17
 
-    (told,) = [line for line in done.stdout.splitlines() if line.startswith("toy · tiny")]
-    assert "± 0.000 [" in told and ", 3 seeds (95% CI, 30 proteins)" in told
+    (message,) = [line for line in done.stdout.splitlines() if line.startswith("toy · tiny")]
+    assert "± 0.000 [" in message and ", 3 seeds (95% CI, 30 proteins)" in message
     total = f"{3 * one['usage']['forward_flops']:.1e} FLOPs forward, "
     assert any(line.startswith(total) for line in done.stdout.splitlines())
     assert "], 3 seeds |" in (several / "results" / "README.md").read_text()

@@ -49,7 +49,7 @@ def test_list_of_one_group(shown: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "bad.yaml is empty"),
         ("- 1\n", "bad.yaml is not a mapping"),
@@ -58,13 +58,13 @@ def test_list_of_one_group(shown: Any) -> None:
     ],
 )
 def test_a_users_broken_yaml_is_one_sentence(
-    shown: Any, tmp_path: Path, text: str, told: str
+    shown: Any, tmp_path: Path, text: str, message: str
 ) -> None:
     (tmp_path / "task").mkdir()
     (tmp_path / "task" / "bad.yaml").write_text(text)
 
     error = shown("list", "--config-dir", str(tmp_path), refused=True)
-    assert told in error and error.count("\n") == 1
+    assert message in error and error.count("\n") == 1
 
 
 def test_leaderboard_and_why_in_several_formats(shown: Any, tmp_path: Path) -> None:

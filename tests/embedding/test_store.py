@@ -220,8 +220,8 @@ def test_damage_is_seen_and_mended(tmp_path: Path, damage: Any, capsys: Any) -> 
     held = right(tmp_path, "a", 40)
 
     assert held == (39 if damage is flipped else 0)
-    told = capsys.readouterr().err
-    assert told.count("store: ") == (damage is not flipped)
+    message = capsys.readouterr().err
+    assert message.count("store: ") == (damage is not flipped)
     fill(tmp_path, "a", 40)
     assert right(tmp_path, "a", 40) == 40
 
@@ -254,7 +254,7 @@ def test_a_group_that_another_process_removes_is_read_on(tmp_path: Path, capsys:
 
 
 class Mount(NamedTuple):
-    """What psutil tells of one."""
+    """What psutil reports of a partition."""
 
     mountpoint: str
     fstype: str

@@ -265,8 +265,8 @@ def test_runs_share_embeddings(tmp_path: Path, toy_conf: Path, esm_folder: Path)
     group = stores.groups(tmp_path / "store")[0].folder
     run_cli("store", "store=store", f"clear={group.name}", cwd=tmp_path)
     assert not group.exists() and len(stores.groups(tmp_path / "store")) == 1
-    told = run_cli("store", "store=store", "clear=protein-1", cwd=tmp_path)
-    assert "unknown group 'protein-1'" in told.stderr and told.returncode == 2
+    message = run_cli("store", "store=store", "clear=protein-1", cwd=tmp_path)
+    assert "unknown group 'protein-1'" in message.stderr and message.returncode == 2
     assert "0.000 GB" in run_cli("store", "store=store", "clear=all", cwd=tmp_path).stdout
     assert not list((tmp_path / "store").iterdir())
 

@@ -86,7 +86,7 @@ CASES: dict[str, str] = {
     **{f"binary {name} linear": WEAK for name in (*FAMILIES, "mlm", "clm", "progen2")},
     "near kmer linear audit": "",
 }
-"""Task, model and method, and what tells a case from others of these; then its further words."""
+"""Task, model, method, and a word that separates cases of the same three; then further words."""
 
 
 def model_words(model: str, folder: Path) -> list[str]:
@@ -130,13 +130,15 @@ def flat(value: object, name: str) -> Iterator[tuple[str, int | float]]:
 
 
 def record_numbers(file: Path) -> Numbers:
-    """What a Record tells of scores, choices and counts; no time, memory, digest or place."""
+    """Scores, choices and counts of a Record; no time, memory, digest or path."""
     record = json.loads(file.read_text(encoding="utf-8"))
-    told = {name: record[name] for name in ("scores", "intervals", "units", "scored", "examples")}
-    told |= {"strata": record["strata"], "choices": record["choices"]}
-    told |= {name: record["data_report"].get(name) for name in NOTES}
-    told |= {"cost": {name: record["usage"].get(name) for name in COSTS}}
-    return dict(flat(told, f"seed{record['seed']}"))
+    numbers = {
+        name: record[name] for name in ("scores", "intervals", "units", "scored", "examples")
+    }
+    numbers |= {"strata": record["strata"], "choices": record["choices"]}
+    numbers |= {name: record["data_report"].get(name) for name in NOTES}
+    numbers |= {"cost": {name: record["usage"].get(name) for name in COSTS}}
+    return dict(flat(numbers, f"seed{record['seed']}"))
 
 
 def record_versions(file: Path) -> Versions:

@@ -11,12 +11,17 @@ import pytest
 from benchmark import metrics
 from tests.conftest import yaml_names
 from tests.golden.cases import CASES, run_case
-from tests.golden.make import load, number_differences, prediction_differences, replace
+from tests.golden.make import (
+    load,
+    number_differences,
+    prediction_differences,
+    refuse_moved,
+)
 from tests.golden.tables import prepare
 
 GOLDEN, PREDICTIONS = load()
 SHOWN = 20
-"""Differences of a case that are told one by one."""
+"""Differences of a case that are printed one by one."""
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +42,8 @@ def test_case_gives_its_golden_results(name: str, golden_folder: Path) -> None:
     found += prediction_differences(PREDICTIONS[name], predictions)
     if found:
         more = [f"... and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
-        told = "\n  ".join([*found[:SHOWN], *more])
-        pytest.fail(f"case {name!r}, {len(found)} differences:\n  {told}", pytrace=False)
+        message = "\n  ".join([*found[:SHOWN], *more])
+        pytest.fail(f"case {name!r}, {len(found)} differences:\n  {message}", pytrace=False)
 
 
 def test_every_metric_and_method_has_a_case() -> None:
@@ -57,11 +62,16 @@ def test_every_metric_and_method_has_a_case() -> None:
 def test_a_row_of_the_same_versions_is_never_replaced() -> None:
     """Otherwise a moved result could be committed without a raised version."""
     name = next(iter(CASES))
-    stored, numbers = GOLDEN[name], dict(GOLDEN[name]["numbers"])
-    moved = next(key for key in numbers if "/scores/" in key)
-    replace(stored, stored["versions"], numbers, name)
-    numbers[moved] += 0.01
-    with pytest.raises(SystemExit, match="without a raised version"):
-        replace(stored, stored["versions"], numbers, name)
-
-    assert replace(stored, {**stored["versions"], "versions/method": 2}, numbers, name)
+    versions, numbers = GOLDEN[name]["versions"], dict(GOLDEN[name]["numbers"])
+    predictions = {row: values.copy() for row, values in PREDICTIONS[name].items()}
+    assert not number_differences(GOLDEN[name]["numbers"], numbers)
+    assert not prediction_differences(PREDICTIONS[name], predictions)
+    numbers[next(key for key in numbers if "/scores/" in key)] += 0.01
+    next(iter(predictions.values()))[0] += 0.01
+    for moved in (
+        number_differences(GOLDEN[name]["numbers"], numbers),
+        prediction_differences(PREDICTIONS[name], predictions),
+    ):
+        with pytest.raises(SystemExit, match="without a raised version"):
+            refuse_moved(name, versions, versions, moved)
+        refuse_moved(name, versions, {**versions, "versions/method": 2}, moved)

@@ -179,7 +179,7 @@ def test_what_cannot_be_asked_is_told(esm_folder: Path, tmp_path: Path) -> None:
     masked = make_backbone("huggingface", esm_folder)
     causal = make_backbone("huggingface", make("llama", tmp_path / "llama"))
     method = ZeroShot(score="auto")
-    for backbone, readout, told in (
+    for backbone, readout, message in (
         (
             masked,
             LEFT,
@@ -192,7 +192,7 @@ def test_what_cannot_be_asked_is_told(esm_folder: Path, tmp_path: Path) -> None:
         ),
         (Kmer(1), BOTH, "masked log-.* Kmer has none; choose a language model with its head"),
     ):
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             method.fit([], [], FitContext(backbone, readout, 0))
     with pytest.raises(UserError, match=r"method.score=masked_marginal scores variants, and"):
         ZeroShot(score="masked_marginal").fit([], [], FitContext(masked, BOTH, 0))
@@ -202,11 +202,11 @@ def test_what_cannot_be_asked_is_told(esm_folder: Path, tmp_path: Path) -> None:
     probe = Linear(**{key: value for key, value in linear.items() if key != "_target_"})
     with pytest.raises(UserError, match="model itself, which Linear does not predict"):
         evaluate(task, task.load(), masked, probe, [], 0)
-    for words, told in (
+    for words, message in (
         (["task.context=right"], "kind=likelihood with context=right does not fit level=residue"),
         (["task.positions=0"], "positions=0 is not allowed; give 1 or more, or null"),
     ):
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             make_task("perplexity", *source, *words).load()
     with pytest.raises(UserError, match="kind=likelihood with context=None does not fit level=pro"):
         make_task("pocket_solubility", "task.kind=likelihood", "task.size=1").load()

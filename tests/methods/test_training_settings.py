@@ -54,7 +54,7 @@ def test_defaults_are_the_papers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "word", "told"),
+    ("name", "word", "message"),
     [
         ("lora", "epochs=0", "method.epochs=0 is not a whole number of at least 1"),
         ("lora", "batch=4", "method.batch=4 must map each of protein, variant"),
@@ -74,9 +74,9 @@ def test_defaults_are_the_papers() -> None:
         ("lora", "lr=1e30", "the loss is not finite; lower method.lr"),
     ],
 )
-def test_mistakes_are_one_sentence(esm: Transformer, name: str, word: str, told: str) -> None:
+def test_mistakes_are_one_sentence(esm: Transformer, name: str, word: str, message: str) -> None:
     train = examples("protein real", 24)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         method(name, word).fit(train, train, FitContext(esm, REAL, 0))
 
 

@@ -64,13 +64,13 @@ def test_the_packaged_file_describes_its_form(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"value": "0.9?"}, "has a value that is not a number"),
         ({"certainty": "sure"}, "allowed are verified, secondary, derived"),
         ({"page": 3}, "needs the keys task, model, method, metric, value, source, certainty"),
     ],
 )
-def test_a_mistake_is_one_sentence(tmp_path: Path, wrong: dict[str, Any], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_a_mistake_is_one_sentence(tmp_path: Path, wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         published(tmp_path, {**ENTRY, **wrong})

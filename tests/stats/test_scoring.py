@@ -40,7 +40,7 @@ def distinct(predictions: Any, examples: Any) -> float:
     return 100 * len(set(map(float, predictions))) / len(predictions)
 
 
-def rehearse(*metrics: Metric) -> None:
+def validate(*metrics: Metric) -> None:
     task = make_task("pocket_metal", "task.kind=regression", "task.size=1")
     test = labelled(*np.arange(20.0))
     validate_metrics(task, Splits([], [], {"test": test}, {}), metrics)
@@ -51,19 +51,19 @@ def test_a_metric_of_a_wrong_shape_is_refused_before_training() -> None:
         return np.full(len(examples), np.nan)
 
     with pytest.raises(UserError, match="the metric fn does not fit the task: it returned the sha"):
-        rehearse(corpus_metric(higher_is_better=True)(fn))
+        validate(corpus_metric(higher_is_better=True)(fn))
     with pytest.raises(UserError, match=r"values of shape \(3,\).*for each of 2 examples, \(2,\)"):
-        rehearse(example_metric(higher_is_better=True)(lambda p, e: [0.0] * (len(e) + 1)))
+        validate(example_metric(higher_is_better=True)(lambda p, e: [0.0] * (len(e) + 1)))
     with pytest.raises(UserError, match="return a single number"):
-        rehearse(find("rmse"), set_metric(higher_is_better=True, size=9)(lambda p, e: [0.0]))
+        validate(find("rmse"), set_metric(higher_is_better=True, size=9)(lambda p, e: [0.0]))
 
 
 def test_metrics_that_cannot_make_a_table_are_refused() -> None:
-    rehearse(find("rmse"), distinct)
+    validate(find("rmse"), distinct)
     with pytest.raises(UserError, match="two metrics named rmse; rename one"):
-        rehearse(find("rmse"), find("rmse"))
+        validate(find("rmse"), find("rmse"))
     with pytest.raises(UserError, match="begins with distinct, which has no direction"):
-        rehearse(distinct, find("rmse"))
+        validate(distinct, find("rmse"))
 
 
 def test_a_set_metric_has_a_size_and_no_interval() -> None:

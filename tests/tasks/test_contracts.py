@@ -189,15 +189,17 @@ def test_methods_answer_every_embedded_task(task_name: str, method: str, esm_fol
     assert isinstance(learner, Method) and isinstance(backbone, Backbone)
     metrics = [find(name) for name in task.metrics]
     if task_name not in NARROW.get(method, set(EMBEDDED) - set(UNLEARNED)):
-        told = "scores the likelihood of residues by the language model itself"
-        told = told if task_name in UNLEARNED else f"method={method} (scores|predicts)"
-        with pytest.raises(UserError, match=told):
+        message = "scores the likelihood of residues by the language model itself"
+        message = message if task_name in UNLEARNED else f"method={method} (scores|predicts)"
+        with pytest.raises(UserError, match=message):
             evaluate(task, splits, backbone, learner, metrics, 0)
         return
     first, second = (evaluate(task, splits, backbone, learner, metrics, 0) for _ in range(2))
 
     name, found = next(iter(first.tests.items()))
-    assert set(task.metrics) - set(found.scores) <= {"mcc"}, "undefined where one class is told"
+    assert set(task.metrics) - set(found.scores) <= {"mcc"}, (
+        "undefined where one class is predicted"
+    )
     assert found.scores == second.tests[name].scores
     assert found.intervals == second.tests[name].intervals
     for metric, (low, high) in found.intervals.items():

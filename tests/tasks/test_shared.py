@@ -111,8 +111,8 @@ def test_a_human_antibody_is_recovered_by_sapiens() -> None:
     for chain in (natural, shuffled):
         hidden = [chain[:i] + MASK + chain[i + 1 :] for i in range(len(chain))]
         tables = backbone.masked_log_probs(hidden)
-        told = "".join(RESIDUES[table[i].argmax()] for i, table in enumerate(tables))
-        recovered[chain] = np.mean([a == b for a, b in zip(told, chain, strict=True)])
+        message = "".join(RESIDUES[table[i].argmax()] for i, table in enumerate(tables))
+        recovered[chain] = np.mean([a == b for a, b in zip(message, chain, strict=True)])
 
     assert recovered[natural] == pytest.approx(0.93, abs=0.03)
     assert recovered[shuffled] == pytest.approx(0.12, abs=0.05)

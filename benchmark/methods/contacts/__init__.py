@@ -1,1 +1,1 @@
-"""Contacts by what a checkpoint itself tells of them; imports embedding and core."""
+"""Contacts from attention maps or a checkpoint's own head; imports embedding and core."""

@@ -198,7 +198,7 @@ def logistic(
     binary = readout.kind == "multilabel" or readout.size == 2
     link: Callable[[Float64], Float64] = expit if binary else partial(softmax, axis=1)
     if readout.kind != "multilabel" and binary:
-        link = lambda scores: expit(scores[:, 0])  # noqa: E731
+        link = class_1
     if readout.kind == "classification" and len(np.unique(rows.labels)) < 2:
         raise UserError("every training example has the same class; a probe needs at least two")
     for penalty in penalties:
@@ -206,9 +206,8 @@ def logistic(
         for path in paths:
             classes, weights, bias = next(path)
             if not binary:  # a class absent from train has probability 0
-                if weights.shape[1] < len(
-                    classes
-                ):  # of two, scikit-learn has the second's log odds
+                # of two classes, scikit-learn has the log odds of the second
+                if weights.shape[1] < len(classes):
                     weights = np.hstack([np.zeros_like(weights), weights])
                     bias = np.concatenate([[0.0], bias])
                 full = np.zeros((len(weights), readout.size))
@@ -218,6 +217,13 @@ def logistic(
             columns.append(weights)
             biases.append(bias)
         yield penalty, Model(np.hstack(columns), np.concatenate(biases), link)
+
+
+def class_1(log_odds: Float64) -> Float64:
+    """Probability of class 1, (n,), from its log odds, (n, 1)."""
+    from scipy.special import expit
+
+    return np.asarray(expit(log_odds[:, 0]))
 
 
 def _logistic_path(

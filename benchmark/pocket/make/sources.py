@@ -1,7 +1,7 @@
 """Read the public packages and draw from each a seeded pool of labelled proteins.
 
 Debian: promod3-data (PDB chains), metastudent-data (Swiss-Prot 2014_01 with its GO annotation and
-GO's graph). PyPI: aaanalysis 1.1.0 (SOLpro's proteins). `README.md` tells what the labels mean.
+GO's graph). PyPI: aaanalysis 1.1.0 (SOLpro's proteins). `README.md` explains the labels.
 """
 
 import csv
