@@ -7,10 +7,18 @@ import pytest
 
 from benchmark.cli import main
 from benchmark.core import ExitCode
-from tests.command_line import run_cli
+from tests.command_line import ROOT, run_cli
 
 UNRUNNABLE = ["-m", "task=pocket_metal", "model=huggingface", "limit=10"]
 """A multirun whose only run fails: it lacks model.path."""
+
+
+def test_codes_are_as_documented() -> None:
+    """The table of benchmark/README.md, which scripts and CI jobs rely on."""
+    table = (ROOT / "benchmark" / "README.md").read_text().split("### Exit codes")[1]
+    rows = re.findall(r"^\| (\d+) \|", table.split("\n## ")[0], re.M)
+
+    assert [int(row) for row in rows] == list(ExitCode) == [0, 1, 2, 3, 70, 130]
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,9 @@ def test_a_poisoned_test_label_changes_nothing_but_the_score() -> None:
 
     assert clean.predictions == dirty.predictions
     assert clean.scores != dirty.scores
-    assert [e.id for e in a.seen] == [e.id for e in b.seen]
+    given = [(e.id, float(e.label)) for e in (*examples(9), *examples(3))]
+    for method in (a, b):
+        assert [(e.id, float(e.label)) for e in method.seen] == given, "train and valid alone"
 
 
 def test_every_example_is_scored_or_the_run_fails() -> None:
