@@ -85,3 +85,17 @@ def test_options_may_stand_anywhere(tmp_path: Path, toy_conf: Path, place: str) 
 
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.glob("results/toy/*/linear/*/seed0.json"))) == 2
+
+
+def test_another_dtype_is_another_run_and_another_row(
+    tmp_path: Path, toy_conf: Path, esm_folder: Path
+) -> None:
+    words = ["--config-dir", str(toy_conf), "task=toy", "model=huggingface", "device=cpu"]
+    for dtype in ("float32", "bfloat16"):
+        done = run_cli(*words, f"model.path={esm_folder}", f"dtype={dtype}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    folders = list(tmp_path.glob("results/toy/*/linear/*"))
+    table = (tmp_path / "results" / "README.md").read_text()
+
+    assert len(folders) == 2
+    assert "(dtype=float32)" in table and "(dtype=bfloat16)" in table

@@ -1,0 +1,90 @@
+"""The light form of results gives the scores of the full one; committed Records in tables."""
+
+from pathlib import Path
+from shutil import copytree
+
+import numpy as np
+import pytest
+from hydra.utils import instantiate
+
+from benchmark.core import UserError
+from benchmark.data.digests import digest_splits
+from benchmark.data.homology import Audit
+from benchmark.report.rescore import complete
+from benchmark.results import reference
+from benchmark.results.compact import compact
+from benchmark.results.predictions import VALUES, read_predictions
+from benchmark.results.storage import load_all
+from tests.command_line import run_cli
+from tests.conftest import composed
+
+METRICS = "task.metrics=[accuracy,roc_auc,f1_macro]"
+
+
+@pytest.fixture
+def full(tmp_path: Path, toy_conf: Path) -> Path:
+    """Two runs with all their predictions."""
+    for model in ("kmer", "onehot"):
+        words = (f"--config-dir={toy_conf}", "task=toy", f"model={model}", METRICS)
+        assert run_cli(*words, cwd=tmp_path).returncode == 0
+    return tmp_path / "results"
+
+
+def test_the_light_form_has_the_scores_by_band_of_the_full_one(
+    full: Path, toy_conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    light = Path(copytree(full, full.with_name("light")))
+    compact(light / "toy")
+    assert not list(light.rglob("seed*.parquet")) and (light / "toy" / VALUES).is_file()
+    for record in load_all(full):
+        one, other = (read_predictions(folder / record.path) for folder in (full, light))
+        np.testing.assert_array_equal(
+            other.values("accuracy", "test"), one.values("accuracy", "test")
+        )
+        np.testing.assert_allclose(other.columns["prediction"], one.columns["prediction"], 1e-6)
+
+    monkeypatch.chdir(full.parent)
+    task = instantiate(composed("task=toy", METRICS, folder=toy_conf).task, _convert_="all")
+    splits = task.load()
+    identity = np.linspace(0, 1, len(splits.tests["test"]))
+    audit = Audit({"made": "by hand"}, {"test": identity > 0.9}, {"test": identity})
+    for folder in (full, light):
+        complete(task, splits, digest_splits(splits), audit, folder)
+    for one, other in zip(load_all(full), load_all(light), strict=True):
+        assert one.audit == other.audit == audit.facts and len(one.strata["test"]) > 3
+        for band, stratum in one.strata["test"].items():
+            found = other.strata["test"][band]
+            for kind in ("scores", "intervals"):
+                for metric, value in stratum[kind].items():
+                    assert found[kind][metric] == pytest.approx(value, abs=1e-6)
+
+
+def test_runs_of_other_data_do_not_share_a_file(full: Path, tmp_path: Path, toy_conf: Path) -> None:
+    words = (f"--config-dir={toy_conf}", "task=toy", "model=kmer", METRICS, "limit=12")
+    assert run_cli(*words, cwd=tmp_path).returncode == 0
+
+    with pytest.raises(UserError, match="different test examples"):
+        compact(full / "toy")
+    assert len(list(full.rglob("seed*.parquet"))) == 3, "nothing is removed"
+
+
+def test_committed_records_join_a_users_own(
+    full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the same tasks alone, and a user's own come last, so that they win."""
+    own = load_all(full)[:1]
+    monkeypatch.setattr(reference, "FOLDERS", (full,))
+    both = reference.with_reference(own, tmp_path / "mine")
+
+    assert {record.model for record in both} == {"kmer", "onehot"}
+    assert reference.with_reference([], tmp_path / "mine") == []
+    assert reference.with_reference(own, full) == own, "the committed folder itself"
+
+
+def test_in_the_clone_results_go_to_a_folder_that_git_ignores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert reference.default_results() == Path("results")
+    monkeypatch.chdir(reference.CLONE)
+    assert reference.default_results() == Path("results/local")
