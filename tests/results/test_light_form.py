@@ -1,7 +1,7 @@
 """The light form of results gives the scores of the full one; committed Records in tables."""
 
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, ignore_patterns
 
 import numpy as np
 import pytest
@@ -10,6 +10,8 @@ from hydra.utils import instantiate
 from benchmark.core import UserError
 from benchmark.data.digests import digest_splits
 from benchmark.data.homology import Audit
+from benchmark.report import leaderboard
+from benchmark.report.render import render
 from benchmark.report.rescore import complete
 from benchmark.results import reference
 from benchmark.results.compact import compact
@@ -72,13 +74,16 @@ def test_committed_records_join_a_users_own(
     full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of the same tasks alone, and a user's own come last, so that they win."""
-    own = load_all(full)[:1]
+    mine = Path(copytree(full, tmp_path / "own", ignore=ignore_patterns("onehot")))
+    own = load_all(mine)
+    assert "onehot" not in render(leaderboard.leaderboard(leaderboard.write(mine)), "csv")
     monkeypatch.setattr(reference, "FOLDERS", (full,))
-    both = reference.with_reference(own, tmp_path / "mine")
+    both = reference.with_reference(own, mine)
 
-    assert {record.model for record in both} == {"kmer", "onehot"}
-    assert reference.with_reference([], tmp_path / "mine") == []
+    assert [record.model for record in both] == ["kmer", "kmer", "onehot"]
+    assert reference.with_reference([], mine) == []
     assert reference.with_reference(own, full) == own, "the committed folder itself"
+    assert "onehot" in render(leaderboard.leaderboard(leaderboard.write(mine)), "csv")
 
 
 def test_in_the_clone_results_go_to_a_folder_that_git_ignores(
