@@ -28,7 +28,8 @@ def read_published(results: Path) -> list[PublishedScore]:
     import yaml
 
     found = []
-    for file in (built_in() / "published.yaml", results / "published.yaml"):
+    own = (results / "published.yaml", results / "quoted.yaml")  # the name before version 0.2
+    for file in (built_in() / "published.yaml", *own):
         if file.exists():
             entries = yaml.safe_load(file.read_text(encoding="utf-8")) or []
             if not isinstance(entries, list):

@@ -44,8 +44,11 @@ def test_a_published_score_is_shown_for_published_data_only(tmp_path: Path) -> N
     assert "ublished" not in markdown(tabulate([other]), published(tmp_path, ENTRY))
 
 
-def test_published_scores_are_read_from_beside_the_records(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["published.yaml", "quoted.yaml"])
+def test_published_scores_are_read_from_beside_the_records(tmp_path: Path, name: str) -> None:
+    """By their name of today and by that of version 0.1."""
     published(tmp_path, ENTRY)
+    (tmp_path / "published.yaml").rename(tmp_path / name)
     save(record(), {"id": ["a"]}, tmp_path)
     write(tmp_path)
 
