@@ -64,7 +64,10 @@ class Readout:
     | protein | () | () |
     | variant | () of the first chain; the second is its wild type | () |
     | residue | (L,) | (L,) |
-    | pair | (m, 2): the pairs i < j, 0-based, that are in class 1 | (L, L), symmetric |
+    | pair | (m, 2), rows [i, j], 0-based: see below | (L, L), symmetric |
+
+    A row i < j of a pair label is in class 1; with i = j all pairs of residue i are unknown (it is
+    unresolved), with i > j that pair is. All other pairs are in class 0.
 
     Kinds:
 
@@ -151,8 +154,17 @@ def has_answer(label: Value, readout: Readout) -> bool:
 
 
 def contact_map(label: Value, length: int) -> NDArray[np.bool_]:
-    """Contact map (L, L), symmetric, of a pair label: (m, 2), 0-based, or (0,) without contacts."""
-    contacts = np.zeros((length, length), bool)
+    """Contact map (L, L), symmetric, of a pair label (`Readout`), which may be empty."""
     i, j = np.asarray(label, np.intp).reshape(-1, 2).T
-    contacts[i, j] = contacts[j, i] = True
-    return contacts
+    contacts = np.zeros((length, length), bool)
+    contacts[i[i < j], j[i < j]] = True
+    return contacts | contacts.T
+
+
+def known_pairs(label: Value, length: int) -> NDArray[np.bool_]:
+    """Which pairs of a pair label are known, (L, L), symmetric."""
+    i, j = np.asarray(label, np.intp).reshape(-1, 2).T
+    known = np.ones((length, length), bool)
+    known[i[i == j]] = False
+    known[i[i > j], j[i > j]] = False
+    return known & known.T

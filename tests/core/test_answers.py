@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from benchmark.core import RESIDUE_INDEX, RESIDUES, Readout, contact_map, known_answers
+from benchmark.core import (
+    RESIDUE_INDEX,
+    RESIDUES,
+    Readout,
+    contact_map,
+    known_answers,
+    known_pairs,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +34,17 @@ def test_contact_map_is_symmetric() -> None:
 
     assert np.argwhere(contacts).tolist() == [[0, 3], [1, 2], [2, 1], [3, 0]]
     assert not contact_map(np.empty(0), 3).any(), "an empty label may have the shape (0,)"
+
+
+def test_unknown_pairs_are_neither_contacts_nor_known() -> None:
+    label = np.array([[0, 3], [1, 1], [4, 2]], np.int32)
+    known = known_pairs(label, 5)
+
+    assert np.argwhere(contact_map(label, 5)).tolist() == [[0, 3], [3, 0]]
+    assert not known[1].any() and not known[:, 1].any(), "residue 1 is unresolved"
+    assert not known[2, 4] and not known[4, 2]
+    assert known.sum() == 25 - 9 - 2
+    assert known_pairs(np.empty(0), 3).all()
 
 
 def test_residue_index_follows_the_residue_axis() -> None:

@@ -1,0 +1,1 @@
+"""Inputs that are refused: one line, its cause, what to do, exit status 2, nothing written."""
