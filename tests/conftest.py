@@ -86,8 +86,9 @@ def read_model(name: str) -> str:
 
 
 def models_with_embeddings() -> list[str]:
-    """Of these, all but the tables of frequencies."""
-    return [name for name in architectures() if ".ngram." not in read_model(name)]
+    """Of these, all but the tables of frequencies and the model of no ability."""
+    rest = (name for name in architectures() if name != "none")
+    return [name for name in rest if ".ngram." not in read_model(name)]
 
 
 def composed(*overrides: str, folder: Path | None = None) -> Any:

@@ -39,6 +39,8 @@ class Method(ABC):
     """Raised by hand when a change of its code changes predictions."""
     frozen: bool = False
     """Whether `fit` leaves the backbone's weights unchanged; only then are embeddings stored."""
+    uses_model: bool = True
+    """Whether predictions depend on the backbone; else it runs with model=none alone."""
     answers_likelihood: bool = False
     """Whether it solves a "likelihood" task, from the backbone's own probabilities."""
 

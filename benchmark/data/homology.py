@@ -8,8 +8,7 @@ novel chain, and a chain's relative may be any chain of any row.
 
 import json
 import sys
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -159,18 +158,23 @@ def nearest_relatives(chains: Sequence[str], known: Sequence[str]) -> Array:
 def equal_share(chains: Sequence[str], known: Sequence[str]) -> Array:
     """Largest share of equal residues with a `known` chain of the same length, (n,)."""
     best = np.zeros(len(chains))
-    others = defaultdict(list)
-    for chain in known:
-        others[len(chain)].append(chain)
-    lengths = np.array([len(chain) for chain in chains])
-    for length in sorted(set(lengths.tolist())):
-        rows = np.flatnonzero(lengths == length)
+    for rows, _, shares in equal_shares(chains, known):
+        best[rows] = np.maximum(best[rows], shares.max(axis=1))
+    return best
+
+
+def equal_shares(
+    chains: Sequence[str], known: Sequence[str]
+) -> Iterator[tuple[Array, Array, Array]]:
+    """Blocks of chains and known chains of one length, and their shares of equal residues."""
+    lengths, others = (np.array([len(c) for c in part]) for part in (chains, known))
+    for length in sorted(set(lengths.tolist()) & set(others.tolist())):
+        rows, targets = (np.flatnonzero(part == length) for part in (lengths, others))
         for mine in np.split(rows, range(BLOCK, len(rows), BLOCK)):
             letters = as_letters([chains[row] for row in mine])
-            for start in range(0, len(others[length]), BLOCK):
-                block = as_letters(others[length][start : start + BLOCK])
-                best[mine] = np.maximum(best[mine], equal(letters, block).max(axis=1) / length)
-    return best
+            for block in np.split(targets, range(BLOCK, len(targets), BLOCK)):
+                found = equal(letters, as_letters([known[row] for row in block]))
+                yield mine, block, found / length
 
 
 def as_letters(chains: Sequence[str]) -> Array:

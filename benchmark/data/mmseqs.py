@@ -13,7 +13,10 @@ import numpy as np
 
 from benchmark.core import Array, UserError
 
-COLUMNS = ("query", "target", "fident", "qstart", "qend", "qlen", "tstart", "tend", "tlen")
+COLUMNS = (
+    "query", "target", "fident", "qstart", "qend", "qlen", "tstart", "tend", "tlen", "alnlen",
+)  # fmt: skip
+ALIGNED = ("qaln", "taln")
 
 
 class Hits(NamedTuple):
@@ -26,43 +29,70 @@ class Hits(NamedTuple):
     """Share of equal residues among the aligned columns."""
     coverage: Array
     """Share of the shorter chain that is aligned."""
+    equal: Array
+    """Share of the query's residues that are aligned with an equal residue."""
+    columns: Sequence[tuple[Array, Array]] = ()
+    """Residues of query and target that are aligned, 0-based, (c,) each; only if asked for."""
 
 
-def search(queries: Sequence[str], targets: Sequence[str], options: str) -> Hits:
-    """Align each query with similar targets; `options` are those of MMseqs2."""
+def search(
+    queries: Sequence[str], targets: Sequence[str], options: str, *, columns: bool = False
+) -> Hits:
+    """Align each query with similar targets; `options` are those of MMseqs2.
+
+    columns: whether to read which residues are aligned.
+    """
     mmseqs = program()
     if not queries or not targets:
         return hits_of(np.empty((len(COLUMNS), 0)))
+    named = COLUMNS + ALIGNED if columns else COLUMNS
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = [folder / "query.fasta", folder / "target.fasta"]
         for file, seqs in zip(files, (queries, targets), strict=True):
             file.write_text("".join(f">{i}\n{seq}\n" for i, seq in enumerate(seqs)))
         files += [folder / "hits", folder / "tmp"]
-        words = ["--alignment-mode", "3", "--format-output", ",".join(COLUMNS), "-v", "1"]
+        words = ["--alignment-mode", "3", "--format-output", ",".join(named), "-v", "1"]
         run([mmseqs, "easy-search", *files, *options.split(), *words, "--threads", str(cores())])
-        return hits_of(read(folder / "hits"))
+        return read(folder / "hits", named)
 
 
-def read(file: Path) -> Array:
-    """The columns of a table of hits, (9, m)."""
+def read(file: Path, columns: Sequence[str]) -> Hits:
+    """A table of hits with these columns."""
     import pyarrow.csv
 
     if not file.stat().st_size:
-        return np.empty((len(COLUMNS), 0))
-    names = pyarrow.csv.ReadOptions(column_names=COLUMNS)
+        return hits_of(np.empty((len(COLUMNS), 0)))
+    names = pyarrow.csv.ReadOptions(column_names=columns)
     tabs = pyarrow.csv.ParseOptions(delimiter="\t")
     table = pyarrow.csv.read_csv(file, read_options=names, parse_options=tabs)
-    return np.stack([column.to_numpy().astype(np.float64) for column in table.columns])
+    hits = hits_of(np.stack([table[name].to_numpy().astype(np.float64) for name in COLUMNS]))
+    if len(columns) == len(COLUMNS):
+        return hits
+    starts = (table[name].to_numpy() - 1 for name in ("qstart", "tstart"))
+    texts = (table[name].to_pylist() for name in ALIGNED)
+    return hits._replace(columns=[*map(aligned_residues, *texts, *starts)])
+
+
+def aligned_residues(query: str, target: str, q_start: int, t_start: int) -> tuple[Array, Array]:
+    """Residues in one column, 0-based, of two aligned strings in which `-` is a gap."""
+    letters = [np.frombuffer(text.encode(), np.uint8) != ord("-") for text in (query, target)]
+    both = letters[0] & letters[1]
+    places = (
+        at.cumsum() - 1 + start for at, start in zip(letters, (q_start, t_start), strict=True)
+    )
+    first, second = (place[both] for place in places)
+    return first, second
 
 
 def hits_of(columns: Array) -> Hits:
     """Name the columns; ends of alignments, 1-based, become the covered share."""
-    query, target, identity, q_start, q_end, q_length, t_start, t_end, t_length = columns
+    query, target, identity, q_start, q_end, q_length, t_start, t_end, t_length, width = columns
     query_covered = (q_end - q_start + 1) / q_length
     target_covered = (t_end - t_start + 1) / t_length
     covered = np.where(q_length <= t_length, query_covered, target_covered)
-    return Hits(query.astype(np.int64), target.astype(np.int64), identity, covered)
+    equal = identity * width / q_length
+    return Hits(query.astype(np.int64), target.astype(np.int64), identity, covered, equal)
 
 
 def program() -> Path:

@@ -12,6 +12,7 @@ from benchmark.stats.seeds import Estimate, estimate
 AREAS = get_args(Area)
 BASELINES = "benchmark.backbones.baselines."
 """The package of the models that are baselines."""
+NO_MODEL = f"{BASELINES}none.NoModel"
 
 
 class TaskColumn(NamedTuple):
@@ -38,6 +39,9 @@ class Row(NamedTuple):
     settings: str
     """JSON."""
     baseline: bool = False
+    model_free: bool = False
+    """Whether the method uses no model; such rows are named by the method, and are in all tables
+    of the same tasks."""
 
 
 class Cell(NamedTuple):
@@ -80,7 +84,9 @@ def row_of(record: Record) -> Row:
     }
     settings = json.dumps({**record.settings, **declared}, sort_keys=True)
     target = str(record.config.get("model", {}).get("_target_", ""))
-    return Row(record.model, record.method, settings, target.startswith(BASELINES))
+    model_free = target == NO_MODEL
+    name = record.method if model_free else record.model
+    return Row(name, record.method, settings, target.startswith(BASELINES), model_free)
 
 
 def tabulate(records: Iterable[Record]) -> Cells:

@@ -58,12 +58,19 @@ TEXT = (
 
 
 def leaderboard(cells: Cells, published: Sequence[PublishedScore] = ()) -> Report:
-    """A table for each area and method."""
+    """A table for each area and method; rows without a model are in those of all methods."""
     groups = defaultdict[tuple[str, bool, str], Cells](dict)
+    methods = defaultdict[tuple[str, bool], dict[str, None]](dict)
+    for column, rows in cells.items():
+        methods[column.area, column.embedded] |= {
+            row.method: None for row in rows if not row.model_free
+        }
     for column, rows in cells.items():
         for row, cell in rows.items():
-            place = column.area, column.embedded, row.method
-            groups[place].setdefault(column, {})[row] = cell
+            shared = methods[column.area, column.embedded] if row.model_free else ()
+            for method in shared or [row.method]:
+                place = column.area, column.embedded, method
+                groups[place].setdefault(column, {})[row] = cell
     tables = []
     for area, embedded, method in sorted(groups, key=lambda p: (*area_order(p[0]), *p)):
         title = area.replace("_", " ").capitalize() + (", embedded tasks" if embedded else "")
@@ -211,7 +218,8 @@ def tell(results: Path, record: Record) -> None:
 def task_table(cells: Cells, record: Record) -> Table:
     """How models compare on the Record's task with its method; its own row is highlighted."""
     here, better = row_of(record), record.higher_is_better
-    rows = {r: c for r, c in cells[column_of(record)].items() if r.method == here.method}
+    found = cells[column_of(record)].items()
+    rows = {r: c for r, c in found if r.method == here.method or r.model_free or here.model_free}
     names, others = labels(rows), [metric for metric in better if metric != record.primary]
     columns = [Column("model"), Column(record.primary, "score", 3, better[record.primary])]
     columns += [Column(metric, "number", 3, better[metric]) for metric in others]

@@ -185,7 +185,7 @@ def test_a_group_is_tried_after_a_change_of_code(
     assert counts("d", 2.0)[0] == len(set(CHAINS)), "a group without test chains is not trusted"
 
 
-@pytest.mark.parametrize("name", sorted({*yaml_names("method")} - {"lora", "finetune"}))
+@pytest.mark.parametrize("name", sorted({*yaml_names("method")} - {"lora", "finetune", "nearest"}))
 def test_a_method_that_says_so_leaves_the_backbone_as_it_is(name: str, esm_folder: Path) -> None:
     method = instantiate(composed(f"method={name}").method, _convert_="all")
     assert isinstance(method, Method) and method.frozen, "other methods are named above"

@@ -85,6 +85,10 @@ CASES: dict[str, str] = {
     "binary esm2 linear middle": f"{WEAK} model.layer=1",
     **{f"binary {name} linear": WEAK for name in (*FAMILIES, "mlm", "clm", "progen2")},
     "near kmer linear audit": "",
+    "near none nearest": "",
+    "contacts none nearest": "",
+    "apart none nearest": "",
+    "variant_effect none nearest": "task.folds=random",
 }
 """Task, model, method, and a word that separates cases of the same three; then further words."""
 

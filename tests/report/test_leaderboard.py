@@ -133,6 +133,19 @@ def test_baselines_are_marked() -> None:
     assert {row[3] for row in runs_table(cells).rows} == {"a", "onehot"}, "names for programs"
 
 
+def test_rows_without_a_model_are_in_the_tables_of_all_methods_under_the_methods_name() -> None:
+    none = {"model": {"_target_": "benchmark.backbones.baselines.none.NoModel"}, "task": {"min": 1}}
+    memory = record(model="none", method="nearest", score=0.6, config=none)
+    records = [record(), record(method="lora", score=0.7), memory]
+    text = markdown(tabulate(records))
+
+    assert text.count("| nearest (baseline) |") == 2
+    assert "· nearest" not in text and "| none" not in text
+    assert "· nearest" in markdown(tabulate([memory])), "alone they have a table"
+    shown = task_table(tabulate(records), records[0])
+    assert [row[0] for row in shown.rows] == ["nearest (baseline)", "a"]
+
+
 def test_the_table_after_a_run_fits_in_one_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
