@@ -94,13 +94,13 @@ class Attention(Method):
         chains = [example.chains[0] for example in examples]
         check_lengths(backbone, chains)
         labels = [pair_labels(example, first) for example in examples]
-        contacts, total = (sum(map(count, labels)) for count in (np.sum, np.size))
+        contacts, others = (sum(int((label == c).sum()) for label in labels) for c in (1, 0))
         tables: list[NDArray[np.float32]] = []
         parts: list[Pairs] = []
         found = (backbone.attentions([chain])[0] for chain in chains)
         for maps, label in zip(track(found, len(chains), "train"), labels, strict=True):
             room = self.max_values // len(maps) - contacts
-            share = min(1.0, max(room, 1) / max(total - contacts, 1))
+            share = min(1.0, max(room, 1) / max(others, 1))
             part = sample(label, maps.shape[1], first, share, rng)
             columns = [correct(m)[part.i, part.j] for m in maps]
             tables.append(np.stack(columns, axis=1, dtype=np.float32))
@@ -110,16 +110,17 @@ class Attention(Method):
 
 
 def sample(
-    contacts: Array, length: int, first: int, share: float, rng: np.random.Generator
+    labels: Array, length: int, first: int, share: float, rng: np.random.Generator
 ) -> Pairs:
-    """All pairs in class 1, and a share of those in class 0."""
-    negative = np.flatnonzero(~contacts)
+    """All pairs in class 1, and a share of those in class 0; labels as `pair_labels`."""
+    negative = np.flatnonzero(labels == 0)
     count = min(len(negative), int(np.ceil(share * len(negative))))
     sampled = negative if share == 1 else rng.choice(negative, count, replace=False)
-    use = np.sort(np.concatenate([np.flatnonzero(contacts), sampled]))
+    use = np.sort(np.concatenate([np.flatnonzero(labels == 1), sampled]))
+    contacts = labels[use] == 1
     i, j = np.triu_indices(length, first)
-    weights = np.where(contacts[use], 1.0, len(negative) / max(count, 1))
-    return Pairs(i[use], j[use], contacts[use], weights)
+    weights = np.where(contacts, 1.0, len(negative) / max(count, 1))
+    return Pairs(i[use], j[use], contacts, weights)
 
 
 def correct(attention: Array) -> Float64:
