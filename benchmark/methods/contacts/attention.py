@@ -109,9 +109,7 @@ class Attention(Method):
         return np.concatenate(tables), pairs
 
 
-def sample(
-    labels: Array, length: int, first: int, share: float, rng: np.random.Generator
-) -> Pairs:
+def sample(labels: Array, length: int, first: int, share: float, rng: np.random.Generator) -> Pairs:
     """All pairs in class 1, and a share of those in class 0; labels as `pair_labels`."""
     negative = np.flatnonzero(labels == 0)
     count = min(len(negative), int(np.ceil(share * len(negative))))

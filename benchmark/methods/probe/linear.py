@@ -164,9 +164,7 @@ def announce_wide(rows: DesignMatrix, penalties: int) -> None:
 def choose(
     fits: Iterator[tuple[float, Model]], valid: DesignMatrix, readout: Readout
 ) -> tuple[Model, dict[float, float], list[float]]:
-    """The model with the lowest loss on valid, the losses of all penalties tried, and the penalties
-    whose fit did not converge.
-    """
+    """The model with the lowest loss on valid, all losses, and penalties that did not converge."""
     best, losses, unfinished = None, dict[float, float](), list[float]()
     for penalty, model in fits:
         losses[penalty] = loss = mean_loss(model, valid, readout)
@@ -189,7 +187,7 @@ def predict(
         return
     vectors = residue_features(embedder, inputs, "test")
     if readout.level == "residue":
-        yield from map(model, vectors)
+        yield from (model(residues) for residues in vectors)
         return
     device = backbone_device(embedder.backbone)
     scorer = PairScorer(model.weights[:, 0], float(model.bias[0]), device)

@@ -46,8 +46,9 @@ class PairScorer:
             upper = torch.triu_indices(length, length, first, device=scores.device)
             found: NDArray[np.float64] = scores[upper[0], upper[1]].cpu().numpy()
         near = self.near[separation_bins(np.arange(length))]
-        i, j = np.triu_indices(length, first)
-        return found + near[j - i]
+        rows, columns = np.triu_indices(length, first)
+        found += near[columns - rows]
+        return found
 
     def distances(self, vectors: "torch.Tensor", columns: "torch.Tensor") -> "torch.Tensor":
         """Summed weighted differences in some columns, of all pairs i < j."""

@@ -96,8 +96,8 @@ def new_table(rows: int, columns: int, folder: Path, device: "torch.device | Non
         room = min(DISK, shutil.disk_usage(folder).free) / 1e9
         raise UserError(
             f"{rows:,} x {columns:,} features need a file of {size / 1e9:.1f} GB and {folder} has "
-            f"room for {room:.1f} GB (at most {DISK / 1e9:.0f}); set TMPDIR to a folder on a larger "
-            "disk, or lower method.max_residues, method.max_chains or limit"
+            f"room for {room:.1f} GB (at most {DISK / 1e9:.0f}); set TMPDIR to a folder on a "
+            "larger disk, or lower method.max_residues, method.max_chains or limit"
         )
     with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
         # a sparse file would kill the process where the disk fills up
