@@ -58,7 +58,7 @@ class Linear(Method):
         each; all pairs in class 1 are used.
     """
 
-    VERSION = 1
+    VERSION = 2
     penalties: Sequence[float]
     max_iter: int
     tolerance: float

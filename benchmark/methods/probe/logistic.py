@@ -11,10 +11,14 @@ from benchmark.core.answers import Array, Readout
 from benchmark.core.errors import UserError
 from benchmark.methods.probe.design_matrix import DesignMatrix
 from benchmark.methods.probe.model import Float64, Model
-from benchmark.methods.probe.tables import dispatched, to_numpy
+from benchmark.methods.probe.tables import dispatched, to_float64, to_numpy
 
 SMALL = 50_000_000
 """Design matrices with fewer numbers are fitted with one thread."""
+
+PRECISE = 10_000_000
+"""Those with fewer are fitted in float64. In float32 rounding stops L-BFGS at another point on each
+machine, where predictions differ by up to 5e-4."""
 
 
 class Solution(NamedTuple):
@@ -81,6 +85,8 @@ def _solutions(
 
     known = target != -1
     features = rows.features if known.all() else rows.features[known]
+    if np.prod(features.shape) < PRECISE:
+        features = to_float64(features)
     target, weight = target[known], rows.weights[known]
     classes = np.unique(target)
     if len(classes) < 2:  # a label that is constant in train: its smoothed rate

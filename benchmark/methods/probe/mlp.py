@@ -22,7 +22,7 @@ from benchmark.methods.probe.tables import new_table
 class Mlp(Training):
     """Only the head is trained, on embeddings that are computed once."""
 
-    VERSION = 1
+    VERSION = 2
     frozen = True
 
     def encoder(self, context: FitContext) -> Encoder:

@@ -9,25 +9,21 @@ from benchmark.methods.probe.design_matrix import DesignMatrix
 from benchmark.methods.probe.model import Model
 from benchmark.methods.probe.tables import NUMBERS, like, namespace, to_float64, to_numpy
 
-DUAL = 2048
-"""The dual problem is solved with more features than this, if they are more than the rows."""
-
 
 def ridge(rows: DesignMatrix, penalties: Sequence[float]) -> Iterator[tuple[float, Model]]:
     """Ridge regression for each penalty, in float64, where the features are.
 
-    Equals `sklearn.linear_model.Ridge`, which decomposes the matrix for each penalty.
+    Equals `sklearn.linear_model.Ridge`, which decomposes the matrix for each penalty. With fewer
+    rows than features the dual problem is solved.
     """
-    from scipy.linalg import eigh
-
     features = rows.features
     xp, count = namespace(features), len(rows.labels)
     centre = float(rows.labels.mean())
     targets = like(rows.labels - centre, features, "float64")
     mean = sum(to_float64(features[part]).sum(0) for part in rows.chunks()) / count
-    dual = count < features.shape[1] and features.shape[1] > DUAL
+    dual = count < features.shape[1]
     gram = _outer(features, mean) if dual else _inner(rows, mean)
-    spectrum, basis = (eigh if xp is np else xp.linalg.eigh)(gram)
+    spectrum, basis = xp.linalg.eigh(gram)
     moment = targets if dual else _transposed(rows, mean, targets)
     rotated, spectrum = basis.T @ moment, spectrum.clip(0)
     for penalty in penalties:

@@ -45,23 +45,25 @@ def fit_device(backbone: Backbone) -> "torch.device | None":
     device = backbone_device(backbone)
     if not device.startswith("cuda"):
         return None
-    import torch
+    reason = why_not_dispatched()
+    if not reason:
+        import torch
 
-    try:
-        if os.environ.get("SCIPY_ARRAY_API") != "1" or tuple(sklearn_version()) < (1, 9):
-            raise RuntimeError("it needs scikit-learn 1.9 and SCIPY_ARRAY_API=1")
-        with dispatched(torch.empty(0)):
-            return torch.device(device)
-    except (ImportError, RuntimeError) as error:
-        print(f"note: the probe is fitted on the CPU, not on {device}: {error}", file=sys.stderr)
-        return None
+        return torch.device(device)
+    print(f"note: the probe is fitted on the CPU, not on {device}: {reason}", file=sys.stderr)
+    return None
 
 
-def sklearn_version() -> list[int]:
-    """Major and minor number of the installed scikit-learn."""
+def why_not_dispatched() -> str:
+    """Why scikit-learn cannot compute with tensors; "": it can."""
     import sklearn
+    from scipy.special import expit
 
-    return [int(part) for part in sklearn.__version__.split(".")[:2]]
+    if tuple(int(part) for part in sklearn.__version__.split(".")[:2]) < (1, 9):
+        return f"scikit-learn {sklearn.__version__} is older than 1.9"
+    if os.environ.get("SCIPY_ARRAY_API") != "1" or isinstance(expit, np.ufunc):
+        return "SCIPY_ARRAY_API=1 was not set before SciPy was imported"  # which wraps its ufuncs
+    return ""
 
 
 def dispatched(table: Any) -> AbstractContextManager[None]:
