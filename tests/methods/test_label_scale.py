@@ -1,4 +1,4 @@
-"""A constant added to all labels is added to all predictions, in float64, up to the stored table."""
+"""A constant added to all labels is added to all predictions, which are stored as float64."""
 
 from typing import Any
 
@@ -50,7 +50,9 @@ def test_a_constant_added_to_labels_is_added_to_predictions(
     name: str, level: str, scale: float, esm: Transformer
 ) -> None:
     label = READOUTS[level][1]
-    spread = scale * float(np.std(np.concatenate([np.ravel(label(e.chains[0])) for e in toy(lambda _: 0, 40)])))
+    spread = scale * float(
+        np.std(np.concatenate([np.ravel(label(e.chains[0])) for e in toy(lambda _: 0, 40)]))
+    )
     plain = np.concatenate([np.ravel(p) for p in fitted(name, level, esm, 0.0, scale)])
     shift = 1e6 * spread
     moved = fitted(name, level, esm, shift, scale)

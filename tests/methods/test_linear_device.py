@@ -54,8 +54,8 @@ def fitted(*names: str) -> Found:
     return found
 
 
-@pytest.fixture(scope="module")
-def on_tensors(tmp_path_factory: pytest.TempPathFactory) -> Found:
+@pytest.fixture(scope="module", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def on_tensors(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Found:
     """The cases in a process that sets SCIPY_ARRAY_API before SciPy is imported."""
     file = tmp_path_factory.mktemp("device") / "found.pickle"
     code = (
@@ -64,12 +64,13 @@ def on_tensors(tmp_path_factory: pytest.TempPathFactory) -> Found:
         "from benchmark.methods.probe import linear, tables\n"
         "from tests.methods.test_linear_device import CASES, fitted\n"
         "assert tables.why_not_dispatched() == ''\n"
-        "linear.fit_device = lambda backbone: torch.device('cpu')\n"
+        "linear.fit_device = lambda backbone: torch.device(sys.argv[2])\n"
+        "linear.backbone_device = lambda backbone: sys.argv[2]\n"
         "Path(sys.argv[1]).write_bytes(pickle.dumps(fitted(*CASES)))\n"
     )
     root = Path(__file__).parents[2]
     env = {**os.environ, "SCIPY_ARRAY_API": "1", "PYTHONPATH": str(root)}
-    subprocess.run([sys.executable, "-c", code, file], cwd=root, env=env, check=True)
+    subprocess.run([sys.executable, "-c", code, file, request.param], cwd=root, env=env, check=True)
     return pickle.loads(file.read_bytes())
 
 
@@ -78,7 +79,7 @@ def on_tensors(tmp_path_factory: pytest.TempPathFactory) -> Found:
 def test_tensors_give_the_predictions_of_arrays(case: str, on_tensors: Found) -> None:
     (expected, choices), (found, chosen) = fitted(case)[case], on_tensors[case]
     for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
+        np.testing.assert_allclose(one, other, atol=1e-5)
     assert chosen["penalty"] == choices["penalty"]
     assert chosen["sample"] == choices["sample"]
 
