@@ -23,6 +23,7 @@ CONTACTS = Readout("pair", "classification", 2, min_separation=3)
 def test_scores_are_those_of_the_pair_features(length: int, dim: int, first: int) -> None:
     rng = np.random.default_rng(length)
     residues = rng.normal(0.5, 2, (length, dim)).astype(np.float32)
+    residues.flags.writeable = False  # as from the store
     weights = rng.normal(0, 1, 3 * dim + len(SEPARATIONS))
     i, j = np.triu_indices(length, first)
     features = np.empty((len(i), len(weights)), np.float32)

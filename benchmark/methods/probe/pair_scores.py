@@ -36,7 +36,7 @@ class PairScorer:
 
         length = len(residues)
         with torch.inference_mode():
-            vectors = torch.from_numpy(residues).to(self.product.device, torch.float64)
+            vectors = torch.tensor(residues, dtype=torch.float64, device=self.product.device)
             scores = (vectors * self.product) @ vectors.T
             sums = vectors @ self.total
             scores += sums[:, None] + sums

@@ -129,7 +129,7 @@ def like(array: Array, table: Any, dtype: str | None = None) -> Any:
     import torch
 
     wanted = getattr(torch, dtype) if dtype else table.dtype
-    return torch.from_numpy(np.ascontiguousarray(array)).to(table.device, wanted)
+    return torch.tensor(array, dtype=wanted, device=table.device)
 
 
 def to_float64(part: Any) -> Any:
