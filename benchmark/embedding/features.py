@@ -1,7 +1,7 @@
 """Feature vectors of proteins, residues and residue pairs, from a backbone's embeddings."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,31 @@ def pair_labels(example: Example, first: int) -> NDArray[np.int8]:
     upper = np.triu_indices(length, first)
     known = known_pairs(example.label, length)[upper]
     return np.where(known, contact_map(example.label, length)[upper], np.int8(-1))
+
+
+class Pairs(NamedTuple):
+    """Training pairs i < j of a chain, (m,) each."""
+
+    i: NDArray[np.intp]
+    j: NDArray[np.intp]
+    contacts: NDArray[np.bool_]
+    weights: NDArray[np.float64]
+
+
+def sample_pairs(
+    labels: NDArray[np.int8], length: int, first: int, most: int, rng: np.random.Generator
+) -> Pairs:
+    """All pairs in class 1 and at most so many in class 0, weighted to represent all of it.
+
+    labels: as `pair_labels` returns them for a chain of this length and this first separation.
+    """
+    negative = np.flatnonzero(labels == 0)
+    drawn = rng.choice(negative, min(most, len(negative)), replace=False)
+    use = np.sort(np.concatenate([np.flatnonzero(labels == 1), drawn]))
+    i, j = np.triu_indices(length, first)
+    contacts = labels[use] == 1
+    weights = np.where(contacts, 1.0, len(negative) / max(1, len(drawn)))
+    return Pairs(i[use], j[use], contacts, weights)
 
 
 def separation_bins(separations: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -7,8 +7,12 @@ import pytest
 import torch
 
 from benchmark.core import Array, Example, FitContext, Readout
-from benchmark.embedding.features import SEPARATIONS, pair_labels, write_pair_features
-from benchmark.methods.contacts.attention import sample
+from benchmark.embedding.features import (
+    SEPARATIONS,
+    pair_labels,
+    sample_pairs,
+    write_pair_features,
+)
 from benchmark.methods.finetune.heads import Objective
 from benchmark.methods.probe.pair_scores import PairScorer
 from tests.conftest import toy
@@ -63,7 +67,7 @@ def test_labels_of_unknown_pairs() -> None:
     pairs = list(zip(*np.triu_indices(6, 3), strict=True))
     expected = {(0, 3): 1, (0, 4): 0, (0, 5): -1, (1, 4): 0, (1, 5): 1, (2, 5): -1}
     assert dict(zip(pairs, found.tolist(), strict=True)) == expected
-    drawn = sample(found, 6, 3, 1.0, np.random.default_rng(0))
+    drawn = sample_pairs(found, 6, 3, 99, np.random.default_rng(0))
     assert [*zip(drawn.i, drawn.j, drawn.contacts, strict=True)] == [
         (i, j, label == 1) for (i, j), label in expected.items() if label >= 0
     ]

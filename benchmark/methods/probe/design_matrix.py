@@ -17,6 +17,7 @@ from benchmark.embedding.features import (
     pair_labels,
     protein_features,
     residue_features,
+    sample_pairs,
     write_pair_features,
 )
 from benchmark.methods.probe.tables import CHUNK, NUMBERS, like, namespace, new_table
@@ -44,15 +45,6 @@ class DesignMatrix(NamedTuple):
     def shape(self) -> dict[str, int]:
         """Numbers of rows and features, for the Record."""
         return {"rows": len(self.labels), "features": int(self.features.shape[1])}
-
-
-class PairSample(NamedTuple):
-    """Sampled pairs i < j of a chain: residues, labels and sample weights, (m,) each."""
-
-    i: NDArray[np.intp]
-    j: NDArray[np.intp]
-    labels: NDArray[np.int64]
-    weights: NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +126,12 @@ class DesignMatrixBuilder:
             rows = np.sort(self.rng.choice(len(examples), self.max_chains, replace=False))
             examples = [examples[row] for row in rows.tolist()]
         embedded = residue_features(self.embedder, [example.chains for example in examples], split)
-        samples = [self._sampled_pairs(example) for example in examples]
-        labels = np.concatenate([sample.labels for sample in samples])
+        first, most = self.readout.first_separation, self.pairs_per_chain
+        samples = [
+            sample_pairs(pair_labels(e, first), len(e.chains[0]), first, most, self.rng)
+            for e in examples
+        ]
+        labels = np.concatenate([sample.contacts for sample in samples]).astype(np.int64)
         if not len(labels):
             raise unanswered(split)
         width = 3 * self.embedder.backbone.residue_dim + len(SEPARATIONS)
@@ -144,22 +140,11 @@ class DesignMatrixBuilder:
         done = 0
         for residues, sample in zip(embedded, samples, strict=True):
             vectors = like(residues, table)
-            for start in range(0, len(sample.labels), step):
+            for start in range(0, len(sample.i), step):
                 i, j = sample.i[start : start + step], sample.j[start : start + step]
                 write_pair_features(table[done : done + len(i)], vectors, i, j)
                 done += len(i)
         return DesignMatrix(table, labels, np.concatenate([sample.weights for sample in samples]))
-
-    def _sampled_pairs(self, example: Example) -> PairSample:
-        first = self.readout.first_separation
-        labels = pair_labels(example, first)
-        positive, negative = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
-        count = min(self.pairs_per_chain, len(negative))
-        drawn = np.sort(self.rng.choice(negative, count, replace=False))
-        use = np.concatenate([positive, drawn])
-        i, j = np.triu_indices(len(example.chains[0]), first)
-        weights = np.where(labels[use] == 1, 1.0, len(negative) / max(1, count))
-        return PairSample(i[use], j[use], labels[use].astype(np.int64), weights)
 
 
 def unanswered(split: str) -> UserError:
