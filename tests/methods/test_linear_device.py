@@ -121,6 +121,19 @@ def test_ridge_is_scikit_learns_on_arrays_and_tensors(
         np.testing.assert_allclose(model(X), expected.predict(X.astype(np.float64)), rtol=1e-13)
 
 
+def test_train_may_stay_on_the_cpu_while_valid_is_on_the_device() -> None:
+    """Where the GPU has room for one of the tables only."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(3, 2, (50, 6)).astype(np.float32), rng.normal(size=50)
+    losses, readout = [], Readout("protein", "regression")
+    for make in (np.array, torch.tensor):
+        rows = DesignMatrix(X[:30].copy(), y[:30], np.ones(30))
+        held_out = DesignMatrix(make(X[30:]), y[30:], np.ones(20))
+        module.standardise(rows, held_out)
+        losses.append(module.choose(ridge(rows, [10.0, 1.0]), held_out, readout)[1])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("words", "driver", "expected"),
     [
