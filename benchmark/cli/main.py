@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from yaml import YAMLError
 
+from benchmark.cli.array_api import allow_gpu_arrays
 from benchmark.cli.catalogue import check_names
 from benchmark.cli.errors import explain, fail, report_bug
 from benchmark.cli.job import run_hydra
@@ -22,6 +23,7 @@ def main() -> None:
     """Run `sys.argv`. Invalid input gives a one-line error and a non-zero exit code."""
     argv = [word for word in sys.argv[1:] if word != "debug=true"]
     debug = len(argv) < len(sys.argv) - 1
+    allow_gpu_arrays(argv)
     if rank():
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):

@@ -1,11 +1,20 @@
 """Feature vectors of proteins, residues and residue pairs, from a backbone's embeddings."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core import Array, Backbone, Chains, Example, Readout, UserError, contact_map
+from benchmark.core import (
+    Backbone,
+    Chains,
+    Example,
+    Readout,
+    UserError,
+    contact_map,
+    known_pairs,
+)
 from benchmark.embedding.extraction import Embedder
 from benchmark.progress import track
 
@@ -24,19 +33,24 @@ def protein_features(embedder: Embedder, inputs: Sequence[Chains], label: str) -
     unique = list(dict.fromkeys(chain for chains in inputs for chain in chains))
     vectors = embedder.proteins(unique)
     check_lengths(embedder.backbone, unique)
-    row = {chain: index for index, chain in enumerate(unique)}
-    table = np.stack(list(track(vectors, len(unique), label)))
-    return np.concatenate(
-        [table[[row[chain] for chain in column]] for column in zip(*inputs, strict=True)], axis=1
-    )
+    places: dict[str, list[tuple[int, int]]] = {chain: [] for chain in unique}
+    for row, chains in enumerate(inputs):
+        for column, chain in enumerate(chains):
+            places[chain].append((row, column))
+    dim = embedder.backbone.protein_dim
+    table = np.empty((len(inputs), len(inputs[0]), dim), np.float32)
+    for chain, vector in zip(unique, track(vectors, len(unique), label), strict=True):
+        for place in places[chain]:
+            table[place] = vector
+    return table.reshape(len(inputs), -1)
 
 
 def residue_features(embedder: Embedder, inputs: Sequence[Chains], label: str) -> Iterator[Float32]:
-    """Yield the residues of each single-chain protein, (L, dim), in order."""
+    """The residues of each single-chain protein, (L, dim), in order."""
     chains = [chain for (chain,) in inputs]
     vectors = embedder.residues(chains)
     check_lengths(embedder.backbone, chains)
-    yield from track(vectors, len(chains), label)
+    return track(vectors, len(chains), label)
 
 
 def is_protein_level(readout: Readout) -> bool:
@@ -54,21 +68,61 @@ def feature_rows(
         yield from residue_features(embedder, inputs, label)
 
 
-def pair_labels(example: Example, first: int) -> Array:
-    """Whether the pairs of a chain's residues are contacts, (m,), as `triu_indices(L, first)`."""
+def pair_labels(example: Example, first: int) -> NDArray[np.int8]:
+    """Whether pairs are contacts: 1, 0, or -1 if unknown; (m,), as `triu_indices(L, first)`."""
     length = len(example.chains[0])
-    return contact_map(example.label, length)[np.triu_indices(length, first)]
+    upper = np.triu_indices(length, first)
+    known = known_pairs(example.label, length)[upper]
+    return np.where(known, contact_map(example.label, length)[upper], np.int8(-1))
 
 
-def pair_features(residues: Float32, i: NDArray[np.intp], j: NDArray[np.intp]) -> Float32:
-    """Pairs of residues, (m, 3 x dim + bins): product, distance and sum of their vectors.
+class Pairs(NamedTuple):
+    """Training pairs i < j of a chain, (m,) each."""
 
-    All three are symmetric in i and j. The last columns are the one-hot bin of |i - j|.
+    i: NDArray[np.intp]
+    j: NDArray[np.intp]
+    contacts: NDArray[np.bool_]
+    weights: NDArray[np.float64]
+
+
+def sample_pairs(
+    labels: NDArray[np.int8], length: int, first: int, most: int, rng: np.random.Generator
+) -> Pairs:
+    """All pairs in class 1 and at most so many in class 0, weighted to represent all of it.
+
+    labels: as `pair_labels` returns them for a chain of this length and this first separation.
+    """
+    negative = np.flatnonzero(labels == 0)
+    drawn = rng.choice(negative, min(most, len(negative)), replace=False)
+    use = np.sort(np.concatenate([np.flatnonzero(labels == 1), drawn]))
+    i, j = np.triu_indices(length, first)
+    contacts = labels[use] == 1
+    weights = np.where(contacts, 1.0, len(negative) / max(1, len(drawn)))
+    return Pairs(i[use], j[use], contacts, weights)
+
+
+def separation_bins(separations: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The bin of each sequence separation, -1 for none."""
+    return np.searchsorted(SEPARATIONS, separations, side="right") - 1
+
+
+def write_pair_features(
+    table: Any, residues: Any, i: NDArray[np.intp], j: NDArray[np.intp]
+) -> None:
+    """Write pairs of residues, (m, 3 x dim + bins): product, distance and sum of their vectors.
+
+    All three are symmetric in i and j. The last columns are the one-hot bin of |i - j|. Both
+    arrays are NumPy's, or tensors of one device.
     """
     a, b = residues[i], residues[j]
-    bins = np.searchsorted(SEPARATIONS, np.abs(i - j), side="right")
-    near = np.eye(len(SEPARATIONS) + 1, dtype=np.float32)[bins][:, 1:]
-    return np.concatenate([a * b, np.abs(a - b), a + b, near], axis=1)
+    dim = a.shape[1]
+    table[:, :dim] = a * b
+    table[:, dim : 2 * dim] = abs(a - b)
+    table[:, 2 * dim : 3 * dim] = a + b
+    table[:, 3 * dim :] = 0
+    bins = separation_bins(np.abs(i - j))
+    rows = np.flatnonzero(bins >= 0)
+    table[rows, 3 * dim + bins[rows]] = 1
 
 
 def embedded_chains(

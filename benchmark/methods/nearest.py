@@ -34,7 +34,7 @@ from benchmark.core import (
 )
 from benchmark.data.mmseqs import version
 from benchmark.data.similarity import Neighbour, neighbours
-from benchmark.embedding.features import SEPARATIONS, is_protein_level
+from benchmark.embedding.features import SEPARATIONS, is_protein_level, separation_bins
 
 WEIGHTS = {"uniform": 0, "similarity": 1}
 """Name of the weights -> power of the similarity."""
@@ -133,7 +133,7 @@ class Memory:
         count = np.zeros_like(total)
         for values, certain in self.answers:
             if paired:
-                place = separation_bins(len(values))
+                place = pair_bins(len(values))
                 total[:, 0] += np.bincount(place.ravel(), (values * certain).ravel(), bins)
                 count[:, 0] += np.bincount(place.ravel(), certain.ravel(), bins)
             else:
@@ -157,7 +157,7 @@ class Memory:
         """The mean over neighbours: (1, size), (L, size) or (L, L, 1)."""
         length = 1 if is_protein_level(self.readout) else len(chains[0])
         if self.readout.level == "pair":
-            mean = self.mean[separation_bins(length)]
+            mean = self.mean[pair_bins(length)]
         else:
             mean = np.tile(self.mean, (length, 1))
         total, weight = choice.prior * mean, np.full_like(mean, choice.prior)
@@ -210,8 +210,6 @@ def loss(answer: Array, truth: Known, readout: Readout) -> float:
     return float((errors * truth.known).sum())
 
 
-def separation_bins(length: int) -> Array:
-    """The bin of |i - j| of each pair of residues, (L, L)."""
-    apart = np.abs(np.subtract.outer(*[np.arange(length)] * 2))
-    bins: Array = np.searchsorted(SEPARATIONS, apart, side="right")
-    return bins
+def pair_bins(length: int) -> Array:
+    """The bin of separation of each pair of residues, (L, L); 0: closer than all bins."""
+    return separation_bins(np.abs(np.subtract.outer(*[np.arange(length)] * 2))) + 1

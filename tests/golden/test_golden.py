@@ -74,4 +74,6 @@ def test_a_row_of_the_same_versions_is_never_replaced() -> None:
     ):
         with pytest.raises(SystemExit, match="without a raised version"):
             refuse_moved(name, versions, versions, moved)
-        refuse_moved(name, versions, {**versions, "versions/method": 2}, moved)
+        refuse_moved(
+            name, versions, {**versions, "versions/method": versions["versions/method"] + 1}, moved
+        )

@@ -121,7 +121,7 @@ def test_losses_are_those_of_scikit_learn(readout: Readout, weighting: Any) -> N
     guess = np.concatenate(
         [p if readout.level in ("residue", "pair") else p[None] for p in predicted]
     )
-    truth = np.concatenate(targets)
+    truth = np.concatenate([objective.answers(target) for target in targets])
 
     def mean_log_loss(truth: Array, guess: Array, classes: int) -> tuple[float, float]:
         use = truth != -1

@@ -13,7 +13,12 @@ from sklearn.preprocessing import StandardScaler
 from benchmark.backbones.baselines.descriptors import Kmer, Window
 from benchmark.core import RESIDUES, Array, Example, FitContext, Predictor, Readout, UserError
 from benchmark.embedding.extraction import Embedder
-from benchmark.embedding.features import pair_features, protein_features, residue_features
+from benchmark.embedding.features import (
+    SEPARATIONS,
+    protein_features,
+    residue_features,
+    write_pair_features,
+)
 from benchmark.methods.probe.linear import Linear
 from tests.conftest import toy
 
@@ -232,9 +237,11 @@ def test_pair_features_are_symmetric_and_local(length: int, dim: int, seed: int)
     rng = np.random.default_rng(seed)
     residues = rng.standard_normal((length, dim)).astype(np.float32)
     i, j = rng.integers(length, size=(2, 5))
-    features = pair_features(residues, i, j)
+    features, swapped = (np.empty((5, 3 * dim + len(SEPARATIONS)), np.float32) for _ in range(2))
+    write_pair_features(features, residues, i, j)
+    write_pair_features(swapped, residues, j, i)
 
-    np.testing.assert_array_equal(features, pair_features(residues, j, i))
+    np.testing.assert_array_equal(features, swapped)
     for row, (a, b) in enumerate(zip(i, j, strict=True)):
         h, g = residues[a], residues[b]
         np.testing.assert_array_equal(

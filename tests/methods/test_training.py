@@ -116,7 +116,10 @@ def test_checkpointed_blocks_are_made_again(esm: Transformer) -> None:
 def constant_loss(readout: Readout, train: Sequence[Example], valid: Sequence[Example]) -> float:
     """On valid, of what is the best on train without looking at the chain."""
     objective = Objective(readout, train, None, torch.device("cpu"))
-    t, v = (np.concatenate([objective.target(e) for e in part]) for part in (train, valid))
+    t, v = (
+        np.concatenate([objective.answers(objective.target(e)) for e in part])
+        for part in (train, valid)
+    )
     if readout.kind == "regression":
         return float(np.mean((v - t.mean()) ** 2) / t.var())
     if readout.kind == "multilabel":

@@ -8,7 +8,6 @@ correction (Dunn et al. 2008). ESM-2's own contact head is such a regression. Th
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,20 +17,11 @@ from benchmark.core.backbone import Backbone
 from benchmark.core.errors import UserError
 from benchmark.core.method import FitContext, Method, Predictor
 from benchmark.core.metric import Examples
-from benchmark.embedding.features import check_lengths, pair_labels
+from benchmark.embedding.features import Pairs, check_lengths, pair_labels, sample_pairs
 from benchmark.methods.contacts.contact_head import predict_chains, require_contacts
 from benchmark.progress import track
 
 Float64 = NDArray[np.float64]
-
-
-class Pairs(NamedTuple):
-    """The training pairs i < j of a chain, (m,) each."""
-
-    i: Array
-    j: Array
-    contacts: Array
-    weights: Float64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,32 +84,20 @@ class Attention(Method):
         chains = [example.chains[0] for example in examples]
         check_lengths(backbone, chains)
         labels = [pair_labels(example, first) for example in examples]
-        contacts, total = (sum(map(count, labels)) for count in (np.sum, np.size))
+        contacts, others = (sum(int((label == c).sum()) for label in labels) for c in (1, 0))
         tables: list[NDArray[np.float32]] = []
         parts: list[Pairs] = []
         found = (backbone.attentions([chain])[0] for chain in chains)
         for maps, label in zip(track(found, len(chains), "train"), labels, strict=True):
             room = self.max_values // len(maps) - contacts
-            share = min(1.0, max(room, 1) / max(total - contacts, 1))
-            part = sample(label, maps.shape[1], first, share, rng)
+            share = min(1.0, max(room, 1) / max(others, 1))
+            most = int(np.ceil(share * (label == 0).sum()))
+            part = sample_pairs(label, maps.shape[1], first, most, rng)
             columns = [correct(m)[part.i, part.j] for m in maps]
             tables.append(np.stack(columns, axis=1, dtype=np.float32))
             parts.append(part)
         pairs = Pairs(*(np.concatenate(column) for column in zip(*parts, strict=True)))
         return np.concatenate(tables), pairs
-
-
-def sample(
-    contacts: Array, length: int, first: int, share: float, rng: np.random.Generator
-) -> Pairs:
-    """All pairs in class 1, and a share of those in class 0."""
-    negative = np.flatnonzero(~contacts)
-    count = min(len(negative), int(np.ceil(share * len(negative))))
-    sampled = negative if share == 1 else rng.choice(negative, count, replace=False)
-    use = np.sort(np.concatenate([np.flatnonzero(contacts), sampled]))
-    i, j = np.triu_indices(length, first)
-    weights = np.where(contacts[use], 1.0, len(negative) / max(count, 1))
-    return Pairs(i[use], j[use], contacts[use], weights)
 
 
 def correct(attention: Array) -> Float64:

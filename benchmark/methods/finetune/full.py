@@ -19,7 +19,7 @@ from benchmark.methods.finetune.training import Training
 class Finetune(Training):
     """All weights on which the embeddings depend are trained."""
 
-    VERSION = 1
+    VERSION = 2
     gradient_checkpointing: bool
 
     def encoder(self, context: FitContext) -> Encoder:

@@ -14,6 +14,8 @@ from benchmark.core import Array, Example, Readout, known_answers
 from benchmark.embedding.features import pair_labels
 
 Weighting = Literal["balanced"] | None
+Target = Array | Example
+"""The labels of an example; of pairs, which are many, the example that has them."""
 PAIRS = 2**18
 """Pairs scored at a time; with gradients each takes the hidden width in memory."""
 
@@ -24,7 +26,7 @@ class Head(nn.Module):
     A pair is scored from the concatenated vectors of both residues, as the mean of (i, j) and
     (j, i). The first layer of [a; b] is W1 a + W2 b, so the (L, L, 2 dim) array is never built.
 
-    mean, scale: of train's regression labels; scores are in these units.
+    mean, scale: of train's regression labels, in float64; scores are in these units.
     """
 
     mean: Tensor
@@ -43,8 +45,8 @@ class Head(nn.Module):
                 rest.append(nn.Dropout(dropout))
             rest.append(nn.Linear(before, after))
         self.rest = nn.Sequential(*rest)
-        self.register_buffer("mean", torch.zeros(()))
-        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("mean", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("scale", torch.ones((), dtype=torch.float64))
 
     def forward(self, vectors: Tensor, lengths: Sequence[int]) -> list[Tensor]:
         """Scores of each example of a batch.
@@ -93,29 +95,38 @@ class Objective:
         self.mean, self.scale = 0.0, 1.0
         self.weights: Tensor | None = None
         if readout.kind == "regression":
-            values = np.concatenate([np.ravel(self.target(e)) for e in train]).astype(np.float64)
+            values = np.concatenate([np.ravel(self.answers(self.target(e))) for e in train])
+            values = values.astype(np.float64)
             self.mean, self.scale = float(np.nanmean(values)), float(np.nanstd(values)) or 1.0
         elif weighting:
             self.weights = torch.tensor(self.balanced(train), dtype=torch.float32, device=device)
 
-    def target(self, example: Example) -> Array:
-        """The labels of an example, in the order of its scores; unknown ones NaN or -1.
-
-        (1,) or (1, size) for a protein, (L,) or (L, size) for residues, and (m,) for pairs: 1 for
-        a contact, else 0, in the order of `triu_indices`.
-        """
+    def target(self, example: Example) -> Target:
+        """What `count` and `loss` take for an example; see `answers`."""
         if self.readout.level == "pair":
-            return pair_labels(example, self.readout.first_separation).astype(np.int64)
+            return example
         label = np.asarray(example.label)
         return label if self.readout.level == "residue" else label[None]
 
-    def answer_weights(self, target: Array) -> Array:
-        """The weight of each answer, 0 if it is unknown; in the target's shape, float32."""
-        known = np.broadcast_to(known_answers(target, self.readout), target.shape)
+    def answers(self, target: Target) -> Array:
+        """The labels of a target, in the order of its scores; unknown ones NaN or -1.
+
+        (1,) or (1, size) for a protein, (L,) or (L, size) for residues, and (m,) int8 for pairs, in
+        the order of `triu_indices`.
+        """
+        if isinstance(target, Example):
+            return pair_labels(target, self.readout.first_separation)
+        return target
+
+    def answer_weights(self, answers: Array) -> Array:
+        """The weight of each answer, 0 if it is unknown; in the answers' shape, float32."""
+        paired = self.readout.level == "pair"
+        known = answers != -1 if paired else known_answers(answers, self.readout)
+        known = np.broadcast_to(known, answers.shape)
         if self.weights is None:
             return known.astype(np.float32)
         weights = self.weights.cpu().numpy()
-        columns = target.astype(np.intp)  # -1, the last one, is not used
+        columns = answers.astype(np.intp)  # -1, the last one, is not used
         labels = self.readout.kind == "multilabel"
         chosen = weights[np.arange(columns.shape[-1]), columns] if labels else weights[columns]
         return np.where(known, chosen, np.float32(0))
@@ -128,34 +139,34 @@ class Objective:
         readout, labels = self.readout, self.readout.kind == "multilabel"
         counts = np.zeros((readout.size, 2) if labels else readout.size)
         for example in train:
-            target = self.target(example)
+            answers = self.answers(self.target(example))
             for value in range(counts.shape[-1]):
-                counts[..., value] += (target == value).sum(axis=0)
+                counts[..., value] += (answers == value).sum(axis=0)
         total = counts.sum(axis=-1, keepdims=True)
         weights: Array = np.where(counts > 0, total / (counts.shape[-1] * np.maximum(counts, 1)), 1)
         return weights
 
-    def count(self, target: Array) -> float:
+    def count(self, target: Target) -> float:
         """The summed weight of the known answers: the denominator of the mean loss."""
-        return float(self.answer_weights(target).sum(dtype=np.float64))
+        return float(self.answer_weights(self.answers(target)).sum(dtype=np.float64))
 
-    def loss(self, scores: Sequence[Tensor], targets: Sequence[Array]) -> Tensor:
+    def loss(self, scores: Sequence[Tensor], targets: Sequence[Target]) -> Tensor:
         """Summed weighted losses of the known answers of some examples."""
         paired = self.readout.level == "pair"
-        answers = torch.cat([self.upper(part) if paired else part for part in scores])
-        truth = np.concatenate(targets)
+        found = torch.cat([self.upper(part) if paired else part for part in scores])
+        truth = np.concatenate([self.answers(target) for target in targets])
         weight = torch.tensor(self.answer_weights(truth), device=self.device)
         if self.readout.kind == "regression":
             wanted = torch.from_numpy(np.nan_to_num((truth - self.mean) / self.scale))
-            errors = answers[:, 0] - wanted.to(self.device, torch.float32)
+            errors = found[:, 0] - wanted.to(self.device, torch.float32)
             return (errors.square() * weight).sum()
-        wanted = torch.from_numpy(truth.astype(np.int64)).to(self.device)
+        wanted = torch.from_numpy(truth).to(self.device)
         if self.readout.kind == "classification" and not paired:
             return functional.cross_entropy(
-                answers, wanted, weight=self.weights, ignore_index=-1, reduction="sum"
+                found, wanted.long(), weight=self.weights, ignore_index=-1, reduction="sum"
             )
         return functional.binary_cross_entropy_with_logits(
-            answers, wanted.clamp(0).float(), weight=weight, reduction="sum"
+            found, wanted.clamp(0).float(), weight=weight, reduction="sum"
         )
 
     def upper(self, scores: Tensor) -> Tensor:
@@ -166,17 +177,21 @@ class Objective:
 
 
 def predictions(head: Head, readout: Readout, scores: Sequence[Tensor]) -> Iterator[Array]:
-    """The prediction of each example, as `Readout` defines it, from its scores."""
+    """The prediction of each example, as `Readout` defines it, from its scores.
+
+    Regression is float64: in float32 a large mean would round the differences away.
+    """
+    mean, scale = float(head.mean), float(head.scale)
     for part in scores:
         if readout.kind == "regression":
-            values = part[:, 0] * head.scale + head.mean
+            values = part[:, 0].double().cpu() * scale + mean
         elif readout.level == "pair" or readout.kind == "multilabel":
-            values = part.sigmoid()
+            values = part.sigmoid().float().cpu()
         else:
-            values = part.softmax(dim=-1)
+            values = part.softmax(dim=-1).float().cpu()
             if readout.width == 1:
                 values = values[:, 1]
-        found: Array = values.float().cpu().numpy()
+        found: Array = values.numpy()
         if readout.level == "pair":  # vectorised sigmoids may differ in the last bit
             found = np.triu(found) + np.triu(found, 1).T
         if readout.kind == "multilabel" and readout.width == 1:

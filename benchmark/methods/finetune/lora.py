@@ -27,7 +27,7 @@ class Lora(Training):
         suffixes of layers; those that the model lacks are ignored.
     """
 
-    VERSION = 1
+    VERSION = 2
     r: int
     lora_alpha: float
     lora_dropout: float

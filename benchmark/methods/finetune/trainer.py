@@ -19,14 +19,14 @@ from torch import Tensor, nn
 
 from benchmark.backbones.device import inference, memory_errors
 from benchmark.backbones.transformer import Transformer
-from benchmark.core import Array, Backbone, Chains, Example, FitContext, Readout, UserError
+from benchmark.core import Backbone, Chains, Example, FitContext, Readout, UserError
 from benchmark.distributed import all_reduce, broadcast, rank, world_size
 from benchmark.embedding.batching import batches, lower_budget
 from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.features import embedded_chains, is_protein_level
 from benchmark.methods.finetune import checkpoints
 from benchmark.methods.finetune.checkpoints import Epoch
-from benchmark.methods.finetune.heads import Head, Objective
+from benchmark.methods.finetune.heads import Head, Objective, Target
 from benchmark.progress import track
 
 Float32 = NDArray[np.float32]
@@ -191,7 +191,7 @@ class Trainer:
             (loss / weight).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    def valid_loss(self, truth: Sequence[Array]) -> float:
+    def valid_loss(self, truth: Sequence[Target]) -> float:
         """The mean loss over the known answers of valid."""
         self.encoder.train(False)
         self.head.eval()

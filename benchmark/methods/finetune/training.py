@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 
 from benchmark.backbones.device import inference
-from benchmark.core.answers import Chains, Readout, Value, known_answers
+from benchmark.core.answers import Chains, Readout, Value, known_answers, known_pairs
 from benchmark.core.errors import UserError
 from benchmark.core.method import FitContext, Method, Predictor
 from benchmark.core.metric import Examples
@@ -139,7 +140,9 @@ def in_range(
 def answered(examples: Examples, readout: Readout, split: str) -> Examples:
     """The examples with a known answer; a chain too short for any pair has none."""
     if readout.level == "pair":
-        found = [e for e in examples if len(e.chains[0]) > readout.first_separation]
+        first = readout.first_separation
+        known = (known_pairs(e.label, len(e.chains[0])) for e in examples)
+        found = [e for e, pairs in zip(examples, known, strict=True) if np.triu(pairs, first).any()]
     else:
         found = [e for e in examples if known_answers(e.label, readout).any()]
     if not found:

@@ -1,10 +1,9 @@
-"""Design matrices of the linear probe, on disk: memory does not grow with the number of chains."""
+"""Design matrices of the linear probe: features of a sample of bounded size, and its labels."""
 
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,44 +11,40 @@ from numpy.typing import NDArray
 from benchmark.core import Array, Example, Readout, UserError, known_answers
 from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.features import (
+    SEPARATIONS,
     embedded_chains,
     is_protein_level,
-    pair_features,
     pair_labels,
     protein_features,
     residue_features,
+    sample_pairs,
+    write_pair_features,
 )
+from benchmark.methods.probe.tables import CHUNK, NUMBERS, like, namespace, new_table
 
-CHUNK = 16_384
-"""Rows processed at a time."""
+if TYPE_CHECKING:
+    import torch
 
 
 class DesignMatrix(NamedTuple):
-    """Features (n, f) float32, labels (n,) or (n, size), and sample weights (n,)."""
+    """Features (n, f) float32, labels (n,) or (n, size), and sample weights (n,).
 
-    features: NDArray[np.float32]
+    Features are an array, or a tensor on a GPU.
+    """
+
+    features: Any
     labels: Array
     weights: NDArray[np.float64]
 
     def chunks(self) -> Iterator[slice]:
         """Slices that cover the rows."""
-        for start in range(0, len(self.labels), CHUNK):
-            yield slice(start, start + CHUNK)
+        step = max(1, min(CHUNK, NUMBERS // max(1, self.features.shape[1])))
+        for start in range(0, len(self.labels), step):
+            yield slice(start, start + step)
 
     def shape(self) -> dict[str, int]:
         """Numbers of rows and features, for the Record."""
         return {"rows": len(self.labels), "features": int(self.features.shape[1])}
-
-
-def memmap_table(folder: Path, rows: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Write rows, (n, f) each, to a file, and return all as a writable memory map."""
-    columns = 1
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-        for part in rows:
-            columns = part.shape[1]
-            file.write(np.ascontiguousarray(part, np.float32).data)
-    table: NDArray[np.float32] = np.memmap(file.name, np.float32, "r+")
-    return table.reshape(-1, columns)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +58,9 @@ class DesignMatrixBuilder:
     pairs_per_chain: int
     rng: np.random.Generator
     folder: Path
+    """Of the files of large tables."""
+    device: "torch.device | None" = None
+    """Where features are held; None: in memory, or in a file."""
 
     def build(self, examples: Sequence[Example], split: str) -> DesignMatrix:
         """The design matrix of a split; `split` is its name in messages."""
@@ -74,7 +72,8 @@ class DesignMatrixBuilder:
             matrix = self._residues(examples, split)
         else:
             matrix = self._pairs(examples, split)
-        if not all(np.isfinite(matrix.features[part]).all() for part in matrix.chunks()):
+        finite = namespace(matrix.features).isfinite
+        if not all(finite(matrix.features[part]).all() for part in matrix.chunks()):
             raise UserError("the backbone's embeddings are not finite; try dtype=float32")
         return matrix
 
@@ -91,7 +90,11 @@ class DesignMatrixBuilder:
         rows = self._known_rows(labels, split)
         inputs = [examples[row].chains for row in rows.tolist()]
         chains = embedded_chains(self.embedder.backbone, self.readout, inputs)
-        features = protein_features(self.embedder, chains, split)
+        features: Any = protein_features(self.embedder, chains, split)
+        if self.device is not None:
+            table = self._table(*features.shape)
+            table[:] = like(features, table)
+            features = table
         return DesignMatrix(features, labels[rows], np.ones(len(rows)))
 
     def _residues(self, examples: Sequence[Example], split: str) -> DesignMatrix:
@@ -107,35 +110,41 @@ class DesignMatrixBuilder:
             if len(part)
         ]
         embedded = residue_features(self.embedder, [chains for chains, _ in sampled], split)
-        pairs = zip(embedded, sampled, strict=True)
-        table = memmap_table(self.folder, (residues[part] for residues, (_, part) in pairs))
+        table = self._table(len(rows), self.embedder.backbone.residue_dim)
+        start = 0
+        for residues, (_, part) in zip(embedded, sampled, strict=True):
+            table[start : start + len(part)] = like(residues[part], table)
+            start += len(part)
         return DesignMatrix(table, labels[rows], np.ones(len(rows)))
+
+    def _table(self, rows: int, columns: int) -> Any:
+        return new_table(rows, columns, self.folder, self.device)
 
     def _pairs(self, examples: Sequence[Example], split: str) -> DesignMatrix:
         """All pairs in class 1, and a sample of class 0 weighted to represent all of it."""
         if len(examples) > self.max_chains:
             rows = np.sort(self.rng.choice(len(examples), self.max_chains, replace=False))
             examples = [examples[row] for row in rows.tolist()]
-        labels: list[Array] = []
-        weights: list[Array] = []
         embedded = residue_features(self.embedder, [example.chains for example in examples], split)
-
-        def sampled_rows() -> Iterator[NDArray[np.float32]]:
-            for residues, example in zip(embedded, examples, strict=True):
-                positive = pair_labels(example, self.readout.first_separation)
-                negative = np.flatnonzero(~positive)
-                count = min(self.pairs_per_chain, len(negative))
-                drawn = np.sort(self.rng.choice(negative, count, replace=False))
-                use = np.concatenate([np.flatnonzero(positive), drawn])
-                labels.append(positive[use].astype(np.int64))
-                weights.append(np.where(positive[use], 1.0, len(negative) / max(1, count)))
-                i, j = np.triu_indices(len(residues), self.readout.first_separation)
-                yield pair_features(residues, i[use], j[use])
-            if not any(map(len, labels)):
-                raise unanswered(split)
-
-        table = memmap_table(self.folder, sampled_rows())
-        return DesignMatrix(table, np.concatenate(labels), np.concatenate(weights))
+        first, most = self.readout.first_separation, self.pairs_per_chain
+        samples = [
+            sample_pairs(pair_labels(e, first), len(e.chains[0]), first, most, self.rng)
+            for e in examples
+        ]
+        labels = np.concatenate([sample.contacts for sample in samples]).astype(np.int64)
+        if not len(labels):
+            raise unanswered(split)
+        width = 3 * self.embedder.backbone.residue_dim + len(SEPARATIONS)
+        table = self._table(len(labels), width)
+        step = max(1, NUMBERS // 16 // width)
+        done = 0
+        for residues, sample in zip(embedded, samples, strict=True):
+            vectors = like(residues, table)
+            for start in range(0, len(sample.i), step):
+                i, j = sample.i[start : start + step], sample.j[start : start + step]
+                write_pair_features(table[done : done + len(i)], vectors, i, j)
+                done += len(i)
+        return DesignMatrix(table, labels, np.concatenate([sample.weights for sample in samples]))
 
 
 def unanswered(split: str) -> UserError:

@@ -5,18 +5,16 @@ It is selected on valid by squared error or log loss, never by a task's metric. 
 from the strongest to the weakest, with warm starts, until the loss on valid rises.
 """
 
+import sys
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmark.core.answers import Array, Chains, Readout, Value, known_answers
+from benchmark.core.answers import Chains, Readout, Value
 from benchmark.core.errors import UserError
 from benchmark.core.method import FitContext, Method, Predictor
 from benchmark.core.metric import Examples
@@ -24,28 +22,28 @@ from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.features import (
     embedded_chains,
     is_protein_level,
-    pair_features,
     protein_features,
     residue_features,
 )
-from benchmark.methods.probe.design_matrix import CHUNK, DesignMatrix, DesignMatrixBuilder
+from benchmark.methods.probe.design_matrix import DesignMatrix, DesignMatrixBuilder
+from benchmark.methods.probe.logistic import logistic
+from benchmark.methods.probe.model import Float64, Model, mean_loss
+from benchmark.methods.probe.pair_scores import PairScorer
+from benchmark.methods.probe.ridge import ridge
+from benchmark.methods.probe.tables import (
+    backbone_device,
+    dispatched,
+    fit_device,
+    like,
+    to_float64,
+    to_numpy,
+)
 from benchmark.progress import track
 
-Float64 = NDArray[np.float64]
-SMALL = 50_000_000
-"""Design matrices with fewer numbers are fitted with one thread."""
-
-
-class Model(NamedTuple):
-    """Scores (n, columns) are features @ weights + bias; `link` maps scores to predictions."""
-
-    weights: Float64
-    bias: Float64
-    link: Callable[[Float64], Float64]
-
-    def __call__(self, features: Array) -> Float64:
-        """Predictions for rows of features (n, f): (n,) or (n, size)."""
-        return self.link(features @ self.weights + self.bias)
+WIDE = 20_000
+"""A fit on the CPU with more features is announced with an estimate of its time."""
+PASSES = 30
+"""Passes over the features in the estimate, for each penalty: L-BFGS takes about so many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +58,7 @@ class Linear(Method):
         each; all pairs in class 1 are used.
     """
 
-    VERSION = 1
+    VERSION = 2
     penalties: Sequence[float]
     max_iter: int
     tolerance: float
@@ -81,8 +79,6 @@ class Linear(Method):
 
     def fit(self, train: Examples, valid: Examples, context: FitContext) -> Predictor:
         """Fit each penalty on `train`, select the best on `valid`."""
-        from sklearn.preprocessing import StandardScaler
-
         readout = context.readout
         embedder = Embedder(context.backbone, context.caches)
         with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
@@ -94,164 +90,91 @@ class Linear(Method):
                 pairs_per_chain=self.pairs_per_chain,
                 rng=np.random.default_rng(context.seed),
                 folder=Path(scratch),
+                device=fit_device(context.backbone),
             )
             rows = builder.build(train, "train")
             held_out = builder.build(valid, "valid")
-            scaler = StandardScaler()
-            for part in rows.chunks():
-                scaler.partial_fit(rows.features[part])
-            for table in (rows, held_out):
-                for part in table.chunks():
-                    table.features[part] = scaler.transform(table.features[part])
+            mean, scale = standardise(rows, held_out)
             penalties = sorted(self.penalties, reverse=True)
+            announce_wide(rows, len(penalties))
             if readout.kind == "regression":
                 fits = ridge(rows, penalties)
             else:
                 fits = logistic(rows, readout, penalties, self.max_iter, self.tolerance)
             fits = track(fits, len(penalties), "fit")
-            best, losses = choose(fits, held_out, readout)
+            best, losses, unfinished = choose(fits, held_out, readout)
             sizes = {"train": rows.shape(), "valid": held_out.shape()}
             del rows, held_out
-        weights = best.weights / scaler.scale_[:, None]
-        model = Model(weights, best.bias - scaler.mean_ @ weights, best.link)
+        weights = best.weights / scale[:, None]
+        model = Model(weights, best.bias - mean @ weights, best.link)
         choices = {
             "penalty": min(losses, key=lambda penalty: (losses[penalty], -penalty)),
             "valid_loss": {f"{penalty:g}": loss for penalty, loss in losses.items()},
             "sample": sizes,
             "trained_parameters": weights.size + best.bias.size,
         }
+        if unfinished:
+            choices["not_converged"] = unfinished
+            at = ", ".join(f"{penalty:g}" for penalty in unfinished)
+            print(
+                f"note: the fit did not converge in {self.max_iter} steps with penalty {at}; "
+                "raise method.max_iter",
+                file=sys.stderr,
+            )
         return Predictor(lambda inputs: predict(model, embedder, readout, inputs), choices)
+
+
+def standardise(rows: DesignMatrix, held_out: DesignMatrix) -> tuple[Float64, Float64]:
+    """Standardise both in place by the mean and the scale of `rows`, which are returned."""
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler()
+    with dispatched(rows.features):
+        for part in rows.chunks():
+            block = rows.features[part]
+            scaler.partial_fit(block if isinstance(block, np.ndarray) else to_float64(block))
+    mean, scale = to_numpy(scaler.mean_), to_numpy(scaler.scale_)
+    for table in (rows, held_out):
+        centre, width = like(mean, table.features), like(scale, table.features)
+        for part in table.chunks():
+            block = table.features[part]
+            block -= centre
+            block /= width
+    return mean, scale
+
+
+def announce_wide(rows: DesignMatrix, penalties: int) -> None:
+    """Estimate the time of a fit with many features on the CPU, and print it."""
+    count, width = rows.features.shape
+    if width <= WIDE or not isinstance(rows.features, np.ndarray):
+        return
+    sample, vector = rows.features[: max(1, 2**24 // width)], np.ones(width, np.float32)
+    sample @ vector
+    started = time.perf_counter()
+    sample @ vector
+    seconds = (time.perf_counter() - started) * count / len(sample) * 2 * PASSES * penalties
+    print(
+        f"note: {count:,} rows of {width:,} features ({4 * count * width / 1e9:.1f} GB) are fitted "
+        f"on the CPU, in about {max(1, round(seconds / 60))} min; device=cuda takes seconds, and "
+        "fewer rows take less (method.max_residues, method.max_chains, method.pairs_per_chain)",
+        file=sys.stderr,
+    )
 
 
 def choose(
     fits: Iterator[tuple[float, Model]], valid: DesignMatrix, readout: Readout
-) -> tuple[Model, dict[float, float]]:
-    """The model with the lowest loss on valid, and the losses of all penalties tried."""
-    best, losses = None, dict[float, float]()
+) -> tuple[Model, dict[float, float], list[float]]:
+    """The model with the lowest loss on valid, all losses, and penalties that did not converge."""
+    best, losses, unfinished = None, dict[float, float](), list[float]()
     for penalty, model in fits:
         losses[penalty] = loss = mean_loss(model, valid, readout)
+        if not model.converged:
+            unfinished.append(penalty)
         if best is not None and loss >= min(list(losses.values())[:-1]):
             break
         best = model
     assert best is not None
-    return best, losses
-
-
-def mean_loss(model: Model, rows: DesignMatrix, readout: Readout) -> float:
-    """Mean squared error (regression) or mean log loss, over known labels."""
-    total = count = 0.0
-    for part in rows.chunks():
-        guess, truth = model(rows.features[part]), rows.labels[part]
-        weight = np.broadcast_to(
-            rows.weights[part].reshape(-1, *[1] * (truth.ndim - 1)), truth.shape
-        )
-        if readout.kind == "regression":
-            loss = (guess - truth) ** 2
-        else:
-            if readout.kind == "multilabel" or readout.size == 2:
-                right = np.where(truth == 1, guess, 1 - guess)
-            else:
-                right = np.take_along_axis(guess, truth[:, None], axis=1)[:, 0]
-            loss = -np.log(np.clip(right, 1e-15, 1))
-        known = np.broadcast_to(known_answers(truth, readout), truth.shape)
-        total += float((loss * weight)[known].sum())
-        count += float(weight[known].sum())
-    return total / count
-
-
-def ridge(rows: DesignMatrix, penalties: Sequence[float]) -> Iterator[tuple[float, Model]]:
-    """Ridge regression for each penalty, from one pass over the rows.
-
-    Equals `sklearn.linear_model.Ridge`, which needs a pass for each penalty.
-    """
-    from scipy.linalg import eigh
-
-    width = rows.features.shape[1]
-    gram, moment = np.zeros((width, width)), np.zeros(width)
-    mean, centre = np.zeros(width), float(rows.labels.mean())
-    for part in rows.chunks():
-        block = rows.features[part].astype(np.float64)
-        gram += block.T @ block
-        moment += block.T @ (rows.labels[part] - centre)
-        mean += block.sum(axis=0)
-    mean /= len(rows.labels)
-    gram -= len(rows.labels) * np.outer(mean, mean)
-    spectrum, basis = eigh(gram)
-    for penalty in penalties:
-        weights = basis @ ((basis.T @ moment) / (np.maximum(spectrum, 0) + penalty))
-        bias = np.array([centre - mean @ weights])
-        yield penalty, Model(weights[:, None], bias, lambda scores: scores[:, 0])
-
-
-def logistic(
-    rows: DesignMatrix,
-    readout: Readout,
-    penalties: Sequence[float],
-    max_iter: int,
-    tolerance: float,
-) -> Iterator[tuple[float, Model]]:
-    """Logistic regression for each penalty: multinomial, binary, or one per label."""
-    from scipy.special import expit, softmax
-
-    targets = rows.labels.T if readout.kind == "multilabel" else [rows.labels]
-    paths = [_logistic_path(rows, target, penalties, max_iter, tolerance) for target in targets]
-    binary = readout.kind == "multilabel" or readout.size == 2
-    link: Callable[[Float64], Float64] = expit if binary else partial(softmax, axis=1)
-    if readout.kind != "multilabel" and binary:
-        link = class_1
-    if readout.kind == "classification" and len(np.unique(rows.labels)) < 2:
-        raise UserError("every training example has the same class; a probe needs at least two")
-    for penalty in penalties:
-        columns, biases = [], []
-        for path in paths:
-            classes, weights, bias = next(path)
-            if not binary:  # a class absent from train has probability 0
-                # of two classes, scikit-learn has the log odds of the second
-                if weights.shape[1] < len(classes):
-                    weights = np.hstack([np.zeros_like(weights), weights])
-                    bias = np.concatenate([[0.0], bias])
-                full = np.zeros((len(weights), readout.size))
-                offset = np.full(readout.size, -np.inf)
-                full[:, classes], offset[classes] = weights, bias
-                weights, bias = full, offset
-            columns.append(weights)
-            biases.append(bias)
-        yield penalty, Model(np.hstack(columns), np.concatenate(biases), link)
-
-
-def class_1(log_odds: Float64) -> Float64:
-    """Probability of class 1, (n,), from its log odds, (n, 1)."""
-    from scipy.special import expit
-
-    return np.asarray(expit(log_odds[:, 0]))
-
-
-def _logistic_path(
-    rows: DesignMatrix, target: Array, penalties: Sequence[float], max_iter: int, tolerance: float
-) -> Iterator[tuple[Array, Float64, Float64]]:
-    """Classes, weights (f, columns) and bias for each penalty, with warm starts."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
-
-    known = target != -1
-    features = rows.features if known.all() else rows.features[known]
-    target, weight = target[known], rows.weights[known]
-    classes = np.unique(target)
-    if len(classes) < 2:  # a label that is constant in train: its smoothed rate
-        rate = (target.sum() + 1) / (len(target) + 2)
-        constant = np.zeros((rows.features.shape[1], 1)), np.array([np.log(rate / (1 - rate))])
-        for _ in penalties:
-            yield (classes, *constant)
-        return
-    # On a small problem many threads gain little, and lose minutes where cores are shared.
-    threads = 1 if features.size < SMALL else None
-    solver = LogisticRegression(warm_start=True, max_iter=max_iter, tol=tolerance)
-    for penalty in penalties:
-        with threadpool_limits(threads), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # reached max_iter: harmless
-            solver.set_params(C=1 / penalty).fit(features, target, sample_weight=weight)
-        yield classes, solver.coef_.T.astype(np.float64), solver.intercept_.astype(np.float64)
+    return best, losses, unfinished
 
 
 def predict(
@@ -262,13 +185,15 @@ def predict(
         chains = embedded_chains(embedder.backbone, readout, inputs)
         yield from model(protein_features(embedder, chains, "test"))
         return
-    for residues in residue_features(embedder, inputs, "test"):
-        if readout.level == "residue":
-            yield model(residues)
-            continue
+    vectors = residue_features(embedder, inputs, "test")
+    if readout.level == "residue":
+        yield from (model(residues) for residues in vectors)
+        return
+    device = backbone_device(embedder.backbone)
+    scorer = PairScorer(model.weights[:, 0], float(model.bias[0]), device)
+    for residues in vectors:
         scores = np.full((len(residues), len(residues)), np.nan, np.float32)
         i, j = np.triu_indices(len(residues), readout.first_separation)
-        for start in range(0, len(i), CHUNK):
-            a, b = i[start : start + CHUNK], j[start : start + CHUNK]
-            scores[a, b] = scores[b, a] = model(pair_features(residues, a, b))
+        log_odds = scorer(residues, readout.first_separation)
+        scores[i, j] = scores[j, i] = model.link(log_odds[:, None])
         yield scores

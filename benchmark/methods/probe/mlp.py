@@ -15,14 +15,14 @@ from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.features import feature_rows, is_protein_level
 from benchmark.methods.finetune.trainer import Encoder, VectorSource
 from benchmark.methods.finetune.training import Training
-from benchmark.methods.probe.design_matrix import memmap_table
+from benchmark.methods.probe.tables import new_table
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mlp(Training):
     """Only the head is trained, on embeddings that are computed once."""
 
-    VERSION = 1
+    VERSION = 2
     frozen = True
 
     def encoder(self, context: FitContext) -> Encoder:
@@ -51,12 +51,13 @@ class Frozen(Encoder):
 
     def table(self, inputs: Sequence[Chains], split: str, folder: Path) -> list[Array]:
         """The rows of each input, as views of one table."""
-        counts: list[int] = []
-
-        def counted() -> Iterator[Array]:
-            for rows in feature_rows(self.embedder, self.readout, inputs, split):
-                counts.append(len(rows))
-                yield rows
-
-        table = memmap_table(folder, counted())
-        return np.split(table, np.cumsum(counts)[:-1])
+        counts = [1] * len(inputs)
+        width = self.width * len(inputs[0])
+        if not is_protein_level(self.readout):
+            counts = [len(chain) for (chain,) in inputs]
+        ends = np.cumsum(counts)
+        parts = np.split(new_table(int(ends[-1]), width, folder), ends[:-1])
+        rows = feature_rows(self.embedder, self.readout, inputs, split)
+        for part, found in zip(parts, rows, strict=True):
+            part[:] = found
+        return parts
