@@ -1,0 +1,118 @@
+"""Measurements of speed: each line is printed once it is known, and all of them at the end.
+
+A figure stands beside its floor, the time of the least work that would do: a bare loop, the matrix
+products alone, or one reading of the memory.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+DEVICE_VARIABLE, DTYPE_VARIABLE = "PERFORMANCE_DEVICE", "PERFORMANCE_DTYPE"
+HEADER = f"{'':<52}{'seconds':>9}{'floor':>9}{'ratio':>7}  floor"
+
+
+def device() -> str:
+    """`PERFORMANCE_DEVICE`, or a GPU if there is one."""
+    import torch
+
+    return os.environ.get(DEVICE_VARIABLE) or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def dtype() -> str:
+    """`PERFORMANCE_DTYPE`, or bfloat16 on a GPU."""
+    return os.environ.get(DTYPE_VARIABLE) or ("float32" if device() == "cpu" else "bfloat16")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A figure of the table. amount: units that were processed, for the rate."""
+
+    name: str
+    seconds: float
+    floor: float | None = None
+    floor_name: str = ""
+    amount: float = 0
+    unit: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.name:<52}{self.seconds:>9.4f}"
+        if self.floor is not None:
+            text += f"{self.floor:>9.4f}{self.seconds / self.floor:>7.2f}  {self.floor_name}"
+        if self.amount:
+            text = f"{text:<78}{self.amount / self.seconds:>14,.0f} {self.unit}/s"
+        return text
+
+
+@dataclass
+class Table:
+    """All measurements of a session, by `show` printed at once and by the conftest at the end."""
+
+    show: Callable[[str], None]
+    rows: list[Measurement] = field(default_factory=list)
+
+    def add(
+        self,
+        name: str,
+        seconds: float,
+        *,
+        floor: float | None = None,
+        floor_name: str = "",
+        amount: float = 0,
+        unit: str = "",
+    ) -> float:
+        """Add a line; return its ratio to the floor (1 without a floor)."""
+        self.rows.append(Measurement(name, seconds, floor, floor_name, amount, unit))
+        self.show(str(self.rows[-1]))
+        return seconds / floor if floor else 1.0
+
+
+def interleaved(
+    works: Mapping[str, Callable[[], object]], rounds: int = 3, clock: Any = time.perf_counter
+) -> dict[str, float]:
+    """The least time of each work, in seconds, of so many rounds in which each has its turn.
+
+    Each is called once before. Turns make ratios fair on a machine whose speed changes.
+    """
+    for work in works.values():
+        work()
+    synchronize()
+    least = dict.fromkeys(works, float("inf"))
+    for _ in range(rounds):
+        for name, work in works.items():
+            started = clock()
+            work()
+            synchronize()
+            least[name] = min(least[name], clock() - started)
+    return least
+
+
+def synchronize() -> None:
+    """Wait for the GPU, if it is used."""
+    import torch
+
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+@cache
+def matrix_rate(number: str) -> float:
+    """FLOP/s of large matrix products of a dtype on this device."""
+    import torch
+
+    size = 1024 if device() == "cpu" else 8192
+    a = torch.randn(size, size, device=device(), dtype=getattr(torch, number))
+    return 2 * size**3 / interleaved({"product": lambda: torch.mm(a, a)}, 5)["product"]
+
+
+@cache
+def memory_rate() -> float:
+    """Bytes/s read and written by a copy in the device's memory."""
+    import torch
+
+    a = torch.empty(2**26 if device() == "cpu" else 2**30, dtype=torch.uint8, device=device())
+    b = torch.empty_like(a)
+    return 2 * a.numel() / interleaved({"copy": lambda: b.copy_(a)}, 5)["copy"]
