@@ -82,7 +82,7 @@ def memory_errors() -> Iterator[None]:
     except RuntimeError as error:
         if not any(part in str(error) for part in MEMORY_ERRORS):
             raise
-        if torch.cuda.is_initialized():
+        if torch.cuda.is_available():
             torch.cuda.empty_cache()
         raise MemoryError(str(error)) from None
 
@@ -121,4 +121,4 @@ def to_host(tensor: torch.Tensor) -> Callable[[], NDArray[Any]]:
 @cache
 def copy_stream(device: torch.device) -> torch.cuda.Stream:
     """The stream of a GPU's copies to the host."""
-    return torch.cuda.Stream(device)
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

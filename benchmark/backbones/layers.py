@@ -54,7 +54,8 @@ def compile_blocks(
     from transformers import AttentionInterface
 
     before = embed()
-    AttentionInterface.register(NAME, torch.compiler.disable(attend))
+    disable: Any = torch.compiler.disable
+    AttentionInterface.register(NAME, disable(attend))
     for block in blocks:
         block.compile(dynamic=True)
     try:

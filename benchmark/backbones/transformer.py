@@ -187,7 +187,7 @@ class Transformer(Backbone):
                 counted = self.flop_counter.passing(self.module, "states", Batch.packed(lengths))
                 with packed(self.module, lengths, self.first_position) as positions, counted:
                     states = self._layer(input_ids=ids, position_ids=positions)
-                return list(states[0].split(lengths))
+                return list(torch.split(states[0], lengths))
             ids, mask = self.ids(chains)
             with self.counting(self.module, "states", chains):
                 states = self._layer(input_ids=ids, attention_mask=mask)
@@ -236,7 +236,10 @@ class Transformer(Backbone):
         name = f"embed_{level}s"
         if getattr(getattr(self, name), "__func__", None) is not getattr(Transformer, name):
             return super().start(level, chains)  # a subclass has its own
-        return self._start_residues(chains) if level == "residue" else self._start_proteins(chains)
+        if level == "residue":
+            return self._start_residues(chains)
+        wait = self._start_proteins(chains)
+        return lambda: list(wait())
 
     def _start_residues(self, chains: Sequence[str]) -> Callable[[], list[Float32]]:
         with inference():  # one transfer, in the model's dtype

@@ -106,7 +106,10 @@ class Backbone(ABC):
 
         A backbone may copy the vectors of one batch while it computes the next.
         """
-        rows = self.embed_residues(chains) if level == "residue" else self.embed_proteins(chains)
+        embed: Callable[..., Any] = (
+            self.embed_residues if level == "residue" else self.embed_proteins
+        )
+        rows = list(embed(chains))
         return lambda: rows
 
     def masked_log_probs(self, chains: Sequence[str]) -> list[Float32]:

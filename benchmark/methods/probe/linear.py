@@ -20,9 +20,11 @@ from benchmark.core.answers import Array, Chains, Readout, Value, known_answers
 from benchmark.core.errors import UserError
 from benchmark.core.method import FitContext, Method, Predictor
 from benchmark.core.metric import Examples
+from benchmark.distributed import rank
 from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.features import (
     embedded_chains,
+    feature_rows,
     is_protein_level,
     pair_features,
     protein_features,
@@ -97,6 +99,8 @@ class Linear(Method):
             )
             rows = builder.build(train, "train")
             held_out = builder.build(valid, "valid")
+            if rank():  # the first process fits and predicts, the others embed
+                return Predictor(lambda inputs: follow(embedder, readout, inputs), {})
             scaler = StandardScaler()
             for part in rows.chunks():
                 scaler.partial_fit(rows.features[part])
@@ -252,6 +256,13 @@ def _logistic_path(
             warnings.simplefilter("ignore", ConvergenceWarning)  # reached max_iter: harmless
             solver.set_params(C=1 / penalty).fit(features, target, sample_weight=weight)
         yield classes, solver.coef_.T.astype(np.float64), solver.intercept_.astype(np.float64)
+
+
+def follow(embedder: Embedder, readout: Readout, inputs: Sequence[Chains]) -> Iterator[Value]:
+    """Embed what `predict` embeds in the first process, without predictions."""
+    chains = embedded_chains(embedder.backbone, readout, inputs)
+    for _ in feature_rows(embedder, readout, chains, "test"):
+        yield np.empty(0)
 
 
 def predict(
