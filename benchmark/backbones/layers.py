@@ -1,6 +1,6 @@
 """The blocks of a module: passes that end at the layer that is read, and compiled blocks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmark.backbones.packing import NAME, attend
+from benchmark.backbones.packing import register
 from benchmark.embedding.rounding import distance
 
 Float32 = NDArray[np.float32]
@@ -43,21 +43,25 @@ def input_of(block: torch.nn.Module, run: Callable[[], object]) -> torch.Tensor:
     raise ValueError("the pass did not reach the block")
 
 
+def compile_each(blocks: Iterable[torch.nn.Module]) -> None:
+    """Compile each block, for every number of tokens; equal blocks share their code.
+
+    Packed attention is not compiled: it reads the lengths of the chains, which differ by batch.
+    """
+    register(compiled=True)
+    for block in blocks:
+        block.compile(dynamic=True)
+
+
 def compile_blocks(
     blocks: Sequence[torch.nn.Module], embed: Callable[[], Sequence[Float32]], limit: float
 ) -> str:
-    """Compile each block, for every number of tokens; equal blocks share their code.
+    """Compile each block.
 
     If `embed` fails, or its vectors change by more than `limit`, undo it and return the reason.
-    Packed attention is not compiled: it reads the lengths of the chains, which differ by batch.
     """
-    from transformers import AttentionInterface
-
     before = embed()
-    disable: Any = torch.compiler.disable
-    AttentionInterface.register(NAME, disable(attend))
-    for block in blocks:
-        block.compile(dynamic=True)
+    compile_each(blocks)
     try:
         found = distance(embed(), before)
         reason = "" if found <= limit else f"the vectors differ by {found:.1e}"

@@ -73,14 +73,22 @@ def attend(
     return torch.cat(chains, dim=2).transpose(1, 2), None
 
 
-@contextmanager
-def packed(module: Any, lengths: Sequence[int], first: int) -> Iterator[torch.Tensor]:
-    """Attention within chains of these lengths; yields the positions, (1, T), from `first`."""
+def register(compiled: bool = False) -> None:
+    """Make it known to transformers; compiled: for use within compiled modules."""
     from transformers import AttentionInterface
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-    if NAME not in ALL_ATTENTION_FUNCTIONS:
+    if compiled:
+        disable: Any = torch.compiler.disable
+        AttentionInterface.register(NAME, disable(attend))
+    elif NAME not in ALL_ATTENTION_FUNCTIONS:
         AttentionInterface.register(NAME, attend)
+
+
+@contextmanager
+def packed(module: Any, lengths: Sequence[int], first: int) -> Iterator[torch.Tensor]:
+    """Attention within chains of these lengths; yields the positions, (1, T), from `first`."""
+    register()
     device = next(module.parameters()).device
     bounds = np.cumsum([0, *lengths], dtype=np.int32)
     positions = np.arange(bounds[-1]) - np.repeat(bounds[:-1], lengths) + first
