@@ -76,7 +76,7 @@ class Table:
         self.show(str(row))
 
 
-def interleaved(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def interleaved(works: Mapping[str, Callable[[], object]], rounds: int = 3) -> dict[str, float]:
     """The least time of each work, in seconds, of so many rounds in which each has its turn.
 
     Each is called once before. Turns make ratios fair on a machine whose speed changes.
