@@ -1,7 +1,8 @@
 """The blocks of a module: passes that end at the layer that is read, and compiled blocks."""
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -75,5 +76,7 @@ def compile_blocks(
 
 def eager() -> AbstractContextManager[None]:
     """Without compiled code: it ignores hooks, and changes of a block's parts cost time."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and its import takes seconds
+        return nullcontext()
     context: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
     return context
