@@ -114,8 +114,9 @@ def hosts() -> Any:
     from accelerate import PartialState
 
     PartialState()
-    atexit.register(dist.destroy_process_group)
-    return None if dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
+    group = None if dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
+    atexit.register(dist.destroy_process_group, group)  # else its threads abort the exit
+    return group
 
 
 def broadcast(value: T) -> T:

@@ -3,7 +3,7 @@
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.device import inference, to_device, to_host, token_budget
 from benchmark.backbones.flops import Batch, FlopCounter
-from benchmark.backbones.layers import blocks, compile_blocks, eager, input_of
+from benchmark.backbones.layers import blocks, compile_blocks, input_of
 from benchmark.backbones.packing import attention, packed
 from benchmark.backbones.sampling import sample
 from benchmark.core import MASK, RESIDUE_INDEX, RESIDUES, Ability, Backbone, Level, UserError
@@ -179,18 +179,16 @@ class Transformer(Backbone):
             self._compile()
         rows = [self.alphabet.encode(chain) for chain in chains]
         lengths = [len(row) for row in rows]
-        training = self.compiled and torch.is_grad_enabled()
-        with eager() if training else nullcontext():
-            if self.packing:
-                packed_ids = [[token for row in rows for token in row]]
-                ids = to_device(packed_ids, self.device)
-                counted = self.flop_counter.passing(self.module, "states", Batch.packed(lengths))
-                with packed(self.module, lengths, self.first_position) as positions, counted:
-                    states = self._layer(input_ids=ids, position_ids=positions)
-                return list(torch.split(states[0], lengths))
-            ids, mask = self.ids(chains)
-            with self.counting(self.module, "states", chains):
-                states = self._layer(input_ids=ids, attention_mask=mask)
+        if self.packing:
+            packed_ids = [[token for row in rows for token in row]]
+            ids = to_device(packed_ids, self.device)
+            counted = self.flop_counter.passing(self.module, "states", Batch.packed(lengths))
+            with packed(self.module, lengths, self.first_position) as positions, counted:
+                states = self._layer(input_ids=ids, position_ids=positions)
+            return list(torch.split(states[0], lengths))
+        ids, mask = self.ids(chains)
+        with self.counting(self.module, "states", chains):
+            states = self._layer(input_ids=ids, attention_mask=mask)
         return [row[:length] for row, length in zip(states, lengths, strict=True)]
 
     def _layer(self, **inputs: torch.Tensor) -> torch.Tensor:
