@@ -12,6 +12,7 @@ from benchmark.backbones.device import token_budget
 from benchmark.backbones.layers import blocks
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import UserError
+from tests.backbones.test_backbones import open_folder
 from tests.backbones.test_cost import ALL, CHAINS, NATIVE, OTHERS, compare, opened
 from tests.checkpoints import make, save_esm3
 from tests.conftest import make_backbone
@@ -123,7 +124,7 @@ def test_a_compiler_that_fails_is_reported_and_undone(
     assert not backbone.compiled
     assert capsys.readouterr().err == "note: compile=True has no effect: no compiler\n"
     with pytest.raises(UserError, match="compile=yes is not known; allowed are auto, true, false"):
-        make_backbone("huggingface", tmp_path, "model.compile=yes")
+        open_folder(tmp_path, compile="yes")
 
 
 def test_the_budget_of_a_cpu_depends_on_the_width_alone(tmp_path: Path) -> None:
