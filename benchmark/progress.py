@@ -1,5 +1,6 @@
 """Progress bars on the terminal, for loops longer than two seconds."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -13,6 +14,8 @@ REFRESH = 0.5
 
 def track(items: Iterable[T], total: int, label: str | Callable[[], str]) -> Iterator[T]:
     """Yield the items; after two seconds show their count and the time left on stderr.
+
+    Of several processes only the first one shows them.
 
     label: text beside the bar; a function is called again at each update.
     """
@@ -33,7 +36,7 @@ def track(items: Iterable[T], total: int, label: str | Callable[[], str]) -> Ite
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not console.is_terminal or os.environ.get("RANK", "0") != "0",
     )
     job = bar.add_task("", total=total)
     started, updated, shown = time.monotonic(), -PATIENCE, False

@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from benchmark.backbones.layers import blocks, eager
+
 
 class Batch(NamedTuple):
     """Sizes of a batch."""
@@ -62,6 +64,8 @@ class Seen:
     """Of linear layers."""
     backward: int = 0
     """Of their gradients."""
+    passed: int = 0
+    """Number of layers that were computed."""
     layers: int = 0
     """Number of layers with gradients."""
     tokens: int = 0
@@ -106,7 +110,7 @@ class FlopCounter:
         forward = seen.forward * batch.computed // seen.tokens
         backward = seen.backward * batch.computed // seen.tokens
         for name, amount in {
-            "forward_flops": forward + self.layers * attention,
+            "forward_flops": forward + seen.passed * attention,
             "backward_flops": backward + 2 * seen.layers * attention,
             "chains": batch.chains,
             "tokens": batch.tokens,
@@ -121,6 +125,7 @@ def watching(module: torch.nn.Module, layers: int) -> Iterator[Seen]:
     from transformers.pytorch_utils import Conv1D
 
     seen = Seen()
+    passed: set[Any] = set()
 
     def linear(part: Any, args: Any, kwargs: Any, output: torch.Tensor) -> None:
         x = next(iter((*args, *kwargs.values())))
@@ -130,22 +135,23 @@ def watching(module: torch.nn.Module, layers: int) -> Iterator[Seen]:
             seen.backward += work * (x.requires_grad + part.weight.requires_grad)
 
     def block(part: Any, given: Any, output: Any) -> None:
+        passed.add(part)
         first = output[0] if isinstance(output, tuple) else output
         seen.layers += bool(first.requires_grad)
 
-    parts = list(module.modules())
-    lists = (part for part in parts if isinstance(part, torch.nn.ModuleList))
-    blocks = next((list(found) for found in lists if len(found) == layers), [])
+    parts, found = list(module.modules()), list(blocks(module, layers).values())
     handles = [
         part.register_forward_hook(linear, with_kwargs=True)
         for part in parts
         if isinstance(part, torch.nn.Linear | Conv1D)
     ]
-    handles += [part.register_forward_hook(block) for part in blocks]
+    handles += [part.register_forward_hook(block) for part in found]
     try:
-        yield seen
+        with eager():
+            yield seen
     finally:
         for handle in handles:
             handle.remove()
-    if seen.backward and not blocks:
+    seen.passed = len(passed) if found else layers
+    if seen.backward and not found:
         seen.layers = layers

@@ -11,7 +11,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+
+from benchmark.backbones.device import to_device
 
 NAME = "packed"
 """Its name among transformers' attention implementations."""
@@ -70,19 +73,27 @@ def attend(
     return torch.cat(chains, dim=2).transpose(1, 2), None
 
 
+def register(compiled: bool = False) -> None:
+    """Make it known to transformers; compiled: for use within compiled modules."""
+    from transformers import AttentionInterface
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    if compiled:
+        disable: Any = torch.compiler.disable
+        AttentionInterface.register(NAME, disable(attend))
+    elif NAME not in ALL_ATTENTION_FUNCTIONS:
+        AttentionInterface.register(NAME, attend)
+
+
 @contextmanager
 def packed(module: Any, lengths: Sequence[int], first: int) -> Iterator[torch.Tensor]:
     """Attention within chains of these lengths; yields the positions, (1, T), from `first`."""
-    from transformers import AttentionInterface
-
-    AttentionInterface.register(NAME, attend)
+    register()
     device = next(module.parameters()).device
-    sizes = torch.tensor([0, *lengths], device=device)
-    bounds = sizes.cumsum(0).to(torch.int32)
-    starts = bounds[:-1].repeat_interleave(sizes[1:])
-    positions = torch.arange(sum(lengths), device=device) - starts + first
-    with attending(module, Pack(tuple(lengths), bounds)):
-        yield positions[None]
+    bounds = np.cumsum([0, *lengths], dtype=np.int32)
+    positions = np.arange(bounds[-1]) - np.repeat(bounds[:-1], lengths) + first
+    with attending(module, Pack(tuple(lengths), to_device(bounds, device))):
+        yield to_device(positions[None], device)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Backbones on a `transformers` module: token ids, batches, layers, pooling, heads."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
@@ -11,17 +12,23 @@ from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
 from benchmark.backbones.alphabet import Alphabet
-from benchmark.backbones.device import inference
+from benchmark.backbones.device import inference, to_device, to_host, token_budget
 from benchmark.backbones.flops import Batch, FlopCounter
+from benchmark.backbones.layers import blocks, compile_blocks, input_of
 from benchmark.backbones.packing import attention, packed
 from benchmark.backbones.sampling import sample
-from benchmark.core import MASK, RESIDUE_INDEX, RESIDUES, Ability, Backbone, UserError
+from benchmark.core import MASK, RESIDUE_INDEX, RESIDUES, Ability, Backbone, Level, UserError
 from benchmark.data.tables import CHAIN_BREAK
 from benchmark.embedding.rounding import ROUNDING, distance
 
 Float32 = NDArray[np.float32]
 Pooling = Literal["mean", "start", "last"]
 Objective = Literal["masked", "causal"]
+COMPILE = ("auto", True, False)
+COMPILE_FLOPS = 5e15
+"""Work after which `compile=auto` compiles on a GPU: as long as compiling takes, about 20 s."""
+FAILURES = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError)
+"""What modules raise where packing, or ending a pass, is not possible."""
 
 
 class Transformer(Backbone):
@@ -33,6 +40,8 @@ class Transformer(Backbone):
     language_model: the module with its head, which maps ids to logits over the vocabulary, and its
         training objective. Without it there are no log-probabilities.
     contact_head: whether the checkpoint has the weights of the module's `contact_head`.
+    batch_tokens: "auto" or a number (`device.token_budget`).
+    compile: whether embeddings are computed by `torch.compile`; auto: in long runs on a GPU.
     """
 
     def __init__(
@@ -42,7 +51,8 @@ class Transformer(Backbone):
         *,
         layer: int,
         pooling: Pooling,
-        batch_tokens: int,
+        batch_tokens: int | str,
+        compile: bool | str = False,
         max_length: int | None = None,
         language_model: torch.nn.Module | None = None,
         objective: Objective | None = None,
@@ -54,14 +64,18 @@ class Transformer(Backbone):
         self.alphabet = alphabet
         self.layer = layer
         self.pooling = pooling
-        self.batch_tokens = batch_tokens
         self.max_length = max_length
-        parameter = next(module.parameters())
+        if compile not in COMPILE:
+            raise UserError(f"compile={compile} is not known; allowed are auto, true, false")
+        self.compile = compile
+        self.compiled = False
         # of the inputs; a module that is spread or offloaded moves them on from there
-        self.device = next(p.device for p in module.parameters() if p.device.type != "meta")
+        parameter = next(p for p in module.parameters() if p.device.type != "meta")
+        self.device = parameter.device
         self.dtype = str(parameter.dtype).removeprefix("torch.")
         self.layers = int(config.num_hidden_layers)
         self.residue_dim = self.protein_dim = int(config.hidden_size)
+        self.batch_tokens = token_budget(batch_tokens, self.residue_dim, parameter)
         self.flop_counter = FlopCounter(self.layers, attention_width(config))
         if not -self.layers - 1 <= layer <= self.layers:
             raise UserError(f"layer={layer} is not allowed; allowed are 0 to {self.layers}, and -1")
@@ -82,7 +96,11 @@ class Transformer(Backbone):
         self.language_model: Any = None if language_model is None else language_model.eval()
         self.has_contact_head = contact_head
         self.first_position = first_position(position_table(module))
+        self.last = layer in (-1, self.layers)
+        self.end: torch.nn.Module | None = None
+        self.packing = False
         self.packing = self._packs()
+        self.end = None if self.last else self._ending()
 
     @property
     def abilities(self) -> frozenset[Ability]:
@@ -98,11 +116,8 @@ class Transformer(Backbone):
 
     def blocks(self) -> dict[str, torch.nn.Module]:
         """The blocks up to the embedding layer, by their names in the module."""
-        for name, part in self.module.named_modules():
-            if isinstance(part, torch.nn.ModuleList) and len(part) == self.layers:
-                used = self.layer % (self.layers + 1)
-                return {f"{name}.{at}": part[at] for at in range(used)}
-        return {}
+        found = blocks(self.module, self.layers)
+        return dict(list(found.items())[: self.layer % (self.layers + 1)])
 
     def _packs(self) -> bool:
         """Whether packed batches are possible, and equal to single chains."""
@@ -110,41 +125,81 @@ class Transformer(Backbone):
         if "position_ids" not in takes or not self.module._supports_attention_backend:
             return False
         probe = [RESIDUES, RESIDUES[::-2]]
-        self.packing = False
         alone = [row for chain in probe for row in self.embed_residues([chain])]
         self.packing = True
         try:
-            together = self.embed_residues(probe)
-        except (RuntimeError, ValueError, TypeError, IndexError):
-            return False  # positions of another form; padding works everywhere
-        return distance(together, alone) <= ROUNDING[self.dtype]
+            found = distance(self.embed_residues(probe), alone)
+            reason = f"the vectors of packed chains differ by {found:.1e}"
+        except FAILURES as error:  # positions of another form; padding works everywhere
+            found, reason = float("inf"), f"{type(error).__name__}: {error}"
+        if found > ROUNDING[self.dtype] and self.device.type == "cuda":
+            print(f"note: batches are padded, not packed: {reason}", file=sys.stderr)
+        return found <= ROUNDING[self.dtype]
+
+    def _ending(self) -> torch.nn.Module | None:
+        """The block above the layer that is read, if passes may end before it."""
+        above = list(blocks(self.module, self.layers).values())[self.layer % (self.layers + 1) :]
+        if not above:
+            return None
+        whole = self.embed_residues([RESIDUES])
+        self.end = above[0]
+        self.flop_counter.forget()
+        try:
+            same = distance(self.embed_residues([RESIDUES]), whole) <= ROUNDING[self.dtype]
+        except FAILURES:
+            same = False
+        self.flop_counter.forget()
+        return above[0] if same else None
+
+    def _compile(self) -> None:
+        """Compile the blocks if their embeddings stay equal up to rounding."""
+        wanted, self.compile = self.compile, False
+        own, limit = list(self.blocks().values()), ROUNDING[self.dtype]
+        reason = compile_blocks(own, lambda: self.embed_residues([RESIDUES]), limit)
+        self.compiled = not reason
+        if reason:
+            print(f"note: compile={wanted} has no effect: {reason}", file=sys.stderr)
+
+    def _compiles_now(self) -> bool:
+        """Whether it is time to compile."""
+        done = self.flop_counter.usage["forward_flops"]
+        long = self.compile == "auto" and self.device.type == "cuda" and done >= COMPILE_FLOPS
+        return (self.compile is True or long) and not torch.is_grad_enabled()
 
     def ids(self, chains: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids and attention mask of one right-padded batch, (B, T) each."""
         rows = [torch.tensor(self.alphabet.encode(chain)) for chain in chains]
         ids = pad_sequence(rows, batch_first=True, padding_value=self.alphabet.pad)
         mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
-        return ids.to(self.device), mask.to(self.device)
+        return to_device(ids, self.device), to_device(mask, self.device)
 
     def states(self, chains: Sequence[str]) -> list[torch.Tensor]:
         """Hidden states of one batch: (tokens, dim) for each chain, including special tokens."""
+        if self._compiles_now():
+            self._compile()
         rows = [self.alphabet.encode(chain) for chain in chains]
         lengths = [len(row) for row in rows]
-        last = self.layer in (-1, self.layers)
-        given = {"output_hidden_states": not last}
         if self.packing:
-            ids = torch.tensor([[token for row in rows for token in row]], device=self.device)
+            packed_ids = [[token for row in rows for token in row]]
+            ids = to_device(packed_ids, self.device)
             counted = self.flop_counter.passing(self.module, "states", Batch.packed(lengths))
             with packed(self.module, lengths, self.first_position) as positions, counted:
-                output = self.module(input_ids=ids, position_ids=positions, **given)
-        else:
-            ids, mask = self.ids(chains)
-            with self.counting(self.module, "states", chains):
-                output = self.module(input_ids=ids, attention_mask=mask, **given)
-        states = output.last_hidden_state if last else output.hidden_states[self.layer]
-        if self.packing:
-            return list(states[0].split(lengths))
+                states = self._layer(input_ids=ids, position_ids=positions)
+            return list(torch.split(states[0], lengths))
+        ids, mask = self.ids(chains)
+        with self.counting(self.module, "states", chains):
+            states = self._layer(input_ids=ids, attention_mask=mask)
         return [row[:length] for row, length in zip(states, lengths, strict=True)]
+
+    def _layer(self, **inputs: torch.Tensor) -> torch.Tensor:
+        """Hidden states of the layer that is read, (B, T, dim); no block above it is computed."""
+        if self.end is not None:
+            return input_of(self.end, lambda: self.module(**inputs))
+        output = self.module(**inputs, output_hidden_states=not self.last)
+        states: torch.Tensor = (
+            output.last_hidden_state if self.last else output.hidden_states[self.layer]
+        )
+        return states
 
     def counting(
         self, module: torch.nn.Module, kind: str | None, chains: Sequence[str]
@@ -174,17 +229,33 @@ class Transformer(Backbone):
         start, pairs = len(self.alphabet.prefix), zip(states, chains, strict=True)
         return torch.stack([row[start : start + len(c)].mean(dim=0) for row, c in pairs])
 
+    def start(self, level: Level, chains: Sequence[str]) -> Callable[[], Sequence[Float32]]:
+        """Start to embed one batch; on a GPU the copy to the host goes on meanwhile."""
+        name = f"embed_{level}s"
+        if getattr(getattr(self, name), "__func__", None) is not getattr(Transformer, name):
+            return super().start(level, chains)  # a subclass has its own
+        if level == "residue":
+            return self._start_residues(chains)
+        wait = self._start_proteins(chains)
+        return lambda: list(wait())
+
+    def _start_residues(self, chains: Sequence[str]) -> Callable[[], list[Float32]]:
+        with inference():  # one transfer, in the model's dtype
+            wait = to_host(self.residues(chains))
+        ends = np.cumsum([len(chain) for chain in chains])[:-1]
+        return lambda: np.split(wait(), ends)
+
+    def _start_proteins(self, chains: Sequence[str]) -> Callable[[], Float32]:
+        with inference():
+            return to_host(self.pool(chains))
+
     def embed_residues(self, chains: Sequence[str]) -> list[Float32]:
         """(L, dim) for each chain."""
-        with inference():  # one transfer, in the model's dtype
-            table = self.residues(chains).cpu().float().numpy()
-        return np.split(table, np.cumsum([len(chain) for chain in chains])[:-1])
+        return self._start_residues(chains)()
 
     def embed_proteins(self, chains: Sequence[str]) -> Float32:
         """(n, dim) by the chosen pooling."""
-        with inference():
-            result: Float32 = self.pool(chains).cpu().numpy()
-        return result
+        return self._start_proteins(chains)()
 
     def attentions(self, chains: Sequence[str]) -> list[Float32]:
         """(layers x heads, L, L) for each chain."""
@@ -192,7 +263,7 @@ class Transformer(Backbone):
         with (
             inference(),
             attention(self.module, "eager"),
-            self.counting(self.module, "states", chains),
+            self.counting(self.module, "attentions", chains),
         ):
             maps = self.module(input_ids=ids, attention_mask=mask, output_attentions=True)
         table = torch.stack([m.float().cpu() for m in maps.attentions], dim=1).flatten(1, 2)
@@ -250,6 +321,7 @@ class Transformer(Backbone):
             "layers": self.layers,
             "dim": self.residue_dim,
             "packing": self.packing,
+            "compiled": self.compiled,
             "device": self.device.type,
         }
 

@@ -25,8 +25,10 @@ def check_settings(config: dict[str, Any]) -> None:
         raise not_allowed("model.path", path, f"give a hub id or a folder, as ./{path}")
     for name, lowest in {"limit": 1, "batch_tokens": 1, "seed": 0}.items():
         value = config[name]
-        if not ((type(value) is int and value >= lowest) or (name == "limit" and value is None)):
-            raise not_allowed(name, value, f"give a whole number from {lowest} on")
+        words = {"limit": (None,), "batch_tokens": ("auto",)}.get(name, ())
+        if not ((type(value) is int and value >= lowest) or value in words):
+            auto = ", or auto" if "auto" in words else ""
+            raise not_allowed(name, value, f"give a whole number from {lowest} on{auto}")
     if config["seed"] > LARGEST_SEED:
         raise not_allowed("seed", config["seed"], f"{LARGEST_SEED} is the largest")
     check_seeds(config["seeds"])

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.core.answers import Level
 from benchmark.core.errors import UserError
 
 Float32 = NDArray[np.float32]
@@ -99,6 +100,17 @@ class Backbone(ABC):
     def embed_proteins(self, chains: Sequence[str]) -> Float32:
         """Embed one batch: (n, protein_dim)."""
         raise lacks(self, "protein_embeddings")
+
+    def start(self, level: Level, chains: Sequence[str]) -> Callable[[], Sequence[Float32]]:
+        """Start to embed one batch at a level; the function returned waits for the vectors.
+
+        A backbone may copy the vectors of one batch while it computes the next.
+        """
+        embed: Callable[..., Any] = (
+            self.embed_residues if level == "residue" else self.embed_proteins
+        )
+        rows = list(embed(chains))
+        return lambda: rows
 
     def masked_log_probs(self, chains: Sequence[str]) -> list[Float32]:
         """Natural-log probabilities of `RESIDUES`, (L, 20) for each chain, from both sides.

@@ -1,15 +1,20 @@
 """Length-sorted batches under a token budget, with results in the order of the input."""
 
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from benchmark.core import Backbone, UserError
 
 T = TypeVar("T")
+Start = Callable[[Sequence[str]], Callable[[], Sequence[T]]]
+"""Starts to compute a batch, and returns the function that waits for its results."""
 WINDOW = 32
 """Batches whose chains are sorted by length together: more means less padding, fewer means less
 memory for results that wait for earlier chains."""
+WINDOW_BYTES = 2**30
+"""Of a window's residue vectors, unless one batch is larger."""
 
 
 def batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
@@ -29,37 +34,71 @@ def batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
     return grouped
 
 
+def window_tokens(backbone: Backbone) -> int:
+    """Residues whose batches are formed together."""
+    fitting = WINDOW_BYTES // (4 * getattr(backbone, "residue_dim", 1))
+    return max(backbone.batch_tokens, min(WINDOW * backbone.batch_tokens, fitting))
+
+
 def map_batches(
     embed: Callable[[Sequence[str]], Sequence[T]], chains: Sequence[str], backbone: Backbone
 ) -> Iterator[T]:
-    """Embed chains in batches; yield each chain's result in the order of the chains.
+    """Embed chains in batches; yield each chain's result in the order of the chains."""
+
+    def start(batch: Sequence[str]) -> Callable[[], Sequence[T]]:
+        rows = embed(batch)
+        return lambda: rows
+
+    return start_batches(start, chains, backbone)
+
+
+def start_batches(start: Start[T], chains: Sequence[str], backbone: Backbone) -> Iterator[T]:
+    """As `map_batches`; the next batch is started before the results of one are waited for."""
+    begin = 0
+    while begin < len(chains):
+        stop, tokens = begin, 0
+        while stop < len(chains) and (stop == begin or tokens < window_tokens(backbone)):
+            tokens += len(chains[stop])
+            stop += 1
+        yield from window_results(start, chains[begin:stop], backbone)
+        begin = stop
+
+
+def window_results(start: Start[T], window: Sequence[str], backbone: Backbone) -> list[T]:
+    """The result of each chain of a window.
 
     A batch that does not fit in memory is halved, and so is the backbone's budget from then on.
     """
-    start = 0
-    while start < len(chains):
-        stop, tokens = start, 0
-        while stop < len(chains) and (stop == start or tokens < WINDOW * backbone.batch_tokens):
-            tokens += len(chains[stop])
-            stop += 1
-        window = chains[start:stop]
-        results: dict[int, T] = {}
-        waiting = batches([len(chain) for chain in window], backbone.batch_tokens)[::-1]
-        while waiting:
-            batch = waiting.pop()
-            try:
-                rows = embed([window[i] for i in batch])
-            except MemoryError:
-                lower_budget(backbone, [len(window[i]) for i in batch])
-                rest = [i for part in [batch, *waiting[::-1]] for i in part]
-                parts = batches([len(window[i]) for i in rest], backbone.batch_tokens)
-                waiting = [[rest[at] for at in part] for part in parts][::-1]
+    lengths = [len(chain) for chain in window]
+    results: dict[int, T] = {}
+    started: deque[tuple[list[int], Callable[[], Sequence[T]]]] = deque()
+
+    def finish() -> None:
+        batch, wait = started.popleft()
+        rows = wait()
+        if len(rows) != len(batch):
+            raise UserError(f"the backbone returned {len(rows)} rows for {len(batch)} chains")
+        results.update(zip(batch, rows, strict=True))
+
+    waiting = batches(lengths, backbone.batch_tokens)[::-1]
+    while waiting:
+        batch = waiting.pop()
+        try:
+            started.append((batch, start([window[i] for i in batch])))
+        except MemoryError:
+            if started:  # the batch before may still take memory
+                finish()
+                waiting.append(batch)
                 continue
-            if len(rows) != len(batch):
-                raise UserError(f"the backbone returned {len(rows)} rows for {len(batch)} chains")
-            results.update(zip(batch, rows, strict=True))
-        yield from (results[i] for i in range(len(window)))
-        start = stop
+            lower_budget(backbone, [lengths[i] for i in batch])
+            rest = [i for part in [batch, *waiting[::-1]] for i in part]
+            parts = batches([lengths[i] for i in rest], backbone.batch_tokens)
+            waiting = [[rest[at] for at in part] for part in parts][::-1]
+        if len(started) > 1:
+            finish()
+    while started:
+        finish()
+    return [results[i] for i in range(len(window))]
 
 
 def lower_budget(backbone: Backbone, lengths: Sequence[int]) -> None:

@@ -1,14 +1,15 @@
 """Embeddings of chains, in order: read from the caches, or computed in batches and stored."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core import Backbone, EmbeddingCache, Level
 from benchmark.distributed import map_sharded
-from benchmark.embedding.batching import WINDOW, map_batches
+from benchmark.embedding.batching import Start, start_batches, window_tokens
 
 Float32 = NDArray[np.float32]
 
@@ -31,30 +32,24 @@ class Embedder:
     def proteins(self, chains: Sequence[str]) -> Iterator[Float32]:
         """Yield the vector of each chain, (protein_dim,)."""
         self.backbone.require("protein_embeddings", "this combination of task and method")
-        embed = self.backbone.embed_proteins
-        return self._sharded(lambda batch: list(embed(batch)), "protein", chains)
+        return self._sharded("protein", chains)
 
     def residues(self, chains: Sequence[str]) -> Iterator[Float32]:
         """Yield the vectors of each chain's residues, (L, residue_dim)."""
         self.backbone.require("residue_embeddings", "this combination of task and method")
-        return self._sharded(self.backbone.embed_residues, "residue", chains)
+        return self._sharded("residue", chains)
 
-    def _sharded(
-        self,
-        embed: Callable[[Sequence[str]], Sequence[Float32]],
-        level: Level,
-        chains: Sequence[str],
-    ) -> Iterator[Float32]:
-        cache = self.caches.get(level)
+    def _sharded(self, level: Level, chains: Sequence[str]) -> Iterator[Float32]:
+        start, cache = partial(self.backbone.start, level), self.caches.get(level)
         return map_sharded(
-            lambda share: read_or_embed(embed, self.backbone, cache, share),
+            lambda share: read_or_embed(start, self.backbone, cache, share),
             chains,
             CHAINS_PER_GATHER,
         )
 
 
 def read_or_embed(
-    embed: Callable[[Sequence[str]], Sequence[Float32]],
+    start: Start[Float32],
     backbone: Backbone,
     cache: EmbeddingCache | None,
     chains: Sequence[str],
@@ -65,29 +60,29 @@ def read_or_embed(
     the others are read one at a time, so that few vectors are in memory.
     """
     if cache:
-        cache.verify(lambda part: list(map_batches(embed, part, backbone)), backbone.dtype)
+        cache.verify(lambda part: list(start_batches(start, part, backbone)), backbone.dtype)
 
     def compute(missing: list[str]) -> list[Float32]:
-        rows = map_batches(embed, missing, backbone)
+        rows = start_batches(start, missing, backbone)
         vectors = [np.asarray(row, np.float32) for row in rows]
         return cache.put(missing, vectors) if cache else vectors
 
-    start = stop = 0
-    while start < len(chains):
+    begin = stop = 0
+    while begin < len(chains):
         missing: dict[str, None] = {}
         tokens = 0
-        while stop < len(chains) and tokens < WINDOW * backbone.batch_tokens:
+        while stop < len(chains) and tokens < window_tokens(backbone):
             chain = chains[stop]
             if chain not in missing and not (cache and chain in cache):
                 missing[chain] = None
                 tokens += len(chain)
             stop += 1
         computed = dict(zip(missing, compute(list(missing)), strict=True))
-        for chain in chains[start:stop]:
+        for chain in chains[begin:stop]:
             vector = computed.get(chain)
             if vector is None and cache:
                 vector = cache.get(chain)
             if vector is None:  # its entry was damaged
                 (vector,) = compute([chain])
             yield vector
-        start = stop
+        begin = stop

@@ -7,7 +7,7 @@ from benchmark.results.record import Record
 
 NOT_IN_KEY = {
     "task": {"source", "revision", "mirror", "columns", "allow", "sizes", "reference"},
-    "model": {"path", "revision", "device", "device_map", "dtype", "batch_tokens"}
+    "model": {"path", "revision", "device", "device_map", "dtype", "batch_tokens", "compile"}
     | {"trust_remote_code", "facts", "counts"},
     "method": {"save_minutes", "gradient_checkpointing"},
 }

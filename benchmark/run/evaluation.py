@@ -16,6 +16,7 @@ from benchmark.core import Example, Level, Readout, Splits, Task, UserError, Val
 from benchmark.core.backbone import Backbone, EmbeddingCache
 from benchmark.core.method import FitContext, Method, Predictor
 from benchmark.core.metric import Metric, SetMetric
+from benchmark.distributed import rank
 from benchmark.stats.bootstrap import Scores, mean, score, unfit
 
 TRIED = 5
@@ -67,6 +68,7 @@ def evaluate(
 
     folder: where a method may store its state and weights; a test set with its own train set has a
         folder in it.
+    Of several processes the first one alone has scores.
     """
     solver = type(method).__name__
     if task.readout.kind == "likelihood" and not method.answers_likelihood:
@@ -99,8 +101,12 @@ def evaluate(
         with clock(seconds, "predict"):
             answers: list[Value] = []
             for prediction in predictor.predict([example.chains for example in examples]):
+                if rank():  # this process takes part in embedding, and the first one scores
+                    continue
                 check(prediction, examples[len(answers)], task.readout)
                 answers.append(task.compact(prediction))
+        if rank():
+            continue
         if len(answers) != len(examples):
             returned = f"{solver} returned {len(answers)} predictions"
             raise UserError(f"{returned} for the {len(examples)} examples of {name}")
@@ -113,6 +119,7 @@ def evaluate(
         means = {
             name: mean(metrics, tests, splits.tests, weights, (seed, len(tests)))
             for name, weights in splits.aggregates.items()
+            if not rank()
         }
     return Outcome({**means, **tests}, choices, seconds)
 

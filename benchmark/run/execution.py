@@ -11,6 +11,7 @@ from benchmark.core import Backbone, EmbeddingCache, Level, Method, Metric, Spli
 from benchmark.data.digests import digest_splits, make_key
 from benchmark.data.homology import Audit, read_audit
 from benchmark.data.tables import CHAIN_BREAK
+from benchmark.distributed import rank
 from benchmark.embedding.extraction import EMBEDDING_VERSION
 from benchmark.embedding.store import Store
 from benchmark.results.identity import deciding, flat
@@ -107,8 +108,11 @@ class Run:
             caches=self.caches,
         )
         found = {name: test.predictions for name, test in outcome.tests.items()}
-        with clock(outcome.seconds, "score"):
-            strata = stratify(self.scorers, self.task.readout, self.splits, found, self.audit, seed)
+        strata: Mapping[str, Any] = {}
+        if not rank():
+            with clock(outcome.seconds, "score"):
+                readout = self.task.readout
+                strata = stratify(self.scorers, readout, self.splits, found, self.audit, seed)
         used = {name: total - before.get(name, 0) for name, total in self.usage().items()}
         return outcome._replace(strata=strata, usage=total_usage(used, outcome.choices))
 

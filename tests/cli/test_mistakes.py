@@ -41,6 +41,15 @@ def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
         (["limt=3"], "unknown setting 'limt'; did you mean limit"),
         (["method.max_itr=3"], "did you mean method.max_iter"),
         (["limit=0"], "limit=0 is not allowed; give a whole number from 1 on"),
+        (
+            ["batch_tokens=0"],
+            "batch_tokens=0 is not allowed; give a whole number from 1 on, or auto",
+        ),
+        (
+            ["batch_tokens=all"],
+            "batch_tokens=all is not allowed; give a whole number from 1 on, or",
+        ),
+        (["seed=auto"], "seed=auto is not allowed; give a whole number from 0 on"),
         (["name=a/b"], "name=a/b is not allowed"),
         (["name=.."], "name=.. is not allowed"),
         (["model.path=5"], "model.path=5 is not allowed; give a hub id or a folder, as ./5"),

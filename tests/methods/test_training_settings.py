@@ -7,7 +7,7 @@ from hydra.utils import instantiate
 
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import FitContext, UserError
-from benchmark.methods.finetune.trainer import effective_batches, rate
+from benchmark.methods.finetune.schedule import effective_batches, rate
 from tests.conftest import composed
 from tests.learning import REAL, TRAININGS, examples, method
 

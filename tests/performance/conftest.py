@@ -51,5 +51,5 @@ def backbone() -> Random:
 @pytest.fixture(scope="session")
 def chains() -> list[str]:
     """Real chains of the embedded solubility task."""
-    count = 100 if device() == "cpu" else 3000
+    count = 40 if device() == "cpu" else 600
     return [example.chains[0] for example in make_task("pocket_solubility").load().train][:count]

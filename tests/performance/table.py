@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
 DEVICE_VARIABLE, DTYPE_VARIABLE = "PERFORMANCE_DEVICE", "PERFORMANCE_DTYPE"
 HEADER = f"{'':<52}{'seconds':>9}{'floor':>9}{'ratio':>7}  floor"
@@ -52,7 +51,7 @@ class Table:
     """All measurements of a session, by `show` printed at once and by the conftest at the end."""
 
     show: Callable[[str], None]
-    rows: list[Measurement] = field(default_factory=list)
+    rows: list[Measurement | str] = field(default_factory=list)
 
     def add(
         self,
@@ -65,18 +64,25 @@ class Table:
         unit: str = "",
     ) -> float:
         """Add a line; return its ratio to the floor (1 without a floor)."""
-        self.rows.append(Measurement(name, seconds, floor, floor_name, amount, unit))
-        self.show(str(self.rows[-1]))
+        self._append(Measurement(name, seconds, floor, floor_name, amount, unit))
         return seconds / floor if floor else 1.0
 
+    def note(self, line: str) -> None:
+        """Add a line of text."""
+        self._append(line)
 
-def interleaved(
-    works: Mapping[str, Callable[[], object]], rounds: int = 3, clock: Any = time.perf_counter
-) -> dict[str, float]:
+    def _append(self, row: Measurement | str) -> None:
+        self.rows.append(row)
+        self.show(str(row))
+
+
+def interleaved(works: Mapping[str, Callable[[], object]], rounds: int = 3) -> dict[str, float]:
     """The least time of each work, in seconds, of so many rounds in which each has its turn.
 
     Each is called once before. Turns make ratios fair on a machine whose speed changes.
+    `PERFORMANCE_CLOCK=process_time` counts the time of this process alone, on a busy machine.
     """
+    clock = getattr(time, os.environ.get("PERFORMANCE_CLOCK", "perf_counter"))
     for work in works.values():
         work()
     synchronize()

@@ -17,6 +17,7 @@ from benchmark.core.backbone import Backbone
 from benchmark.core.errors import UserError
 from benchmark.core.method import FitContext, Method, Predictor
 from benchmark.core.metric import Examples
+from benchmark.distributed import broadcast, rank
 from benchmark.embedding.features import Pairs, check_lengths, pair_labels, sample_pairs
 from benchmark.methods.contacts.contact_head import predict_chains, require_contacts
 from benchmark.progress import track
@@ -63,7 +64,10 @@ class Attention(Method):
             raise UserError(
                 "every pair of the training chains has the same class; raise method.chains"
             )
-        weights, bias = regress(features, pairs, self.inverse_penalty, context.seed)
+        nothing = np.empty(0), 0.0  # the first process fits
+        weights, bias = broadcast(
+            nothing if rank() else regress(features, pairs, self.inverse_penalty, context.seed)
+        )
         choices = {
             "chains": [example.id for example in sampled],
             "pairs": len(pairs.contacts),

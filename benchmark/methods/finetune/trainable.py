@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from benchmark.backbones.layers import eager
 from benchmark.backbones.packing import again
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import Backbone, Chains, Readout, UserError
@@ -62,11 +63,16 @@ class TrainableBackbone(Encoder):
             parameter.requires_grad_(False)
         self.attach()
         self.backbone.flop_counter.forget()
+        wanted, self.backbone.compile = self.backbone.compile, False
         try:
             # no cache: it would hold low-precision copies of weights that a step has changed
-            with torch.autocast(self.device.type, torch.bfloat16, low, cache_enabled=False):
+            with (
+                eager(),
+                torch.autocast(self.device.type, torch.bfloat16, low, cache_enabled=False),
+            ):
                 yield
         finally:
+            self.backbone.compile = wanted
             self.detach()
             for parameter, requires_grad in before.items():
                 parameter.requires_grad_(requires_grad)

@@ -8,7 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from math import ceil, cos, isfinite, pi
+from math import ceil, isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,14 +27,13 @@ from benchmark.embedding.features import embedded_chains, is_protein_level
 from benchmark.methods.finetune import checkpoints
 from benchmark.methods.finetune.checkpoints import Epoch
 from benchmark.methods.finetune.heads import Head, Objective, Target
+from benchmark.methods.finetune.replicas import check_replicas
+from benchmark.methods.finetune.schedule import effective_batches, rate
 from benchmark.progress import track
 
 Float32 = NDArray[np.float32]
-POOL = 16
-"""Effective batches whose examples are sorted by length together."""
 ROWS = 16_384
 """Vectors that a head processes at a time."""
-SCHEDULES = ("linear", "cosine", "constant")
 
 
 class VectorSource(NamedTuple):
@@ -121,9 +120,11 @@ class Trainer:
                 fused=True,
             )
             self.restore()
+            check_replicas(self.trained, "at the start")
             while self.epoch < self.settings.epochs and not self.out_of_patience():
                 self.train_epoch()
                 self.end_epoch(self.valid_loss(truth))
+            check_replicas(self.trained, "at the end")
             with torch.no_grad():
                 for name, parameter in self.trained.items():
                     parameter.copy_(self.best[name])
@@ -195,13 +196,14 @@ class Trainer:
         """The mean loss over the known answers of valid."""
         self.encoder.train(False)
         self.head.eval()
-        total, seen = 0.0, 0
+        total = torch.zeros((), dtype=torch.float64, device=self.encoder.device)
+        seen = 0
         for rows, lengths in grouped(self.source.valid()):
             with inference():
                 scores = self.head(torch.from_numpy(rows), lengths)
-                total += float(self.objective.loss(scores, truth[seen : seen + len(lengths)]))
+                total += self.objective.loss(scores, truth[seen : seen + len(lengths)])
             seen += len(lengths)
-        return total / sum(map(self.objective.count, truth))
+        return float(total) / sum(map(self.objective.count, truth))
 
     def end_epoch(self, valid_loss: float) -> None:
         """Record the losses, and copy the weights if the loss on valid is the lowest so far."""
@@ -295,28 +297,6 @@ def add_usage(backbone: Backbone, cost: Mapping[str, int]) -> None:
     if isinstance(backbone, Transformer):
         for name, amount in cost.items():
             backbone.flop_counter.usage[name] += amount
-
-
-def effective_batches(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[list[int]]:
-    """Each example once, in batches of similar lengths; determined by seed and epoch."""
-    rng = np.random.default_rng([seed, epoch])
-    order = rng.permutation(len(lengths)).tolist()
-    grouped: list[list[int]] = []
-    for start in range(0, len(order), POOL * size):
-        pool = sorted(order[start : start + POOL * size], key=lambda row: lengths[row])
-        grouped += [pool[at : at + size] for at in range(0, len(pool), size)]
-    return [grouped[at] for at in rng.permutation(len(grouped)).tolist()]
-
-
-def rate(schedule: str, step: int, steps: int, warmup: float) -> float:
-    """Factor of the learning rate at a step, 0-based, as in transformers' schedules."""
-    warmup_steps = ceil(warmup * steps)
-    if step < warmup_steps:
-        return step / warmup_steps
-    if schedule == "constant":
-        return 1.0
-    progress = (step - warmup_steps) / max(1, steps - warmup_steps)
-    return 1 - progress if schedule == "linear" else (1 + cos(pi * progress)) / 2
 
 
 def grouped(vectors: Iterable[Float32]) -> Iterator[tuple[Float32, list[int]]]:

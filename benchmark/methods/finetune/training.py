@@ -20,7 +20,8 @@ from benchmark.distributed import broadcast
 from benchmark.embedding.features import embedded_chains, feature_rows, is_protein_level
 from benchmark.methods.finetune import checkpoints
 from benchmark.methods.finetune.heads import Head, Objective, Weighting, predictions
-from benchmark.methods.finetune.trainer import SCHEDULES, Encoder, Trainer, add_usage, grouped
+from benchmark.methods.finetune.schedule import SCHEDULES
+from benchmark.methods.finetune.trainer import Encoder, Trainer, add_usage, grouped
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,9 +18,11 @@ from benchmark.core.answers import Chains, Readout, Value
 from benchmark.core.errors import UserError
 from benchmark.core.method import FitContext, Method, Predictor
 from benchmark.core.metric import Examples
+from benchmark.distributed import rank
 from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.features import (
     embedded_chains,
+    feature_rows,
     is_protein_level,
     protein_features,
     residue_features,
@@ -94,6 +96,8 @@ class Linear(Method):
             )
             rows = builder.build(train, "train")
             held_out = builder.build(valid, "valid")
+            if rank():  # the first process fits and predicts, the others embed
+                return Predictor(lambda inputs: follow(embedder, readout, inputs), {})
             mean, scale = standardise(rows, held_out)
             penalties = sorted(self.penalties, reverse=True)
             announce_wide(rows, len(penalties))
@@ -175,6 +179,13 @@ def choose(
         best = model
     assert best is not None
     return best, losses, unfinished
+
+
+def follow(embedder: Embedder, readout: Readout, inputs: Sequence[Chains]) -> Iterator[Value]:
+    """Embed what `predict` embeds in the first process, without predictions."""
+    chains = embedded_chains(embedder.backbone, readout, inputs)
+    for _ in feature_rows(embedder, readout, chains, "test"):
+        yield np.empty(0)
 
 
 def predict(

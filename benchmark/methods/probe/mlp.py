@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from benchmark.backbones.device import to_device
 from benchmark.core import Ability, Array, Chains, FitContext
 from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.features import feature_rows, is_protein_level
@@ -45,7 +45,7 @@ class Frozen(Encoder):
 
             def vectors(batch: Sequence[int]) -> Tensor:
                 found = np.concatenate([train_rows[example] for example in batch])
-                return torch.from_numpy(found).to(self.device)
+                return to_device(found, self.device)
 
             yield VectorSource(vectors, lambda: valid_rows)
 

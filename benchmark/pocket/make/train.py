@@ -18,7 +18,9 @@ import gzip
 import json
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +30,9 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.backbones.baselines.untrained import ESM_TOKENS
-from benchmark.backbones.packing import packed
+from benchmark.backbones.device import to_device
+from benchmark.backbones.layers import blocks, compile_each
+from benchmark.backbones.packing import NAME, packed, register
 from benchmark.core import UserError
 from benchmark.data.digests import digest
 from benchmark.files import replacing
@@ -67,15 +71,26 @@ def batches(corpus: list[NDArray[np.int8]], recipe: Recipe, first: int) -> Itera
             yield make_batch([corpus[row] for row in rows], recipe, rng)
 
 
+def prepared(items: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, two of which a thread makes while others are trained on."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(next, items) for _ in range(2))
+        while True:
+            yield waiting.popleft().result()
+            waiting.append(pool.submit(next, items))
+
+
 def make_batch(chains: list[NDArray[np.int8]], recipe: Recipe, rng: np.random.Generator) -> Batch:
     """Crop, concatenate, and mask or shift."""
-    rows = []
-    for chain in chains:
+    sizes = [min(len(chain), recipe.crop) + 2 for chain in chains]
+    ids = np.full(max(recipe.batch_tokens, sum(sizes)), ID["<pad>"], np.int64)
+    begin = 0
+    for chain, size in zip(chains, sizes, strict=True):
         start = rng.integers(max(1, len(chain) - recipe.crop + 1))
-        rows.append([ID["<cls>"], *chain[start : start + recipe.crop], ID["<eos>"]])
-    rows.append([ID["<pad>"]] * max(0, recipe.batch_tokens - sum(map(len, rows))))
-    lengths = [len(row) for row in rows if row]
-    ids = np.concatenate(rows).astype(np.int64)
+        ids[begin], ids[begin + size - 1] = ID["<cls>"], ID["<eos>"]
+        ids[begin + 1 : begin + size - 1] = chain[start : start + recipe.crop]
+        begin += size
+    lengths = [*sizes, len(ids) - begin] if begin < len(ids) else sizes
     if recipe.objective == "causal":
         targets = np.append(ids[1:], IGNORED)
         targets[np.cumsum(lengths) - 1] = IGNORED
@@ -96,7 +111,7 @@ def optimiser_of(module: Any, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": [p for p in module.parameters() if p.ndim < 2], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(
-        groups, lr=recipe.lr, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
+        groups, lr=recipe.lr, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
     )
 
 
@@ -114,13 +129,12 @@ def inputs(corpus: list[str], held_out: list[str], bf16: bool) -> dict[str, str]
 
 def mean_loss(module: Any, batch: Batch, device: torch.device, bf16: bool) -> torch.Tensor:
     """Mean natural-log loss over the predicted tokens."""
-    ids = torch.from_numpy(batch.ids)[None].to(device)
+    ids, targets = (to_device(part, device) for part in (batch.ids, batch.targets))
     with (
         packed(module, batch.lengths, 0) as positions,
         torch.autocast(device.type, torch.bfloat16, enabled=bf16),
     ):
-        logits = module(input_ids=ids, position_ids=positions).logits[0]
-    targets = torch.from_numpy(batch.targets).to(device)
+        logits = module(input_ids=ids[None], position_ids=positions).logits[0]
     return torch.nn.functional.cross_entropy(logits.float(), targets, ignore_index=IGNORED)
 
 
@@ -135,9 +149,12 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 
 def train(
     recipe: Recipe, corpus: list[str], held_out: list[str], out: Path, *,
-    device: torch.device, bf16: bool, save_minutes: float, log_steps: int,
+    device: torch.device, bf16: bool, save_minutes: float, log_steps: int, compiled: bool = False,
 ) -> None:  # fmt: skip
-    """Train, or resume an interrupted training, and write the checkpoint."""
+    """Train, or resume an interrupted training, and write the checkpoint.
+
+    compiled: fewer and larger kernels; small models are limited by the launches of kernels.
+    """
     if recipe.crop + 2 > recipe.batch_tokens:
         raise UserError(f"--crop={recipe.crop} and its two ends do not fit in --batch-tokens")
     if recipe.dim % (2 * recipe.heads):
@@ -162,8 +179,12 @@ def train(
         print(f"resuming from step {step:,} of {steps:,}", flush=True)
     last_saved = started = time.monotonic()
     ready = encode(corpus)
-    total, count, since = 0.0, 0, tokens
-    for batch in batches(ready, recipe, step):
+    total, count, since = torch.zeros((), dtype=torch.float64, device=device), 0, tokens
+    register()
+    module.set_attn_implementation(NAME)  # once, because it takes a millisecond
+    if compiled:
+        compile_each(blocks(module, recipe.layers).values())
+    for batch in prepared(batches(ready, recipe, step)):
         if step >= steps:
             break
         for group in optimiser.param_groups:
@@ -173,21 +194,24 @@ def train(
         torch.nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
         optimiser.step()
         optimiser.zero_grad()
-        total, count = total + float(loss.detach()), count + 1
+        total += loss.detach()
+        count += 1
         step, tokens = step + 1, tokens + int((batch.ids != ID["<pad>"]).sum())
         if step % log_steps == 0 or step == steps:
             module.eval()
             with torch.no_grad():
                 unseen = float(mean_loss(module, watched, device, bf16))
             module.train()
-            log.append({"step": step, "tokens": tokens, "train": total / count, "held_out": unseen})
+            seen = float(total) / count
+            log.append({"step": step, "tokens": tokens, "train": seen, "held_out": unseen})
             speed = (tokens - since) / (time.monotonic() - started)
             print(
-                f"step {step:,} of {steps:,}: train {total / count:.4f}, held out {unseen:.4f}, "
+                f"step {step:,} of {steps:,}: train {seen:.4f}, held out {unseen:.4f}, "
                 f"{speed:,.0f} tokens/s",
                 flush=True,
             )
-            total, count = 0.0, 0
+            total.zero_()
+            count = 0
             if time.monotonic() - last_saved > 60 * save_minutes and step < steps:
                 with replacing(state) as fresh:  # a kill meanwhile leaves the older state
                     reached = {"recipe": described, "step": step, "tokens": tokens, "log": log}
@@ -241,6 +265,7 @@ def main() -> None:
     add("--seed", type=int, default=0)
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add("--bf16", action=argparse.BooleanOptionalAction, default=torch.cuda.is_available())
+    add("--compiled", action=argparse.BooleanOptionalAction, default=torch.cuda.is_available())
     add("--save-minutes", type=float, default=5)
     add("--log-steps", type=int, default=100)
     words = vars(parser.parse_args())
@@ -249,7 +274,7 @@ def main() -> None:
     with one_sentence():
         words["out"].mkdir(parents=True, exist_ok=True)
         corpus, held_out = read_chains(words["corpus"]), read_chains(words["held_out"])
-        rest = {name: words[name] for name in ("bf16", "save_minutes", "log_steps")}
+        rest = {name: words[name] for name in ("bf16", "compiled", "save_minutes", "log_steps")}
         train(recipe, corpus, held_out, words["out"], device=torch.device(words["device"]), **rest)
 
 
