@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from benchmark.backbones.alphabet import Alphabet, numbered
-from benchmark.backbones.pretrained import Opened, Pretrained, load
+from benchmark.backbones.loading import load
+from benchmark.backbones.pretrained import Opened, Pretrained
 from benchmark.backbones.transformer import Objective
 from benchmark.core import MASK
 
@@ -31,14 +32,11 @@ class ProteinGLM(Pretrained):
 
         config: Any = proteinglm_module.ProteinGLMConfig.from_pretrained(folder)
         kind = proteinglm_module.ProteinGLMForLanguageModeling
-        constants = ("inv_freq",)  # releases may store the rotary frequencies
-        base, whole, _ = load(
-            kind, folder, path, device_map, dtype, config=config, constants=constants
-        )
+        base, whole, _, unused = load(kind, folder, path, device_map, dtype, config=config)
         objective: Objective = "causal" if config.is_causal else "masked"
         alphabet = causal_alphabet() if config.is_causal else masked_alphabet()
         limit = config.seq_length - alphabet.special
-        return Opened(base, alphabet, limit, whole, objective, contact_head=False)
+        return Opened(base, alphabet, limit, whole, objective, False, unused)
 
 
 def masked_alphabet() -> Alphabet:

@@ -1,0 +1,148 @@
+"""LoRA adapters in the format of peft, merged into their model."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from benchmark.backbones.checkpoint import digest_file, refuse_pointers
+from benchmark.backbones.leftovers import UNUSED, listed
+from benchmark.backbones.tensors import read
+from benchmark.core import UserError
+from benchmark.data.digests import digest
+
+CONFIG = "adapter_config.json"
+FILES = ("adapter_model.safetensors", "adapter_model.bin")
+PART = re.compile(r"\.(lora_\w+)\b")
+"""The part of a tensor's name that says that it belongs to an adapter."""
+ORIGIN = {"base_model_name_or_path", "revision", "auto_mapping", "peft_version", "inference_mode"}
+"""Settings of peft that do not affect outputs."""
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    """The settings of an adapter that affect outputs."""
+    try:
+        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        kind = found["peft_type"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{folder} holds no readable {CONFIG} of peft; give the folder of an adapter that "
+            "save_pretrained wrote"
+        ) from None
+    if kind != "LORA":
+        raise UserError(
+            f"{folder} holds an adapter of type {kind}; only LORA can be merged, so merge it with "
+            "peft, save the model, and give its folder as model.path"
+        )
+    return {key: value for key, value in found.items() if key not in ORIGIN}
+
+
+def adapter_file(folder: Path) -> Path:
+    """The file with the weights of an adapter."""
+    if not folder.is_dir():
+        raise UserError(f"model.adapter={folder} is not a folder; give an adapter's folder")
+    file = next((folder / name for name in FILES if (folder / name).is_file()), None)
+    if file is None:
+        raise UserError(f"model.adapter={folder} holds no {FILES[0]}; copy it, too")
+    refuse_pointers([file])
+    return file
+
+
+def digest_adapter(folder: Path) -> str:
+    """Digest of an adapter's weights and settings."""
+    settings = json.dumps(settings_of(folder), sort_keys=True)
+    return digest(settings, digest_file(adapter_file(folder)))
+
+
+def merge_folder(base: nn.Module, whole: nn.Module | None, folder: Path) -> None:
+    """Add the adapter in a folder to the weights of the model."""
+    tensors = read([adapter_file(folder)])
+    merge(base, whole, tensors, settings_of(folder), f"model.adapter={folder}")
+
+
+def refuse_stray(folder: Path, path: str, adapter: str | None) -> None:
+    """Refuse a folder that holds an adapter alone, or an adapter that is not asked for."""
+    if adapter is not None or not any((folder / name).is_file() for name in FILES):
+        return
+    base = "the folder or hub id of its model"
+    if (folder / CONFIG).is_file():
+        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        base = found.get("base_model_name_or_path") or base
+    if (folder / "config.json").is_file():
+        raise UserError(
+            f"model.path={path} holds a model and an adapter; give model.adapter={path}, too, to "
+            f"evaluate both, or delete {CONFIG} and {FILES[0]}"
+        )
+    raise UserError(
+        f"model.path={path} holds an adapter and no model; give model.path={base} "
+        f"model.adapter={path}"
+    )
+
+
+def split(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The weights of a model into which peft put adapters, and those of the adapters."""
+    adapters = {
+        re.sub(r"(\.lora_\w+)\.default\b", r"\1", name): value
+        for name, value in state.items()
+        if PART.search(name)
+    }
+    weights = {n.replace(".base_layer.", "."): v for n, v in state.items() if not PART.search(n)}
+    return weights, adapters
+
+
+def merge(
+    base: nn.Module,
+    whole: nn.Module | None,
+    tensors: Mapping[str, Tensor],
+    settings: Mapping[str, Any],
+    name: str,
+) -> None:
+    """Add adapters to the weights that they adapt, in place; refuse any that have no place."""
+    from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
+    from peft.tuners.lora import LoraLayer
+
+    own = {key.removeprefix("base_model.model."): value for key, value in tensors.items()}
+    own = {key: value for key, value in own.items() if not key.startswith(UNUSED)}
+    if other := [key for key in own if not PART.search(key)]:
+        raise UserError(
+            f"{name} holds weights beside the adapters ({listed(other)}), which would be lost; "
+            "merge it with peft, save the model, and give its folder as model.path"
+        )
+    front = f"{getattr(base, 'base_model_prefix', '')}."
+    inner = {key.removeprefix(front): value for key, value in own.items()}
+    target, own = next(
+        ((m, t) for m, t in ((base, own), (whole, own), (base, inner)) if has_places(m, t)),
+        (None, own),
+    )
+    if target is None:
+        raise UserError(
+            f"{name} adapts layers that the model does not have ({listed(sorted(own))}); "
+            "give the model that it was trained on"
+        )
+    if any(parameter.is_meta for parameter in base.parameters()):
+        raise UserError(f"{name} needs all weights in memory; leave model.device_map out")
+    config: Any = LoraConfig(**{**settings, "modules_to_save": None})
+    module: Any = target
+    trains = {parameter: parameter.requires_grad for parameter in module.parameters()}
+    inject_adapter_in_model(config, module, state_dict=own)
+    found = set_peft_model_state_dict(module, own)
+    lacking = [key for key in found.missing_keys if PART.search(key)]
+    if wrong := [*found.unexpected_keys, *lacking]:
+        raise UserError(f"{name} is incomplete ({listed(wrong)}); copy it again")
+    for key, layer in list(module.named_modules()):
+        if isinstance(layer, LoraLayer):
+            layer.merge(safe_merge=True)  # type: ignore[attr-defined]
+            module.set_submodule(key, layer.base_layer)
+    del module.peft_config
+    for parameter, requires_grad in trains.items():
+        parameter.requires_grad_(requires_grad)
+
+
+def has_places(module: nn.Module | None, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the module has every layer that the tensors adapt."""
+    layers = {PART.split(name)[0] for name in tensors}
+    names = {name for name, _ in module.named_modules()} if module is not None else set()
+    return bool(layers) and layers <= names
