@@ -128,13 +128,13 @@ def merge(
     module: Any = target
     trains = {parameter: parameter.requires_grad for parameter in module.parameters()}
     inject_adapter_in_model(config, module, state_dict=own)
-    found = set_peft_model_state_dict(module, own)
+    found: Any = set_peft_model_state_dict(module, own)
     lacking = [key for key in found.missing_keys if PART.search(key)]
     if wrong := [*found.unexpected_keys, *lacking]:
         raise UserError(f"{name} is incomplete ({listed(wrong)}); copy it again")
     for key, layer in list(module.named_modules()):
         if isinstance(layer, LoraLayer):
-            layer.merge(safe_merge=True)  # type: ignore[attr-defined]
+            layer.merge(safe_merge=True)
             module.set_submodule(key, layer.base_layer)
     del module.peft_config
     for parameter, requires_grad in trains.items():

@@ -7,6 +7,7 @@ python -m benchmark model=huggingface model.path=checkpoints/step-1000
 import json
 import sys
 from collections.abc import Mapping
+from functools import cache
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,9 @@ class HuggingFace(Pretrained):
         return alphabet
 
 
+@cache
 def note(sentence: str) -> None:
-    """Tell the user on stderr, once for all processes."""
+    """Tell the user on stderr, once."""
     if not rank():
         print(f"note: {sentence}", file=sys.stderr)
 
@@ -121,7 +123,7 @@ def encoder_of(config: Any) -> str:
     """The class for a model without a language model's head: the encoder alone, if there is one."""
     from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING
 
-    kind = MODEL_FOR_TEXT_ENCODING_MAPPING.get(type(config), None)
+    kind: Any = MODEL_FOR_TEXT_ENCODING_MAPPING.get(type(config), None)
     is_part = kind is not None and kind.__name__.endswith("EncoderModel")
     return "AutoModelForTextEncoding" if is_part else "AutoModel"
 

@@ -92,9 +92,9 @@ def load(
     lacking = sorted(n for n in inner if not (n.startswith(UNUSED) or n.endswith(COMPUTED)))
     if lacking:
         raise UserError(
-            f"{path} lacks {len(lacking)} weights of its own architecture ({lacking[0]}, ...), which "
-            f"would be random, and holds {listed(sorted(dtypes))}; save it whole, under the names "
-            "that transformers gives them"
+            f"{path} lacks {len(lacking)} weights of its own architecture ({lacking[0]}, ...), "
+            f"which would be random, and holds {listed(sorted(dtypes))}; save it whole, under the "
+            "names that transformers gives them"
         )
     extra = {name.removeprefix(front) for name in info["unexpected_keys"]}
     if wrong := sorted(name for name in extra if not is_benign(name)):

@@ -63,11 +63,11 @@ class Pretrained(Transformer):
             opened = self.open(folder, path, device_map or target, number)
             if added:
                 merge_folder(opened.module, opened.language_model, added)
+            parts = opened._asdict()
+            self.unused: Sequence[str] = parts.pop("unused")
+            super().__init__(**parts, **settings)
         self._digest = digest(content, repr(opened.alphabet), *changes)
         self._published = facts
-        self.unused = opened.unused
-        parts = {name: value for name, value in opened._asdict().items() if name != "unused"}
-        super().__init__(**parts, **settings)
 
     @abstractmethod
     def open(self, folder: Path, path: str, device_map: Any, dtype: torch.dtype) -> Opened:
@@ -97,7 +97,7 @@ def opening(path: str) -> Iterator[None]:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
-    except UserError:
+    except (UserError, MemoryError):
         raise
     except Exception as error:  # damaged files raise many types of errors
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -59,9 +59,9 @@ def one_set(folder: Path, files: Sequence[Path]) -> list[Path]:
     named = set(places.values())
     if absent := sorted(named - {file.name for file in shards}):
         raise UserError(f"{index} names {absent[0]}, which is not there; copy all shards")
-    if others := [file.name for file in shards if file.name not in named]:
+    if spare := [file.name for file in shards if file.name not in named]:
         raise UserError(
-            f"{folder} holds two sets of weights: {index.name} does not name {others[0]}; "
+            f"{folder} holds two sets of weights: {index.name} does not name {spare[0]}; "
             "delete the files that are not meant"
         )
     held = {name: file.name for file in shards for name in tensor_names(file)}
