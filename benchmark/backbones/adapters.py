@@ -105,14 +105,15 @@ def merge(
     from peft.tuners.lora import LoraLayer
 
     own = {key.removeprefix("base_model.model."): value for key, value in tensors.items()}
-    own = {key: value for key, value in own.items() if not key.startswith(UNUSED)}
+    whole_heads = [key for key in own if not PART.search(key) and key.startswith(UNUSED)]
+    own = {key: value for key, value in own.items() if key not in whole_heads}
     if other := [key for key in own if not PART.search(key)]:
         raise UserError(
             f"{name} holds weights beside the adapters ({listed(other)}), which would be lost; "
             "merge it with peft, save the model, and give its folder as model.path"
         )
     front = f"{getattr(base, 'base_model_prefix', '')}."
-    inner = {key.removeprefix(front): value for key, value in own.items()}
+    inner = {k.removeprefix(front): v for k, v in own.items() if not k.startswith(UNUSED)}
     target, own = next(
         ((m, t) for m, t in ((base, own), (whole, own), (base, inner)) if has_places(m, t)),
         (None, own),
