@@ -9,7 +9,7 @@ from benchmark.core import UserError
 HEADS = (
     "lm_head.", "cls.", "output_layer.", "classifier.", "score.", "qa_outputs.", "predictions.",
     "sop_classifier.", "discriminator_predictions.", "generator_predictions.",
-    "generator_lm_head.", "pre_classifier.", "vocab_", "lm_loss.",
+    "generator_lm_head.", "pre_classifier.", "vocab_", "lm_loss.", "final_logits_bias",
 )  # fmt: skip
 """Names of heads, of language models and of tasks; where the base model has one, it is unused."""
 UNUSED = ("pooler.", "contact_head.", *HEADS)
