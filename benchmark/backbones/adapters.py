@@ -125,7 +125,9 @@ def merge(
         )
     if any(parameter.is_meta for parameter in base.parameters()):
         raise UserError(f"{name} needs all weights in memory; leave model.device_map out")
-    config: Any = LoraConfig(**{**settings, "modules_to_save": None})
+    layers = sorted({PART.split(key)[0] for key in own})
+    changes = {"modules_to_save": None, "target_modules": layers}
+    config: Any = LoraConfig(**{**settings, **changes})
     module: Any = target
     trains = {parameter: parameter.requires_grad for parameter in module.parameters()}
     inject_adapter_in_model(config, module, state_dict=own)

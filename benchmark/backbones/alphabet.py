@@ -154,6 +154,11 @@ class OwnTokens(Alphabet):
     def encode(self, chain: str) -> list[int]:
         """Token ids of a chain."""
         body = self.tokenizer(chain, add_special_tokens=False)["input_ids"]
+        if self.tokenizer.unk_token_id in body and set(chain) <= set(RESIDUES):
+            raise UserError(
+                f"the tokenizer gives a chain of {len(chain)} residues the unknown token; "
+                "give shorter chains with task.max_length, or another model"
+            )
         return [*self.prefix, *body, *self.suffix]
 
 
@@ -167,7 +172,9 @@ def several_residues(vocabulary: Mapping[str, int]) -> list[str]:
 def merged_tokens(vocabulary: Mapping[str, int], tokenizer: Any) -> list[str]:
     """Tokens of several residues that the tokenizer gives to chains of these residues."""
     several = several_residues(vocabulary)
-    chains = [PAIRS, *(token.strip("▁Ġ#") for token in several)]
+    words = [token.strip("▁Ġ#") for token in several]
+    parts = [PAIRS[i : i + 80] for i in range(0, len(PAIRS), 80)]  # some read 100 letters at most
+    chains = [*parts, *words, *(f"A{word}" for word in words)]
     given = {token for chain in chains for token in tokenizer(chain)["input_ids"]}
     return [token for token in several if vocabulary[token] in given]
 

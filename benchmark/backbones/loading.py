@@ -79,12 +79,6 @@ def load(
     # no penalties and the like from the folder
     whole.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     base = whole.base_model
-    if mismatched := sorted(info["mismatched_keys"]):
-        name, ours, needed = mismatched[0]
-        raise UserError(
-            f"{path} has {len(mismatched)} weights in another size than config.json says ({name}: "
-            f"{tuple(ours)} instead of {tuple(needed)}); copy the config.json of these weights"
-        )
     front = f"{whole.base_model_prefix}."
     prefix = "" if base is whole else front
     absent = info["missing_keys"]
@@ -99,6 +93,12 @@ def load(
     extra = {name.removeprefix(front) for name in info["unexpected_keys"]}
     if wrong := sorted(name for name in extra if not is_benign(name)):
         raise surplus(path, wrong, getattr(config, "num_hidden_layers", None))
+    if mismatched := sorted(info["mismatched_keys"]):
+        name, ours, needed = mismatched[0]
+        raise UserError(
+            f"{path} has {len(mismatched)} weights in another size than config.json says ({name}: "
+            f"{tuple(ours)} instead of {tuple(needed)}); copy the config.json of these weights"
+        )
     if adapters:
         if not (folder / CONFIG).is_file():
             raise UserError(

@@ -130,7 +130,7 @@ def read_pickle(file: Path) -> tuple[Mapping[str, Tensor], bool]:
         except RuntimeError:  # the format of torch before 1.6 cannot be mapped
             found = torch.load(file, **settings)
     except (UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-        if named := re.search(r"(?:GLOBAL|global) ([\w.]+\.\w+)", str(error)):
+        if named := re.search(r"GLOBAL (\S+)", str(error)):
             raise UserError(
                 f"{file} holds Python objects ({named[1]}), which can run any code, so it is not "
                 "opened; save the weights alone, with save_pretrained"

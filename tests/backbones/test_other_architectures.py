@@ -47,6 +47,13 @@ def test_abilities_are_those_of_the_module(family: str, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"method=attention needs attention maps; .* has none"):
             backbone.require("attention_maps", "method=attention")
         assert backbone.flop_counter.width == 0, "no FLOPs of attention"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", OTHERS)
+def test_check_passes(family: str, tmp_path: Path) -> None:
+    folder = make(family, tmp_path)
+    backbone = open_folder(folder)
     found = list(findings(backbone, lambda dtype: open_folder(folder, dtype=dtype)))
     assert not [finding for finding in found if not finding.passed]
     assert "adapters: tensors with a gradient" in {finding.check for finding in found}
