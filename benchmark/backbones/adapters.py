@@ -53,8 +53,8 @@ def adapter_file(folder: Path) -> Path:
 
 def digest_adapter(folder: Path) -> str:
     """Digest of an adapter's weights and settings."""
-    settings = json.dumps(settings_of(folder), sort_keys=True)
-    return digest(settings, digest_file(adapter_file(folder)))
+    file = adapter_file(folder)
+    return digest(json.dumps(settings_of(folder), sort_keys=True), digest_file(file))
 
 
 def merge_folder(base: nn.Module, whole: nn.Module | None, folder: Path) -> None:

@@ -1,11 +1,13 @@
 """Folders of checkpoints: local or from the hub, and their digests."""
 
 import hashlib
+import json
 import os
 import time
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 from benchmark.core import UserError
 from benchmark.embedding.database import Database
@@ -93,6 +95,20 @@ def digest_folder(folder: Path, formats: Sequence[str] = WEIGHTS) -> str:
     for file in files:
         state.update(file.name.encode() + digest_file(file))
     return state.hexdigest()[:16]
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The content of `config.json`."""
+    file = folder / "config.json"
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no config.json; copy it from its model's source") from None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise UserError(f"{file} is not JSON of settings; copy it again") from None
+    return found
 
 
 def refuse_pointers(files: Iterable[Path]) -> None:

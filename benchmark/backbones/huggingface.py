@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from benchmark.backbones.alphabet import Alphabet
+from benchmark.backbones.checkpoint import read_config
 from benchmark.backbones.loading import load
 from benchmark.backbones.pretrained import Opened, Pretrained
 from benchmark.backbones.transformer import Objective, first_position, position_table
@@ -96,7 +97,7 @@ def named_config(folder: Path) -> Any:
     """The architecture's configuration class, if `config.json` is too old to name its type."""
     import transformers
 
-    raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    raw = read_config(folder)
     names = () if "model_type" in raw else raw.get("architectures") or ()
     known = (getattr(transformers, name, None) for name in names)
     return next((architecture.config_class for architecture in known if architecture), None)

@@ -4,7 +4,6 @@ python -m benchmark model=progen2_small
 python -m benchmark model=progen2_small model.path=checkpoints/step-1000
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.backbones.alphabet import Alphabet, numbered
+from benchmark.backbones.checkpoint import read_config
 from benchmark.backbones.device import inference
 from benchmark.backbones.loading import load
 from benchmark.backbones.pretrained import Opened, Pretrained
@@ -79,7 +79,7 @@ def codegen_config(folder: Path) -> Any:
     """Read the authors' `config.json`, or that of the copies on the hub, which rename keys."""
     from transformers import CodeGenConfig
 
-    raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    raw: Any = read_config(folder)
     if raw.get("model_type") != "progen":
         raise UserError(
             f"config.json says model_type={raw.get('model_type')}, so it is not a ProGen2; "

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from benchmark.backbones.alphabet import Alphabet, numbered
+from benchmark.backbones.checkpoint import read_config
 from benchmark.backbones.loading import load
 from benchmark.backbones.pretrained import Opened, Pretrained
 from benchmark.backbones.transformer import Objective
@@ -30,6 +31,7 @@ class ProteinGLM(Pretrained):
         """Load it by its original parameter names; unknown weights are refused."""
         from benchmark.backbones import proteinglm_module
 
+        read_config(folder)
         config: Any = proteinglm_module.ProteinGLMConfig.from_pretrained(folder)
         kind = proteinglm_module.ProteinGLMForLanguageModeling
         base, whole, _, unused = load(kind, folder, path, device_map, dtype, config=config)

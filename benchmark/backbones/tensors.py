@@ -129,7 +129,7 @@ def read_pickle(file: Path) -> tuple[Mapping[str, Tensor], bool]:
             found = torch.load(file, mmap=True, **settings)
         except RuntimeError:  # the format of torch before 1.6 cannot be mapped
             found = torch.load(file, **settings)
-    except (UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+    except (UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError) as error:
         if named := re.search(r"GLOBAL (\S+)", str(error)):
             raise UserError(
                 f"{file} holds Python objects ({named[1]}), which can run any code, so it is not "
