@@ -17,6 +17,7 @@ WEIGHTS = ("model*.safetensors", "pytorch_model*.bin", "*.ckpt")
 """Formats of weights; the first that is there is loaded."""
 OTHER = (
     "config.json",
+    "adapter_config.json",
     "tokenizer*",
     "special_tokens_map.json",
     "added_tokens.json",

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmark.backbones.adapters import digest_adapter, merge_folder, refuse_stray
+from benchmark.backbones.adapter_files import digest_content, refuse_stray
+from benchmark.backbones.adapters import merge_folder
 from benchmark.backbones.alphabet import Alphabet
-from benchmark.backbones.checkpoint import WEIGHTS, digest_folder, fetch
+from benchmark.backbones.checkpoint import WEIGHTS, fetch
 from benchmark.backbones.device import resolve
 from benchmark.backbones.transformer import Objective, Transformer
 from benchmark.core import UserError
@@ -56,17 +57,15 @@ class Pretrained(Transformer):
         target, number = resolve(device, dtype)
         folder, self._revision = fetch(path, revision, self.weights)
         refuse_stray(folder, path, adapter)
-        content = digest_folder(folder, self.weights)
-        added = None if adapter is None else Path(adapter).expanduser()
+        content = digest_content(folder, self.weights, adapter)
         with opening(path):
-            changes = [digest_adapter(added)] if added else []
             opened = self.open(folder, path, device_map or target, number)
-            if added:
-                merge_folder(opened.module, opened.language_model, added)
+            if adapter is not None:
+                merge_folder(opened.module, opened.language_model, adapter)
             parts = opened._asdict()
             self.unused: Sequence[str] = parts.pop("unused")
             super().__init__(**parts, **settings)
-        self._digest = digest(content, repr(opened.alphabet), *changes)
+        self._digest = digest(content, repr(opened.alphabet))
         self._published = facts
 
     @abstractmethod

@@ -117,11 +117,11 @@ class Transformer(Backbone):
         given = {"input_ids": ids, "attention_mask": mask, "output_attentions": True}
         try:
             with inference(), attention(self.module, "eager"):
-                maps = getattr(self.module(**given), "attentions", None) or ()
+                maps = getattr(self.module(**given), "attentions", None)
         except (RuntimeError, ValueError, TypeError, AttributeError, NotImplementedError):
             return False  # an architecture without attention takes no such argument
         square = (ids.shape[1],) * 2
-        shapes = [getattr(m, "shape", ())[-2:] for m in maps]
+        shapes = [] if maps is None else [getattr(m, "shape", ())[-2:] for m in maps]
         return shapes == [square] * self.layers
 
     def _packs(self) -> bool:

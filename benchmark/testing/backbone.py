@@ -55,7 +55,10 @@ def findings(backbone: Backbone, make: Callable[[str], Backbone]) -> Iterator[Fi
     same = again.digest == backbone.digest
     yield Finding("opened twice: same digest", backbone.digest, again.digest, same)
     if isinstance(backbone, Pretrained):
-        unused = ", ".join(backbone.unused) or "none"
+        more = len(backbone.unused) - 3
+        unused = (
+            ", ".join([*backbone.unused[:3], *([f"{more} more"] if more > 0 else [])]) or "none"
+        )
         yield Finding("weights without a use", unused, "known to be benign", True)
     model: Any = backbone
     trained = isinstance(model, Transformer)

@@ -108,6 +108,9 @@ def test_adapters_beside_the_weights_are_merged_if_their_scaling_is_known(
     backbone = open_folder(folder)
     rows = reference(tuned, backbone.alphabet.encode(CHAINS[0]))[1:-1]
     np.testing.assert_allclose(backbone.embed_residues(CHAINS)[0], rows, atol=1e-5)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"lora_alpha": 1}))
+    assert open_folder(folder).digest != backbone.digest, "the scaling is in the digest"
 
 
 def test_an_adapter_beside_its_model_is_asked_for(tmp_path: Path) -> None:
