@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from benchmark.core import UserError
 from tests.backbones.test_backbones import open_folder
 from tests.checkpoints import make
+from tests.command_line import run_cli
 
 CHAINS = ["MKTAYIAKQRQISFVKSHFSRQW", "ACDEFGH"]
 KINDS: dict[str, tuple[str, str, Mapping[str, Any]]] = {
@@ -142,3 +143,15 @@ def test_the_adapter_that_lora_saves_is_opened(tmp_path: Path, esm_folder: Path)
     opened = open_folder(esm_folder, adapter=str(tmp_path / "adapter"))
     for row, expected in zip(opened.embed_residues(CHAINS), rows, strict=True):
         np.testing.assert_allclose(row, expected, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_run_with_an_adapter_is_a_row_of_its_own(tmp_path: Path) -> None:
+    tune(make("esm2", tmp_path / "ck"), tmp_path / "ad", "AutoModel", {"target_modules": ["key"]})
+    words = ["task=pocket_solubility", "model=huggingface", "model.path=ck", "limit=30"]
+    done = run_cli(*words, "model.adapter=ad", "results=r", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert run_cli(*words, "results=r", cwd=tmp_path).returncode == 0
+    found = {file.parts[-4]: file for file in (tmp_path / "r").rglob("seed0.json")}
+    assert set(found) == {"ck", "ck+ad"}
+    assert len({file.parent.name for file in found.values()}) == 2, "the keys differ"
