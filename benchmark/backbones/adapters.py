@@ -44,8 +44,8 @@ def merge(
     from peft.tuners.lora import LoraLayer
 
     own = {key.removeprefix("base_model.model."): value for key, value in tensors.items()}
-    whole_heads = [key for key in own if not PART.search(key) and key.startswith(UNUSED)]
-    own = {key: value for key, value in own.items() if key not in whole_heads}
+    heads = {key for key in own if not PART.search(key) and key.startswith(UNUSED)}
+    own = {key: value for key, value in own.items() if key not in heads}
     if other := [key for key in own if not PART.search(key)]:
         raise UserError(
             f"{name} holds weights beside the adapters ({listed(other)}), which would be lost; "
@@ -66,8 +66,7 @@ def merge(
         raise UserError(f"{name} needs all weights in memory; leave model.device_map out")
     layers = sorted({PART.split(key)[0] for key in own})
     changes = {"modules_to_save": None, "target_modules": layers}
-    config: Any = LoraConfig(**{**settings, **changes})
-    module: Any = target
+    config, module = LoraConfig(**{**settings, **changes}), target
     trains = {parameter: parameter.requires_grad for parameter in module.parameters()}
     inject_adapter_in_model(config, module, state_dict=own)
     found: Any = set_peft_model_state_dict(module, own)

@@ -58,8 +58,9 @@ class Alphabet:
         suffix = tuple(encoded[at + 1 :])
         ends = suffix[:1] if suffix else () if end is None else (end,)
         alphabet = cls(ids, tuple(encoded[:at]), suffix, pad or 0, ends)
-        for text in (PAIRS, " ".join(PAIRS)):
-            if list(tokenizer(text)["input_ids"]) == alphabet.encode(PAIRS):
+        for text in (PAIRS, " ".join(PAIRS), list(PAIRS)):
+            given = tokenizer(text, is_split_into_words=isinstance(text, list))["input_ids"]
+            if list(given) == alphabet.encode(PAIRS):
                 return alphabet
         raise UserError(
             "the tokenizer gives whole chains other tokens than their residues have, with and "
@@ -172,7 +173,7 @@ def several_residues(vocabulary: Mapping[str, int]) -> list[str]:
 def merged_tokens(vocabulary: Mapping[str, int], tokenizer: Any) -> list[str]:
     """Tokens of several residues that the tokenizer gives to chains of these residues."""
     several = several_residues(vocabulary)
-    words = [token.strip("▁Ġ#") for token in several]
+    words = [token.strip("▁Ġ#") for token in several[:200]]
     parts = [PAIRS[i : i + 80] for i in range(0, len(PAIRS), 80)]  # some read 100 letters at most
     chains = [*parts, *words, *(f"A{word}" for word in words)]
     given = {token for chain in chains for token in tokenizer(chain)["input_ids"]}

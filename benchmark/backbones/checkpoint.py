@@ -87,6 +87,8 @@ def digest_folder(folder: Path, formats: Sequence[str] = WEIGHTS) -> str:
         remedy = "give the folder of a checkpoint"
         if other:
             remedy = f"{other[0]} is of another format: convert it with transformers"
+            if other[0].endswith((".pt", ".pth")):
+                remedy += ", or, if it is a state dict, call it pytorch_model.bin"
         if below:
             remedy = f"give its folder {below[-1]}"
         raise UserError(f"{folder} holds no weights ({' or '.join(formats)}); {remedy}")

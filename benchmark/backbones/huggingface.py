@@ -19,7 +19,7 @@ from benchmark.backbones.checkpoint import read_config
 from benchmark.backbones.loading import load
 from benchmark.backbones.pretrained import Opened, Pretrained
 from benchmark.backbones.transformer import Objective, first_position, position_table
-from benchmark.core import UserError
+from benchmark.core import RESIDUES, UserError
 from benchmark.distributed import rank
 
 PREFIXES = ("<AA2fold>",)
@@ -149,6 +149,13 @@ def open_alphabet(
 
         model = SentencePieceProcessor(model_file=str(pieces))
         tokens = [model.id_to_piece(i) for i in range(model.get_piece_size())]
+        letters = Alphabet.of_tokens(tokens).ids
+        ids = [letters[residue] for residue in RESIDUES]
+        if ids not in (model.encode(RESIDUES), model.encode(" ".join(RESIDUES))):
+            raise UserError(
+                f"{pieces.name} gives chains other tokens than their residues have, with and "
+                "without spaces between them; give a model that has a token a residue"
+            )
     if tokens:
         added = folder / "added_tokens.json"
         more = json.loads(added.read_text(encoding="utf-8")) if added.is_file() else {}

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -30,16 +30,6 @@ from benchmark.backbones.tensors import (
 from benchmark.core import UserError
 
 
-class Loaded(NamedTuple):
-    """What a checkpoint's weights make."""
-
-    base: torch.nn.Module
-    whole: torch.nn.Module | None
-    """With its head, if the checkpoint has one."""
-    contact_head: bool
-    unused: Sequence[str]
-
-
 def load(
     kind: Any,
     folder: Path,
@@ -48,16 +38,17 @@ def load(
     dtype: torch.dtype,
     *,
     config: Any,
-    formats: Sequence[str] = WEIGHTS,
     **given: Any,
-) -> Loaded:
+) -> tuple[torch.nn.Module, torch.nn.Module | None, bool, list[str]]:
     """Load the folder's weights into a model of transformers'.
 
-    Refuses a checkpoint that lacks used weights, or has weights that would be ignored.
+    Returns the base, the whole model if the checkpoint has its head, whether it has the contact
+    head, and the benign weights without a use. Refuses a checkpoint that lacks used weights, or has
+    others that would be ignored.
     """
     from transformers import GenerationConfig
 
-    files = weight_files(folder, formats)
+    files = weight_files(folder, WEIGHTS)
     dtypes = {name: kept for file in files for name, kept in tensor_names(file).items()}
     refuse_quantised(config, dtypes)
     names = without_wrappers(dtypes, lambda: first_names(kind, config, given))
@@ -111,7 +102,7 @@ def load(
     complete = len(inner) == len(absent) and not any(name.startswith(HEADS) for name in inner)
     contact = hasattr(base, "contact_head") and not any("contact_head" in name for name in inner)
     unused = collapsed(extra | ignored(whole, front, names.values()))
-    return Loaded(base, whole if complete and base is not whole else None, contact, unused)
+    return base, whole if complete and base is not whole else None, contact, unused
 
 
 def first_names(kind: Any, config: Any, given: Mapping[str, Any]) -> set[str]:

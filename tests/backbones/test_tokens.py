@@ -119,6 +119,36 @@ def test_a_tokenizer_that_changes_chains_is_refused(tmp_path: Path) -> None:
         open_folder(folder)
 
 
+@pytest.mark.parametrize("split", [None, {"type": "WhitespaceSplit"}])
+def test_residues_may_be_given_as_words(split: Any, tmp_path: Path) -> None:
+    """A tokenizer that reads residues apart from each other, with spaces or as a list."""
+    folder = make("llama", tmp_path)
+    before = open_folder(folder).alphabet.encode(CHAINS[0])
+    raw = json.loads((folder / "tokenizer.json").read_text())
+    (folder / "tokenizer.json").write_text(json.dumps({**raw, "pre_tokenizer": split}))
+
+    assert open_folder(folder).alphabet.encode(CHAINS[0]) == before
+
+
+def test_a_sentencepiece_model_that_reads_residues_otherwise_is_refused(tmp_path: Path) -> None:
+    """A model of characters, to which the mark of a word's begin is a token of its own."""
+    from sentencepiece import SentencePieceTrainer
+
+    folder = make("prott5", tmp_path)
+    text = tmp_path / "text"
+    text.write_text("\n".join(["ALGVSREDTIPKFQNYMHWC" * 3] * 9))
+    SentencePieceTrainer.train(
+        input=str(text),
+        model_prefix=str(folder / "spiece"),
+        model_type="char",
+        vocab_size=24,
+        minloglevel=2,
+        **{"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1},
+    )
+    with pytest.raises(UserError, match=r"spiece\.model gives chains other tokens than their"):
+        open_folder(folder)
+
+
 def test_tokens_of_several_residues_in_a_list(tmp_path: Path) -> None:
     folder = make("sapiens", tmp_path)
     words = (folder / "vocab.txt").read_text()
