@@ -168,10 +168,63 @@ def llama(folder: Path) -> None:
     )
 
 
+def mamba(folder: Path) -> None:
+    """A state-space model, which has no attention."""
+    from transformers import MambaConfig, MambaForCausalLM
+
+    states(folder, MambaForCausalLM, MambaConfig, state_size=8)
+
+
+def mamba2(folder: Path) -> None:
+    """A state-space model whose configuration has heads, but none of attention."""
+    from transformers import Mamba2Config, Mamba2ForCausalLM
+
+    states(folder, Mamba2ForCausalLM, Mamba2Config, num_heads=8, head_dim=4, state_size=8)
+
+
+def states(folder: Path, kind: Any, config: Any, **changes: Any) -> None:
+    """Save a state-space model with a start token."""
+    tokens = ["<pad>", "<s>", "</s>", "<unk>", *RESIDUES, "X"]
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "initializer_range": 0.3, "expand": 2}
+    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    kind(config(vocab_size=25, **shape, **special, **changes)).save_pretrained(folder)
+    word_tokenizer(
+        folder, tokens, "<s> $A </s>", unk_token="<unk>", bos_token="<s>", eos_token="</s>"
+    )
+
+
+def t5_encoder(folder: Path) -> None:
+    """The encoder alone, as transformers 5 saves it: not an encoder-decoder by its flag."""
+    from transformers import AutoModelForTextEncoding
+
+    prott5(folder)
+    encoder: Any = AutoModelForTextEncoding.from_pretrained(folder)
+    encoder.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    assert not config["is_encoder_decoder"] and config["architectures"] == ["T5EncoderModel"]
+
+
+def bart(folder: Path) -> None:
+    """An encoder-decoder whose encoder has no class of its own."""
+    from transformers import BartConfig, BartForConditionalGeneration
+
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", *RESIDUES]
+    layers = {"encoder_layers": 2, "decoder_layers": 1, "d_model": 16, "init_std": 0.3}
+    width = {"encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "max_position_embeddings": 256}
+    heads = {"encoder_attention_heads": 4, "decoder_attention_heads": 4}
+    config = BartConfig(vocab_size=len(tokens), **layers, **width, **heads)
+    BartForConditionalGeneration(config).save_pretrained(folder)
+    word_tokenizer(folder, tokens, "<s> $A </s>", unk_token="<unk>")
+
+
 FAMILIES: dict[str, Callable[[Path], None]] = {
     make.__name__: make
     for make in (esm2, esm1b, esm1v, esmc, protbert, antiberty, sapiens, prott5, gpt2, llama)
 }
+OTHERS: dict[str, Callable[[Path], None]] = {
+    make.__name__: make for make in (mamba, mamba2, t5_encoder, bart)
+}
+"""Architectures that no yaml of conf/model names."""
 
 
 def make(family: str, folder: Path) -> Path:
@@ -179,7 +232,7 @@ def make(family: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        FAMILIES[family](folder)
+        (FAMILIES | OTHERS)[family](folder)
     return folder
 
 

@@ -1,20 +1,23 @@
 """Folders of checkpoints: local or from the hub, and their digests."""
 
 import hashlib
+import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 from benchmark.core import UserError
 from benchmark.embedding.database import Database
 from benchmark.pocket import FOLDER
 
-WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
+WEIGHTS = ("model*.safetensors", "pytorch_model*.bin", "*.ckpt")
 """Formats of weights; the first that is there is loaded."""
 OTHER = (
     "config.json",
+    "adapter_config.json",
     "tokenizer*",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -25,6 +28,9 @@ OTHER = (
 )
 """Other files that affect outputs, unlike a trainer's logs and states in the same folder."""
 INDEX = ("*.index.json",)
+FOREIGN = ("*.h5", "*.msgpack", "*.gguf", "*.pt", "*.pth", "*.onnx")
+"""Weights in formats that are not loaded."""
+POINTER = b"version https://git-lfs"
 POCKET = FOLDER / "checkpoints"
 SETTLED = 5.0
 """Seconds without a change before a file's digest is stored: a change within one tick of the file
@@ -46,12 +52,13 @@ def fetch(
     own = path.removeprefix("package:")
     folder = POCKET / own if own != path else Path(path).expanduser()
     if folder.is_dir():
-        if (folder / "adapter_config.json").exists():
-            raise UserError(
-                f"model.path={path} holds an adapter; merge it into its model (peft's "
-                "merge_and_unload), save that, and give its folder"
-            )
         return folder, None
+    if folder.is_file():
+        raise UserError(
+            f"model.path={path} is a file; give a folder with config.json, weights and tokenizer, "
+            "as save_pretrained writes it (for a .pt of fair-esm, transformers' "
+            "convert_esm.py makes one)"
+        )
     if path.count("/") != 1 or path.startswith((".", "/", "~")):
         raise UserError(f"model.path={path} is neither a folder nor a hub id of the form org/name")
     from huggingface_hub import snapshot_download
@@ -75,14 +82,51 @@ def digest_folder(folder: Path, formats: Sequence[str] = WEIGHTS) -> str:
     """Digest of the names and content of every file that affects outputs."""
     weights = next((found for name in formats if (found := list(folder.glob(name)))), None)
     if not weights:
-        raise UserError(
-            f"{folder} holds no weights ({' or '.join(formats)}); give the folder of a checkpoint"
-        )
+        below = sorted(file.parent.name for name in formats for file in folder.glob(f"*/{name}"))
+        other = sorted(file.name for name in FOREIGN for file in folder.glob(name))
+        remedy = "give the folder of a checkpoint"
+        if other:
+            remedy = f"{other[0]} is of another format: convert it with transformers"
+            if other[0].endswith((".pt", ".pth")):
+                remedy += ", or, if it is a state dict, call it pytorch_model.bin"
+        if below:
+            remedy = f"give its folder {below[-1]}"
+        raise UserError(f"{folder} holds no weights ({' or '.join(formats)}); {remedy}")
     files = sorted({*weights, *(file for name in OTHER for file in folder.glob(name))})
+    refuse_pointers(files)
     state = hashlib.sha256()
     for file in files:
         state.update(file.name.encode() + digest_file(file))
     return state.hexdigest()[:16]
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The content of `config.json`."""
+    file = folder / "config.json"
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no config.json; copy it from its model's source") from None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise UserError(f"{file} is not JSON of settings; copy it again") from None
+    return found
+
+
+def refuse_pointers(files: Iterable[Path]) -> None:
+    """Refuse pointers of Git LFS, which stand for files that were not downloaded."""
+    if file := next(filter(is_pointer, files), None):
+        raise UserError(
+            f"{file} is a Git LFS pointer, not the file itself; run git lfs pull in its "
+            "repository, or download it again"
+        )
+
+
+def is_pointer(file: Path) -> bool:
+    """Whether a file is a pointer of Git LFS."""
+    with file.open("rb") as stream:
+        return stream.read(len(POINTER)) == POINTER
 
 
 def digest_file(file: Path) -> bytes:

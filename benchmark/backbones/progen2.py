@@ -4,7 +4,6 @@ python -m benchmark model=progen2_small
 python -m benchmark model=progen2_small model.path=checkpoints/step-1000
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.backbones.alphabet import Alphabet, numbered
+from benchmark.backbones.checkpoint import read_config
 from benchmark.backbones.device import inference
-from benchmark.backbones.pretrained import Opened, Pretrained, load
+from benchmark.backbones.loading import load
+from benchmark.backbones.pretrained import Opened, Pretrained
 from benchmark.core import UserError
 
 LETTERS = "ABCDEFGHIKLMNOPQRSTUVWXYZ"
@@ -36,9 +37,8 @@ class ProGen2(Pretrained):
         from transformers import CodeGenForCausalLM
 
         config = codegen_config(folder)
-        constants = ("attn.bias", "attn.masked_bias")
-        base, whole, _ = load(
-            CodeGenForCausalLM, folder, path, device_map, dtype, config=config, constants=constants
+        base, whole, _, unused = load(
+            CodeGenForCausalLM, folder, path, device_map, dtype, config=config
         )
         if any(parameter.is_meta for parameter in base.parameters()):
             raise UserError("a ProGen2 cannot be offloaded to disk; leave model.device_map out")
@@ -48,7 +48,7 @@ class ProGen2(Pretrained):
                 reorder(part.weight.data)
         ids = numbered(LETTERS, FIRST)
         alphabet = Alphabet(ids, prefix=(START,), suffix=(END,), pad=PAD, ends=(END,))
-        return Opened(base, alphabet, config.n_positions - 2, whole, "causal", contact_head=False)
+        return Opened(base, alphabet, config.n_positions - 2, whole, "causal", False, unused)
 
     def log_likelihoods(self, chains: Sequence[str]) -> NDArray[np.float64]:
         """Mean over the residues, and over both directions, as the authors score."""
@@ -79,7 +79,7 @@ def codegen_config(folder: Path) -> Any:
     """Read the authors' `config.json`, or that of the copies on the hub, which rename keys."""
     from transformers import CodeGenConfig
 
-    raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    raw: Any = read_config(folder)
     if raw.get("model_type") != "progen":
         raise UserError(
             f"config.json says model_type={raw.get('model_type')}, so it is not a ProGen2; "

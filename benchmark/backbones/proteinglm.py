@@ -10,7 +10,9 @@ from typing import Any
 import torch
 
 from benchmark.backbones.alphabet import Alphabet, numbered
-from benchmark.backbones.pretrained import Opened, Pretrained, load
+from benchmark.backbones.checkpoint import read_config
+from benchmark.backbones.loading import load
+from benchmark.backbones.pretrained import Opened, Pretrained
 from benchmark.backbones.transformer import Objective
 from benchmark.core import MASK
 
@@ -29,16 +31,14 @@ class ProteinGLM(Pretrained):
         """Load it by its original parameter names; unknown weights are refused."""
         from benchmark.backbones import proteinglm_module
 
+        read_config(folder)
         config: Any = proteinglm_module.ProteinGLMConfig.from_pretrained(folder)
         kind = proteinglm_module.ProteinGLMForLanguageModeling
-        constants = ("inv_freq",)  # releases may store the rotary frequencies
-        base, whole, _ = load(
-            kind, folder, path, device_map, dtype, config=config, constants=constants
-        )
+        base, whole, _, unused = load(kind, folder, path, device_map, dtype, config=config)
         objective: Objective = "causal" if config.is_causal else "masked"
         alphabet = causal_alphabet() if config.is_causal else masked_alphabet()
         limit = config.seq_length - alphabet.special
-        return Opened(base, alphabet, limit, whole, objective, contact_head=False)
+        return Opened(base, alphabet, limit, whole, objective, False, unused)
 
 
 def masked_alphabet() -> Alphabet:

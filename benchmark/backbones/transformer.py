@@ -17,7 +17,16 @@ from benchmark.backbones.flops import Batch, FlopCounter
 from benchmark.backbones.layers import blocks, compile_blocks, input_of
 from benchmark.backbones.packing import attention, packed
 from benchmark.backbones.sampling import sample
-from benchmark.core import MASK, RESIDUE_INDEX, RESIDUES, Ability, Backbone, Level, UserError
+from benchmark.core import (
+    MASK,
+    RESIDUE_INDEX,
+    RESIDUES,
+    Ability,
+    Backbone,
+    Level,
+    UserError,
+    lacks,
+)
 from benchmark.data.tables import CHAIN_BREAK
 from benchmark.embedding.rounding import ROUNDING, distance
 
@@ -62,6 +71,7 @@ class Transformer(Backbone):
         self.module: Any = module.eval()
         module._load_state_dict_pre_hooks.clear()  # in ESM a bound method: a reference cycle
         self.alphabet = alphabet
+        self.limits = alphabet.limits
         self.layer = layer
         self.pooling = pooling
         self.max_length = max_length
@@ -76,7 +86,9 @@ class Transformer(Backbone):
         self.layers = int(config.num_hidden_layers)
         self.residue_dim = self.protein_dim = int(config.hidden_size)
         self.batch_tokens = token_budget(batch_tokens, self.residue_dim, parameter)
-        self.flop_counter = FlopCounter(self.layers, attention_width(config))
+        self.has_attention = self._maps()
+        width = attention_width(config) if self.has_attention else 0
+        self.flop_counter = FlopCounter(self.layers, width)
         if not -self.layers - 1 <= layer <= self.layers:
             raise UserError(f"layer={layer} is not allowed; allowed are 0 to {self.layers}, and -1")
         if pooling not in ("mean", "start", "last"):
@@ -99,13 +111,17 @@ class Transformer(Backbone):
         self.last = layer in (-1, self.layers)
         self.end: torch.nn.Module | None = None
         self.packing = False
-        self.packing = self._packs()
+        self.packing = not alphabet.merges and self._packs()
         self.end = None if self.last else self._ending()
 
     @property
     def abilities(self) -> frozenset[Ability]:
-        """Embeddings and attention maps; the rest as the checkpoint has the weights."""
-        found: set[Ability] = {"residue_embeddings", "protein_embeddings", "attention_maps"}
+        """Embeddings; attention maps if the module has any; the rest as it has the weights."""
+        if self.alphabet.merges:
+            return frozenset({"protein_embeddings"})
+        found: set[Ability] = {"residue_embeddings", "protein_embeddings"}
+        if self.has_attention:
+            found.add("attention_maps")
         if self.objective == "masked" and MASK in self.alphabet.ids:
             found.add("masked_log_probs")
         if self.objective == "causal" and self.alphabet.prefix:
@@ -118,6 +134,19 @@ class Transformer(Backbone):
         """The blocks up to the embedding layer, by their names in the module."""
         found = blocks(self.module, self.layers)
         return dict(list(found.items())[: self.layer % (self.layers + 1)])
+
+    def _maps(self) -> bool:
+        """Whether the module gives a square attention map for each layer, by a trial."""
+        ids, mask = self.ids([RESIDUES])
+        given = {"input_ids": ids, "attention_mask": mask, "output_attentions": True}
+        try:
+            with inference(), attention(self.module, "eager"):
+                maps = getattr(self.module(**given), "attentions", None)
+        except (RuntimeError, ValueError, TypeError, AttributeError, NotImplementedError):
+            return False  # an architecture without attention takes no such argument
+        square = (ids.shape[1],) * 2
+        shapes = [] if maps is None else [getattr(m, "shape", ())[-2:] for m in maps]
+        return shapes == [square] * self.layers
 
     def _packs(self) -> bool:
         """Whether packed batches are possible, and equal to single chains."""
@@ -205,7 +234,7 @@ class Transformer(Backbone):
         self, module: torch.nn.Module, kind: str | None, chains: Sequence[str]
     ) -> AbstractContextManager[None]:
         """Count the pass of one padded batch through the module."""
-        lengths = [len(chain) + self.alphabet.special for chain in chains]
+        lengths = [self.alphabet.count(chain) for chain in chains]
         return self.flop_counter.passing(module, kind, Batch.padded(lengths))
 
     def logits(self, chains: Sequence[str]) -> torch.Tensor:
@@ -217,6 +246,8 @@ class Transformer(Backbone):
 
     def residues(self, chains: Sequence[str]) -> torch.Tensor:
         """Residues of one batch, concatenated: (sum of L, dim), without special tokens."""
+        if self.alphabet.merges:
+            raise lacks(self, "residue_embeddings")
         start, states = len(self.alphabet.prefix), self.states(chains)
         rows = [row[start : start + len(c)] for row, c in zip(states, chains, strict=True)]
         return torch.cat(rows)
@@ -226,8 +257,8 @@ class Transformer(Backbone):
         states = [row.float() for row in self.states(chains)]
         if self.pooling in ("start", "last"):
             return torch.stack([row[0 if self.pooling == "start" else -1] for row in states])
-        start, pairs = len(self.alphabet.prefix), zip(states, chains, strict=True)
-        return torch.stack([row[start : start + len(c)].mean(dim=0) for row, c in pairs])
+        start, end = len(self.alphabet.prefix), len(self.alphabet.suffix)
+        return torch.stack([row[start : len(row) - end].mean(dim=0) for row in states])
 
     def start(self, level: Level, chains: Sequence[str]) -> Callable[[], Sequence[Float32]]:
         """Start to embed one batch; on a GPU the copy to the host goes on meanwhile."""

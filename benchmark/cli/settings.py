@@ -67,11 +67,18 @@ def not_allowed(name: str, value: object, hint: str) -> UserError:
 
 
 def model_name(hydra: Any, config: dict[str, Any]) -> str:
-    """A model's name in the tables: its yaml's, or that of the model.path of the command line."""
-    path = config["model"].get("path")
+    """A model's name in the tables: its yaml's, or that of the model.path of the command line.
+
+    The name of an adapter follows, after a plus sign.
+    """
+    path, adapter = (config["model"].get(name) for name in ("path", "adapter"))
     given = any(word.startswith("model.path=") for word in hydra.overrides.task)
-    if path is None or not given:
-        return str(hydra.runtime.choices["model"])
+    name = folder_name(path) if path and given else str(hydra.runtime.choices["model"])
+    return f"{name}+{folder_name(adapter)}" if adapter else name
+
+
+def folder_name(path: str) -> str:
+    """The last part of a path, as a part of a model's name."""
     # a link keeps its own name, so this is not Path.resolve
     name = Path(os.path.abspath(Path(path).expanduser())).name  # noqa: PTH100
     return re.sub(r"[^\w.+=@-]", "_", name) or "model"

@@ -21,7 +21,7 @@ from benchmark.core.answers import (
     known_answers,
     known_pairs,
 )
-from benchmark.core.backbone import Ability, Backbone, EmbeddingCache
+from benchmark.core.backbone import Ability, Backbone, EmbeddingCache, lacks
 from benchmark.core.errors import ExitCode, UserError, unknown
 from benchmark.core.method import FitContext, Method, Predictor
 from benchmark.core.metric import (
@@ -47,6 +47,6 @@ __all__ = [
     "ExampleValues", "Examples", "ExitCode", "FitContext", "Kind", "Level", "Method", "Metric",
     "Predictions", "Predictor", "Readout", "Scorer", "SetMetric", "Splits", "Task", "UserError",
     "Value", "contact_map", "corpus_metric", "example_metric", "has_answer", "known_answers",
-    "known_pairs", "metric", "set_metric", "unknown",
+    "known_pairs", "lacks", "metric", "set_metric", "unknown",
 ]
 # fmt: on

@@ -50,9 +50,10 @@ class EmbeddingCache(Protocol):
 
 def lacks(backbone: "Backbone", ability: Ability, reason: str = "this call") -> UserError:
     """The error for a missing ability."""
+    why = f" ({backbone.limits})" if backbone.limits else ""
     return UserError(
-        f"{reason} needs {ABILITIES[ability][1]}; the backbone {type(backbone).__name__} has none; "
-        "choose another model, or another method"
+        f"{reason} needs {ABILITIES[ability][1]}; the backbone {type(backbone).__name__} has none"
+        f"{why}; choose another model, or another method"
     )
 
 
@@ -70,6 +71,8 @@ class Backbone(ABC):
     """Residues in one batch, including padding; lowered when memory does not suffice."""
     max_length: int | None = None
     """Longest chain that the model accepts, in residues; None: no limit."""
+    limits: str = ""
+    """Why it lacks abilities that others of its class have, for error messages."""
     stored: bool = True
     """Whether embeddings are worth storing: computing them takes longer than reading them."""
     linker: str = "G" * 25

@@ -80,9 +80,10 @@ def kind_of(backbone: Backbone, context: str | None) -> str:
     hint = "choose a language model with its head"
     if able:
         hint = f"for its {able[0]} ones give task={TASKS[able[0]]} or pocket_{TASKS[able[0]]}"
+    why = f" ({backbone.limits})" if backbone.limits else ""
     raise UserError(
         f"context={context} needs {kind} log-probabilities, and the backbone "
-        f"{type(backbone).__name__} has none; {hint}"
+        f"{type(backbone).__name__} has none{why}; {hint}"
     )
 
 

@@ -8,10 +8,12 @@ from benchmark.results.record import Record
 NOT_IN_KEY = {
     "task": {"source", "revision", "mirror", "columns", "allow", "sizes", "reference"},
     "model": {"path", "revision", "device", "device_map", "dtype", "batch_tokens", "compile"}
-    | {"trust_remote_code", "facts", "counts"},
+    | {"trust_remote_code", "facts", "counts", "adapter"},
     "method": {"save_minutes", "gradient_checkpointing"},
 }
 """Settings that affect no score (place, speed, memory, facts) or are in the key otherwise."""
+LATER = {"model": {"prefix": ""}}
+"""Settings that older keys lack, with the value that stands for their absence."""
 
 
 def flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,7 +27,12 @@ def flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def deciding(group: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a task, model or method that affect a score; of a reference whether it is."""
-    chosen = {name: value for name, value in settings.items() if name not in NOT_IN_KEY[group]}
+    later = LATER.get(group, {})
+    chosen = {
+        name: value
+        for name, value in settings.items()
+        if name not in NOT_IN_KEY[group] and not (name in later and value == later[name])
+    }
     return chosen | ({"reference": bool(settings["reference"])} if "reference" in settings else {})
 
 

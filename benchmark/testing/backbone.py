@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmark.backbones.pretrained import Pretrained
 from benchmark.backbones.transformer import Transformer
-from benchmark.core import MASK, RESIDUES, Array, Backbone
+from benchmark.core import MASK, RESIDUES, Array, Backbone, Readout
 from benchmark.embedding.rounding import ROUNDING, distance
 from benchmark.pocket import FOLDER
 
@@ -53,6 +54,12 @@ def findings(backbone: Backbone, make: Callable[[str], Backbone]) -> Iterator[Fi
     again = make(backbone.dtype)
     same = again.digest == backbone.digest
     yield Finding("opened twice: same digest", backbone.digest, again.digest, same)
+    if isinstance(backbone, Pretrained):
+        more = len(backbone.unused) - 3
+        unused = (
+            ", ".join([*backbone.unused[:3], *([f"{more} more"] if more > 0 else [])]) or "none"
+        )
+        yield Finding("weights without a use", unused, "known to be benign", True)
     model: Any = backbone
     trained = isinstance(model, Transformer)
     checks: list[tuple[bool, str, Callable[[], Iterator[Finding]]]] = [
@@ -61,6 +68,7 @@ def findings(backbone: Backbone, make: Callable[[str], Backbone]) -> Iterator[Fi
         ("protein_embeddings" in able, "proteins", lambda: embeddings("proteins", model, chains)),
         (trained, "layers", lambda: layers(model, chains)),
         (trained, "gradients", lambda: gradients(model, chains[:2])),
+        (trained and bool(model.blocks()), "adapters", lambda: adapters(model, chains[:2])),
         (trained, "bfloat16", lambda: drift(make, chains)),
         ("masked_log_probs" in able, "masked log-probabilities", lambda: masked(model, chains)),
         ("causal_log_probs" in able, "causal log-probabilities", lambda: causal(model, chains)),
@@ -101,7 +109,8 @@ def embeddings(level: str, backbone: Backbone, chains: Sequence[str]) -> Iterato
     unknown = embed([UNKNOWN, chains[0]])
     finite = sum(bool(np.isfinite(row).all()) for row in unknown)
     yield equal(f"{level}: finite with unknown letters", finite, 2)
-    if not residues and getattr(backbone, "pooling", "") == "mean":
+    by_residue = "residue_embeddings" in backbone.abilities
+    if not residues and by_residue and getattr(backbone, "pooling", "") == "mean":
         means = [row.mean(axis=0) for row in backbone.embed_residues(chains)]
         yield close("proteins: mean of residues, no special token", rows, means, backbone)
 
@@ -157,11 +166,37 @@ def gradients(backbone: Transformer, chains: Sequence[str]) -> Iterator[Finding]
     yield equal("gradients: layers", reached, backbone.layer % (backbone.layers + 1))
 
 
-def drift(make: Callable[[str], Backbone], chains: Sequence[str]) -> Iterator[Finding]:
-    """Relative change of residue vectors from float32 to bfloat16."""
-    exact, low = (
-        np.concatenate(make(dtype).embed_residues(chains)) for dtype in ("float32", "bfloat16")
+def adapters(backbone: Transformer, chains: Sequence[str]) -> Iterator[Finding]:
+    """Every LoRA layer that `method=lora` would train has a gradient."""
+    import torch
+    from peft import LoraConfig
+
+    from benchmark.methods.finetune.lora import Adapter, linear_layers
+
+    targets = linear_layers(backbone, "all-linear")
+    flat = not any(isinstance(part, torch.nn.Linear) for part in targets.values())
+    config = LoraConfig(
+        r=2, target_modules=list(targets), fan_in_fan_out=flat, init_lora_weights=False
     )
+    adapter = Adapter(backbone, Readout(level="protein", kind="regression"), False, config)
+    with adapter.attached(), torch.enable_grad():
+        states = torch.cat(backbone.states(chains)).float()
+        states.square().mean().backward()  # type: ignore[no-untyped-call]
+    trained = adapter.trained()
+    reached = sum(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in trained.values())
+    yield equal("adapters: tensors with a gradient", reached, len(trained))
+
+
+def drift(make: Callable[[str], Backbone], chains: Sequence[str]) -> Iterator[Finding]:
+    """Relative change of vectors from float32 to bfloat16."""
+
+    def rows(dtype: str) -> Array:
+        model = make(dtype)
+        if "residue_embeddings" in model.abilities:
+            return np.concatenate(model.embed_residues(chains))
+        return model.embed_proteins(chains)
+
+    exact, low = rows("float32"), rows("bfloat16")
     change = np.linalg.norm(exact - low, axis=1) / np.linalg.norm(exact, axis=1)
     found = f"mean {change.mean():.4f}, max {change.max():.4f}"
     passed = bool(change.mean() <= DRIFT)

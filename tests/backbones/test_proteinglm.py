@@ -160,7 +160,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     change_weights(folder, add_constants)
     open_folder(folder)
     change_weights(folder, add)
-    with pytest.raises(UserError, match=r"has 1 weights .*conv_layer\.weight"):
+    with pytest.raises(UserError, match=r"holds 1 weights .*conv_layer\.weight"):
         open_folder(folder)
     change_weights(folder, drop)
     with pytest.raises(UserError, match=r"lacks 1 weights .*layers\.1\.mlp\.dense_4h_to_h\.bias"):

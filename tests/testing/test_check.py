@@ -103,7 +103,7 @@ class Frozen(HuggingFace):
         (Shifted, {"residues: row i changes with residue i"}),
         (Unmasked, {"masked log-probabilities: alone and in a batch"}),
         (Penultimate, {"layers: hidden states"}),
-        (Frozen, {"gradients: layers"}),
+        (Frozen, {"gradients: layers", "adapters: tensors with a gradient"}),
     ],
 )
 def test_a_broken_model_fails(
@@ -206,6 +206,22 @@ def test_a_causal_model_that_sees_following_residues_fails(
     monkeypatch.setattr("tests.backbones.test_backbones.HuggingFace", Bidirectional)
     failed = failures(open_folder(esm_folder), esm_folder)
     assert "causal log-probabilities: independent of following residues" in failed
+
+
+def test_nothing_is_printed_before_a_model_that_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = benchmark("check", "model=huggingface", "model.path=empty", cwd=tmp_path)
+    assert done.returncode == 2 and "holds no weights" in done.stderr
+    assert not done.stdout
+
+
+def test_weights_without_a_use_are_shown(tmp_path: Path) -> None:
+    folder = make("antiberty", tmp_path)
+    found = {
+        finding.check: finding
+        for finding in findings(open_folder(folder), lambda _: open_folder(folder))
+    }
+    assert found["weights without a use"].found == "cls.species_prediction.weight"
 
 
 @pytest.mark.slow

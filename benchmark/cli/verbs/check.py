@@ -16,10 +16,11 @@ def show_check(request: Request) -> int:
             model.dtype = dtype
         return build(model)
 
+    backbone = make()
     line = "{:<55} {:<26} {:<18} {}".format
     print(line("check", "found", "allowed", "result"))
     passed = []
-    for finding in findings(make(), make):
+    for finding in findings(backbone, make):
         passed.append(finding.passed)
         print(line(*finding[:3], "pass" if finding.passed else "FAIL"))
     print(f"model adapter check: {sum(passed)} of {len(passed)} pass")

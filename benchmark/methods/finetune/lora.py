@@ -1,6 +1,6 @@
 """Low-rank adapters (LoRA: Hu et al. 2022), with peft."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,9 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import nn
 
+from benchmark.backbones.device import inference
 from benchmark.backbones.transformer import Transformer
-from benchmark.core import FitContext, Readout, UserError
+from benchmark.core import RESIDUES, FitContext, Readout, UserError
 from benchmark.methods.finetune import checkpoints
 from benchmark.methods.finetune.trainable import TrainableBackbone, trainable
 from benchmark.methods.finetune.trainer import Encoder
@@ -17,6 +18,8 @@ from benchmark.methods.finetune.training import Training, in_range
 
 PREFIX = "base_model.model."
 """Prefix of the names of weights in peft's files."""
+FUSED = ("out_proj",)
+"""Linear layers of Mamba that peft refuses, because fused kernels read their weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,15 +65,22 @@ class Lora(Training):
 
 
 def linear_layers(backbone: Transformer, targets: str | Sequence[str]) -> dict[str, nn.Module]:
-    """The layers to adapt, by name."""
+    """The layers to adapt, by name: linear layers of the blocks that run as modules.
+
+    Others, such as those of state-space blocks, only lend their weight to a kernel, and an adapter
+    on them would not be trained.
+    """
     from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer
 
+    spared = FUSED if "mamba" in getattr(backbone.module.config, "model_type", "") else ()
     found: dict[str, nn.Module] = {
         f"{block}.{name}": part
         for block, layer in backbone.blocks().items()
         for name, part in layer.named_modules()
-        if isinstance(part, nn.Linear | Conv1D)
+        if isinstance(part, nn.Linear | Conv1D) and not name.endswith(spared)
     }
+    used = running(backbone, found.values())
+    found = {name: part for name, part in found.items() if part in used}
     if targets == "all-linear":
         if not found:
             raise UserError(
@@ -89,6 +99,20 @@ def linear_layers(backbone: Transformer, targets: str | Sequence[str]) -> dict[s
     return chosen
 
 
+def running(backbone: Transformer, parts: Iterable[nn.Module]) -> set[nn.Module]:
+    """Those of the parts that run in a forward pass."""
+    ids, mask = backbone.ids([RESIDUES])
+    seen = set[nn.Module]()
+    hooks = [part.register_forward_hook(lambda part, *_: seen.add(part)) for part in parts]
+    try:
+        with inference():
+            backbone.module(input_ids=ids, attention_mask=mask)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
 class Adapter(TrainableBackbone):
     """LoRA layers, which replace the layers that they adapt while attached."""
 
@@ -102,7 +126,13 @@ class Adapter(TrainableBackbone):
         self.module = backbone.module
         before = {p: p.requires_grad for p in self.module.parameters()}
         base = sum(p.numel() for p in before)
-        inject_adapter_in_model(config, self.module)
+        try:
+            inject_adapter_in_model(config, self.module)
+        except ValueError as error:  # layers that peft knows it cannot adapt
+            raise UserError(
+                f"peft has no adapter for this model ({error}); name its layers with "
+                "method.target_modules, or use method=finetune"
+            ) from None
         self.config = self.module.peft_config
         self.layers: dict[str, Any] = {
             name: part for name, part in self.module.named_modules() if isinstance(part, LoraLayer)
