@@ -12,19 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from benchmark.core import RESIDUES, DataReport, Example, Readout, Splits, Task, UserError
+from benchmark.data.cell_values import STOP, is_missing, read_chains
 from benchmark.data.digests import digest
-from benchmark.data.sources import read_files
+from benchmark.data.roles import require, shown
+from benchmark.data.sources import Part, read_files
 from benchmark.data.splits import NEXT_FOLD, also_in_train, cross_validate
-from benchmark.data.tables import read_chains
 from tasks.table import read_answers
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 FOLDS = 5
 COLUMNS = {
@@ -33,6 +31,11 @@ COLUMNS = {
     "contiguous": ("fold_contiguous_5",),
 }
 """ProteinGym's fold columns, by scheme."""
+NEEDED = ("mutant", "mutated_sequence", "DMS_score")
+WILD_TYPE = {"", "wt", "_wt", "wild-type", "wild_type", "wildtype", "p.=", "="}
+"""What `mutant` says of a row of the wild type, in lower case."""
+STOPS_ALLOWED = 0.1
+"""Largest share of the rows of an assay that may have a stop codon."""
 PLAIN_MEAN = (
     "the plain mean over assays; ProteinGym's own average needs its table of assays, "
     "task.reference=DMS_substitutions.csv"
@@ -54,6 +57,9 @@ class Assay(NamedTuple):
 
     wild_type: str
     variants: list[Variant]
+    changes: Mapping[str, int] = MappingProxyType({})
+    """Rows that are no variants to score."""
+    unread_columns: Sequence[str] = ()
 
 
 class AssaySplits(NamedTuple):
@@ -92,6 +98,13 @@ class VariantEffect(Task):
             raise UserError(
                 f"folds={self.folds} is not known; allowed are {', '.join(COLUMNS)}, and null"
             )
+        longest = self.max_length
+        if longest is not None and (type(longest) is not int or longest < 1):
+            raise UserError(f"task.max_length={longest} is not allowed; give 1 or more, or null")
+        for name in ("source", "reference"):
+            value = getattr(self, name)
+            if not isinstance(value, str) and (value is not None or name == "source"):
+                raise UserError(f"task.{name}={value} is not allowed; give a path")
 
     @property
     def readout(self) -> Readout:
@@ -100,8 +113,8 @@ class VariantEffect(Task):
 
     def load(self) -> Splits:
         """Read every assay of the folder."""
-        tables = read_files(self.folder(), f"the source {self.source}", whole=True)
-        assays = {name: read_assay(name, table, self.folds) for name, table in tables.items()}
+        reading = read_files(self.folder(), f"the source {self.source}")
+        assays = {name: read_assay(name, part, self.folds) for name, part in reading.parts.items()}
         weights = self.averages({name: assay.wild_type for name, assay in assays.items()})
         parts = {name: self.split(name, assay) for name, assay in assays.items()}
         aggregates = {
@@ -128,6 +141,11 @@ class VariantEffect(Task):
             unit="variant",
             sizes={name: len(assay.variants) for name, assay in assays.items()},
             changes={name: part.changes for name, part in parts.items()},
+            left_out=reading.left_out,
+            unread_columns=list(
+                dict.fromkeys(c for assay in assays.values() for c in assay.unread_columns)
+            ),
+            unread_files=reading.unread_files,
             valid="" if self.folds is None else NEXT_FOLD,
             aggregate=PLAIN_MEAN if self.reference is None else "",
             also_in_train=also_in_train(made),
@@ -164,6 +182,7 @@ class VariantEffect(Task):
     def examples(self, name: str, assay: Assay) -> tuple[list[Example], dict[str, int]]:
         """Each variant with its wild type, both cut to the same window."""
         changes, seen, examples = Counter(rows=len(assay.variants)), Counter[str](), []
+        changes.update(assay.changes)
         for variant in assay.variants:
             part = window(variant.places, len(assay.wild_type), self.max_length, name)
             chains = variant.sequence[part], assay.wild_type[part]
@@ -184,8 +203,10 @@ class VariantEffect(Task):
         if self.reference is None:
             return means
         place = Path(self.reference).expanduser()
-        (table,) = read_files(place, f"the reference {self.reference}", whole=True).values()
-        rows = {row.get("DMS_id"): row for row in table.to_pylist()}
+        reading = read_files(place, f"the reference {self.reference}")
+        part = next(iter(reading.parts.values()))
+        require(("DMS_id", "UniProt_ID", "coarse_selection_type", "target_seq"), part)
+        rows = {row["DMS_id"]: row for row in part.table.to_pylist()}
         function = defaultdict[str, dict[str, list[str]]](dict)
         for name, wild_type in wild_types.items():
             if name not in rows:
@@ -206,47 +227,85 @@ class VariantEffect(Task):
         return means
 
 
-def read_assay(name: str, table: "pa.Table", scheme: str | None) -> Assay:
-    """Read an assay, and derive the wild type from its variants."""
-    needed = ("mutant", "mutated_sequence", "DMS_score")
-    if missing := [column for column in needed if column not in table.column_names]:
-        raise UserError(
-            f"assay {name} has no column {missing[0]!r}; it has {', '.join(table.column_names)}"
-        )
-    theirs = [column for column in COLUMNS.get(scheme or "", ()) if column in table.column_names]
-    folds = table[theirs[0]].to_pylist() if theirs else [None] * table.num_rows
-    columns = (table[column].to_pylist() for column in needed)
-    variants, wild_type = list[Variant](), ""
+def read_assay(name: str, part: Part, scheme: str | None) -> Assay:
+    """Read an assay, and derive the wild type from its variants.
+
+    Rows of the wild type itself and variants with a stop codon are left out, and counted.
+    """
+    check_columns(name, part)
+    names = part.table.column_names
+    theirs = [column for column in COLUMNS.get(scheme or "", ()) if column in names]
+    folds = part.table[theirs[0]].to_pylist() if theirs else [None] * part.table.num_rows
+    columns = (part.table[column].to_pylist() for column in NEEDED)
+    variants, wild_type, changes = list[Variant](), "", Counter[str]()
     for row, (mutant, mutated, score, fold) in enumerate(zip(*columns, folds, strict=True)):
-        where = f"row {row} of assay {name}"
-        chains = read_chains(mutated, where)
-        if len(chains) > 1:
-            raise UserError(f"{where} has {len(chains)} chains; an assay has a single one")
-        places, before = undo(str(mutant), chains[0], where)
-        if wild_type and before != wild_type:
-            raise UserError(
-                f"{where}: undoing {mutant} does not give the wild type of the rows before"
-            )
-        wild_type = before
+        mutant = "" if is_missing(mutant) else str(mutant).strip()
+        stops = STOP in mutant or (isinstance(mutated, str) and STOP in mutated)
+        if stops and mutant.lower() not in WILD_TYPE:
+            changes["variants_with_a_stop_codon"] += 1
+            continue
         try:
+            chains = read_chains(mutated)
+            if len(chains) > 1:
+                raise ValueError(f"{len(chains)} chains, but an assay has a single one")
+            own = mutant.lower() in WILD_TYPE
+            places, before = ((), chains[0]) if own else undo(mutant, chains[0])
+            if wild_type and before != wild_type:
+                raise ValueError(
+                    f"undoing {mutant or 'no mutation'} does not give the wild type of the rows "
+                    "before"
+                )
             value = float(read_answers(score, Readout("variant", "regression")))
-        except ValueError as error:
-            raise UserError(f"{where}: {error}") from None
-        own_fold = None if fold is None else str(fold)
-        variants.append(Variant(chains[0], places, value, own_fold, str(mutant)))
-    return Assay(wild_type, variants)
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{part.where(row)} (assay {name}): {error}") from None
+        wild_type = before
+        if own:
+            changes["rows_of_the_wild_type"] += 1
+            continue
+        own_fold = None if is_missing(fold) else str(fold)
+        variants.append(Variant(chains[0], places, value, own_fold, mutant))
+    rows, stopped = part.table.num_rows, changes["variants_with_a_stop_codon"]
+    if not variants or stopped > STOPS_ALLOWED * rows:
+        raise UserError(
+            f"assay {name} has {len(variants)} variants to score, {stopped} of {rows} rows have a "
+            f"stop codon (at most {STOPS_ALLOWED:.0%} are left out); remove those rows"
+        )
+    unread = [column for column in names if column not in (*NEEDED, *theirs)]
+    return Assay(wild_type, variants, changes, unread)
 
 
-def undo(mutant: str, mutated: str, where: str) -> tuple[tuple[int, ...], str]:
+def check_columns(name: str, part: Part) -> None:
+    """Refuse tables that are no assays of substitutions, and say what reads them."""
+    names = part.table.column_names
+    missing = [column for column in NEEDED if column not in names]
+    other = "a task of the kind tasks.protein.Protein reads it, with columns: {sequence: "
+    if "DMS_score" in missing and "DMS_bin_score" in names:
+        raise UserError(
+            f"assay {name} has classes (DMS_bin_score), as ProteinGym's clinical tables, and no "
+            f"DMS_score; {other}mutated_sequence, label: DMS_bin_score}}, kind: classification"
+        )
+    if missing:
+        hint = "; write the whole sequence of each variant" if missing[0] == NEEDED[1] else ""
+        raise UserError(f"assay {name} has no column {missing[0]!r}; it has {shown(names)}{hint}")
+    mutants, sequences = (part.table[column].to_pylist() for column in NEEDED[:2])
+    if len({len(s) for s in sequences if s}) > 1 and mutants[0] == sequences[0]:
+        raise UserError(
+            f"assay {name} has insertions and deletions, as ProteinGym's indel tables; this task "
+            f"scores substitutions; {other}mutated_sequence, label: DMS_score}}, kind: regression"
+        )
+
+
+def undo(mutant: str, mutated: str) -> tuple[tuple[int, ...], str]:
     """The mutated positions of a variant, 0-based, and its sequence without the mutations."""
     residues, places = list(mutated), []
-    for mutation in mutant.split(":"):
-        found = re.fullmatch(r"([A-Z])(\d+)([A-Z])", mutation)
+    for mutation in re.split("[:,;]", mutant):
+        found = re.fullmatch(r"([A-Z])(\d+)([A-Z])", mutation.strip())
         if not found:
-            raise UserError(f"{where} has the mutation {mutation!r}; write A12G, counted from 1")
+            hgvs = " in HGVS's notation" if mutation.startswith(("p.", "c.", "g.", "n.")) else ""
+            raise ValueError(f"mutation {mutation!r}{hgvs}; write A12G, counted from 1")
         old, place, new = found[1], int(found[2]) - 1, found[3]
         if not 0 <= place < len(mutated) or mutated[place] != new:
-            raise UserError(f"{where}: its sequence has no {new} at {place + 1}, as {mutant} says")
+            raise ValueError(f"its sequence has no {new} at {place + 1}, as {mutant} says")
         residues[place] = old
         places.append(place)
     return tuple(places), "".join(residues)

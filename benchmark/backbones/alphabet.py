@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmark.core import MASK, RESIDUES, UserError
-from benchmark.data.tables import AMBIGUOUS, CHAIN_BREAK
+from benchmark.data.cell_values import AMBIGUOUS, CHAIN_BREAK
 
 STARTS = ("<s>", "<cls>", "[CLS]")
 ENDS = ("</s>", "<eos>", "[SEP]")

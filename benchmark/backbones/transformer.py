@@ -16,7 +16,7 @@ from benchmark.backbones.flops import Batch, FlopCounter
 from benchmark.backbones.packing import attention, packed
 from benchmark.backbones.sampling import sample
 from benchmark.core import MASK, RESIDUE_INDEX, RESIDUES, Ability, Backbone, UserError
-from benchmark.data.tables import CHAIN_BREAK
+from benchmark.data.cell_values import CHAIN_BREAK
 from benchmark.embedding.rounding import ROUNDING, distance
 
 Float32 = NDArray[np.float32]

@@ -75,6 +75,7 @@ def evaluate(
             f"{solver} does not predict; omit method=, or give method=zero_shot"
         )
     check_fit(method)
+    check_compact(task)
     validate_metrics(task, splits, metrics)
     seconds: dict[str, float] = {}
     choices: dict[str, Any] = {}
@@ -99,8 +100,9 @@ def evaluate(
         with clock(seconds, "predict"):
             answers: list[Value] = []
             for prediction in predictor.predict([example.chains for example in examples]):
-                check(prediction, examples[len(answers)], task.readout)
-                answers.append(task.compact(prediction))
+                example = examples[len(answers)]
+                check(prediction, example, task.readout)
+                answers.append(task.compact(prediction, example))
         if len(answers) != len(examples):
             returned = f"{solver} returned {len(answers)} predictions"
             raise UserError(f"{returned} for the {len(examples)} examples of {name}")
@@ -128,6 +130,17 @@ def check_fit(method: Method) -> None:
         ) from None
 
 
+def check_compact(task: Task) -> None:
+    """Refuse a task whose `compact` has an old signature."""
+    try:
+        signature(task.compact).bind(0.0, None)
+    except TypeError:
+        raise UserError(
+            f"{type(task).__name__}.compact has an old signature; write def compact(self, "
+            "prediction, example)"
+        ) from None
+
+
 def validate_metrics(task: Task, splits: Splits, metrics: Sequence[Metric]) -> None:
     """Refuse, before training, metrics that cannot score the task's answers or rank a table.
 
@@ -141,7 +154,7 @@ def validate_metrics(task: Task, splits: Splits, metrics: Sequence[Metric]) -> N
         raise UserError(f"{reason}; begin with a metric that has one")
     for examples in splits.tests.values():
         few = list(islice((e for e in examples if has_answer(e.label, task.readout)), 2))
-        answers = [task.compact(np.zeros(shape(e, task.readout))) for e in few]
+        answers = [task.compact(np.zeros(shape(e, task.readout)), e) for e in few]
         for metric in metrics:
             weights = np.ones((TRIED, len(few)), np.int64)
             if isinstance(metric, SetMetric):
