@@ -20,21 +20,20 @@ class Residue(TableTask):
     """A number or a class of `size` for each residue of a chain.
 
     The label's cell is a list of numbers, or a string (or list) with one letter per residue:
-    `states` lists the letter of class 0, of class 1, and so on, `unknown_states` those that mark
-    residues without a state. In an empty cell no residue has an answer.
+    `states` lists the letter of class 0, of class 1, and so on, `missing` those that mark residues
+    without a state. In an empty cell no residue has an answer.
     """
 
     VERSION = 1
     kind: Literal["regression", "classification"]
     size: int
     states: str | None
-    unknown_states: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         states = self.states or ""
-        if both := set(states) & set(self.unknown_states):
-            raise UserError(f"{min(both)!r} is in states and in unknown_states; leave it in one")
+        if both := set(states) & set(self.missing):
+            raise UserError(f"{min(both)!r} is in task.states and in task.missing; leave it in one")
         if len(set(states)) < len(states) or (states and len(states) != self.size):
             raise UserError(
                 f"states={states!r} are not {self.size} different letters, one for each class"
@@ -51,6 +50,8 @@ class Residue(TableTask):
             raise ValueError(f"{len(chains)} chains, but labels per residue need a single chain")
         if cell is None or (isinstance(cell, str | float) and is_blank(cell)):
             cell = [None] * len(chains[0])
+        if isinstance(cell, str) and ";" in cell:
+            cell = [None if part.strip() in self.missing else part for part in cell.split(";")]
         if self.states is not None and any(isinstance(state, str) for state in cell):
             cell = [self.state(state) for state in cell]
         label = read_answers(cell, self.readout)
@@ -60,12 +61,12 @@ class Residue(TableTask):
 
     def state(self, letter: str | None) -> int:
         """The class of a letter, -1 for one that is unknown."""
-        if letter is None or letter in self.unknown_states:
+        if letter is None or letter in self.missing:
             return -1
         if letter not in (self.states or ""):
             raise ValueError(
                 f"label has the state {letter!r}; allowed are {self.states}; if it marks residues "
-                f"without a state, give task.unknown_states='{self.unknown_states}{letter}'"
+                f"without a state, add it to task.missing, as in task.missing=['{letter}']"
             )
         return (self.states or "").index(letter)
 
@@ -106,7 +107,7 @@ class SecondaryStructure(Residue):
     @property
     def loop(self) -> str:
         """The letter of the loop, if P is read as one."""
-        if self.size != len(DSSP8) or POLY_PROLINE in self.unknown_states:
+        if self.size != len(DSSP8) or POLY_PROLINE in self.missing:
             return ""
         return (self.states or "")[self.canonical.index("C")]
 

@@ -181,8 +181,8 @@ class VariantEffect(Task):
 
     def examples(self, name: str, assay: Assay) -> tuple[list[Example], dict[str, int]]:
         """Each variant with its wild type, both cut to the same window."""
-        changes, seen, examples = Counter(rows=len(assay.variants)), Counter[str](), []
-        changes.update(assay.changes)
+        rows = len(assay.variants) + sum(assay.changes.values())
+        changes, seen, examples = Counter(rows=rows, **assay.changes), Counter[str](), []
         for variant in assay.variants:
             part = window(variant.places, len(assay.wild_type), self.max_length, name)
             chains = variant.sequence[part], assay.wild_type[part]
@@ -242,7 +242,7 @@ def read_assay(name: str, part: Part, scheme: str | None) -> Assay:
         mutant = "" if is_missing(mutant) else str(mutant).strip()
         stops = STOP in mutant or (isinstance(mutated, str) and STOP in mutated)
         if stops and mutant.lower() not in WILD_TYPE:
-            changes["variants_with_a_stop_codon"] += 1
+            changes["stop_codon_rows_left_out"] += 1
             continue
         try:
             chains = read_chains(mutated)
@@ -260,11 +260,11 @@ def read_assay(name: str, part: Part, scheme: str | None) -> Assay:
             raise UserError(f"{part.where(row)} (assay {name}): {error}") from None
         wild_type = before
         if own:
-            changes["rows_of_the_wild_type"] += 1
+            changes["wild_type_rows_left_out"] += 1
             continue
         own_fold = None if is_missing(fold) else str(fold)
         variants.append(Variant(chains[0], places, value, own_fold, mutant))
-    rows, stopped = part.table.num_rows, changes["variants_with_a_stop_codon"]
+    rows, stopped = part.table.num_rows, changes["stop_codon_rows_left_out"]
     if not variants or stopped > STOPS_ALLOWED * rows:
         raise UserError(
             f"assay {name} has {len(variants)} variants to score, {stopped} of {rows} rows have a "

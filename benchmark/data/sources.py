@@ -132,7 +132,7 @@ def read_files(path: Path, what: str) -> Reading:
         check_file(path, what)
         table, left_out = open_file(path, what)
         stem = path.name[: -len(suffix(path))]
-        return Reading({stem: Part(table, what, [(path, table.num_rows)])}, (), left_out)
+        return Reading({stem: Part(table, what, [(path, table.num_rows)])}, (), dict(left_out))
     hidden = [file for file in path.iterdir() if file.name.startswith(".")]
     others = sorted(file for file in path.iterdir() if file not in hidden)
     files = [file for file in others if suffix(file) and file.is_file()]
@@ -151,7 +151,7 @@ def read_files(path: Path, what: str) -> Reading:
         parts[name] = Part(joined(tables, f"{what}: {name}"), f"{what}, split {name},", counts)
         left_out.update(sum((counted for _, counted in opened), Counter[str]()))
     left_out["hidden files"] = len(hidden)
-    return Reading(parts, unread, +left_out, divided=True)
+    return Reading(parts, unread, dict(+left_out), divided=True)
 
 
 def check_file(path: Path, what: str) -> None:

@@ -72,6 +72,7 @@ class Table:
     allow: largest share of a split's rows that may be "truncated", have "unknown_letters", or have
         "unknown_labels"; if there are more, the run fails.
     sizes: examples per split as published.
+    missing: more text that means an unknown label, in a cell or of a residue.
     mirror: folder that replaces the hub.
     """
 
@@ -83,6 +84,7 @@ class Table:
     max_length: int | None
     allow: Mapping[str, float]
     sizes: Mapping[str, int]
+    missing: Sequence[str]
     mirror: str | None
 
     def changed(self, cell: Any) -> Mapping[str, int]:
@@ -171,6 +173,8 @@ class Table:
                 raise UserError(f"task.{name}={value} is not allowed; give names with their values")
         if not isinstance(self.source, str):
             raise UserError(f"task.source={self.source} is not allowed; give file:PATH or hub:NAME")
+        if isinstance(self.missing, str) or not all(isinstance(text, str) for text in self.missing):
+            raise UserError(f"task.missing={self.missing} is not allowed; give a list of words")
         longest = self.max_length
         if longest is not None and (type(longest) is not int or longest < 1):
             raise UserError(f"task.max_length={longest} is not allowed; give 1 or more, or null")
@@ -257,7 +261,8 @@ class Table:
         if len(names) > 1 or names != [self.columns.get("label")]:
             columns = [cells(part.table[name]) for name in names]
             return list(map(list, zip(*columns, strict=True))) or [None] * part.table.num_rows
-        return cells(part.table[names[0]])
+        found = cells(part.table[names[0]]) if names else [None] * part.table.num_rows
+        return [None if isinstance(c, str) and c in self.missing else c for c in found]
 
     def _examples(
         self,

@@ -62,7 +62,10 @@ def test_a_missing_source_says_what_to_do(source: str, message: str) -> None:
         (["train", "test", "holdout"], "a split 'holdout'; allowed are train"),
         (["train", "test", "valid", "val"], "two splits that mean valid"),
         (["train", "test", "test.valid"], "a split 'test.valid'"),
-        (["train", "test", None], "a split 'None'"),
+        (
+            ["train", "test", None],
+            "line 4 of a.csv has no split; allowed are train, valid and test",
+        ),
     ],
 )
 def test_splits_have_known_names(tmp_path: Path, names: list[Any], message: str) -> None:
@@ -113,7 +116,7 @@ def test_fasta_in_the_format_of_flip(tmp_path: Path) -> None:
     assert [e.chains for e in splits.valid] == [("ACD",)]
     assert [int(np.asarray(e.label)) for e in splits.tests["test"]] == [-1, 0]
     (tmp_path / "b.fa").write_text("ACD\n")
-    with pytest.raises(UserError, match="has no column 'split'"):
+    with pytest.raises(UserError, match="the text 'ACD' before the first '>'"):
         protein(f"file:{tmp_path / 'b.fa'}").load()
 
 

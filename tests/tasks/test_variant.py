@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from benchmark.backbones.baselines.descriptors import Kmer
 from benchmark.core import UserError
 from benchmark.data.digests import digest_splits
-from benchmark.data.tables import read_tables
+from benchmark.data.sources import name_splits, read_source
 from benchmark.metrics import find
 from benchmark.run.evaluation import evaluate
 from tasks.variant import Variant, VariantEffect, assign, window
@@ -205,13 +205,13 @@ GOOD = mutate(WILD, (3, "W"))
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (("A12", GOOD[1], 1), "row 1 of assay ONE has the mutation 'A12'; write A12G"),
-        (("A99W", GOOD[1], 1), "row 1 of assay ONE: its sequence has no W at 99, as A99W says"),
-        ((GOOD[0], WILD, 1), "row 1 of assay ONE: its sequence has no W at 4"),
+        (("A12", GOOD[1], 1), "mutation 'A12'; write A12G, counted from 1"),
+        (("A99W", GOOD[1], 1), "ONE.csv .assay ONE.: its sequence has no W at 99, as A99W says"),
+        ((GOOD[0], WILD, 1), "line 3 of ONE.csv .assay ONE.: its sequence has no W at 4"),
         ((*mutate("A" + WILD[1:] if WILD[0] != "A" else "C" + WILD[1:], (3, "W")), 1),
-         "row 1 of assay ONE: undoing .* does not give the wild type of the rows before"),
-        ((*GOOD, "high"), "row 1 of assay ONE: label 'high' is not a number"),
-        ((GOOD[0], GOOD[1][:-1] + "1", 1), "row 1 of assay ONE has the letter '1'"),
+         "ONE.csv .assay ONE.: undoing .* does not give the wild type of the rows before"),
+        ((*GOOD, "high"), "line 3 of ONE.csv .assay ONE.: label 'high' is not a number"),
+        ((GOOD[0], GOOD[1][:-1] + "1", 1), "letter '1' in the sequence"),
     ],
 )  # fmt: skip
 def test_a_bad_row_is_named(tmp_path: Path, row: tuple[Any, ...], message: str) -> None:
@@ -250,8 +250,8 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
 def test_gb1_as_an_assay_scores_as_fitness_does(tmp_path: Path) -> None:
     """The variants of `fitness`, random folds: near its own split, by the same probe."""
     source = "hub:biomap-research/fitness_prediction"
-    tables, _ = read_tables(source, str(SHARED / "data"), None, whole=False)
-    rows = [(row["seq"], row["label"]) for t in tables.values() for row in t.to_pylist()]
+    parts = name_splits(read_source(source, str(SHARED / "data"), None).parts, source)
+    rows = [(row["seq"], row["label"]) for p in parts.values() for row in p.table.to_pylist()]
     letters = np.array([list(sequence) for sequence, _ in rows])
     places = np.flatnonzero((letters != letters[0]).any(axis=0))
     wild = letters[0].copy()
