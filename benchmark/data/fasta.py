@@ -78,7 +78,10 @@ def with_partners(rows: list[Row], where: str) -> tuple[list[Row], Counter[str]]
         earlier = pairs.get((other, own))
         if earlier is not None and other != own:
             if any(earlier.get(key) != row.get(key) for key in ("label", "split", "VALIDATION")):
-                raise UserError(f"{where}: {own} with {other} and {other} with {own} differ")
+                raise UserError(
+                    f"{where}: {own} with {other} and {other} with {own} differ; give "
+                    "both the same label and split"
+                )
             left_out[REVERSED] += 1
             continue
         if (own, other) in pairs:
