@@ -19,7 +19,7 @@ import numpy as np
 from benchmark.core import RESIDUES, DataReport, Example, Readout, Splits, Task, UserError
 from benchmark.data.cell_values import STOP, is_missing, read_chains
 from benchmark.data.digests import digest
-from benchmark.data.roles import require, shown
+from benchmark.data.roles import UNNAMED, require, shown
 from benchmark.data.sources import Part, read_files
 from benchmark.data.splits import NEXT_FOLD, also_in_train, cross_validate
 from tasks.table import read_answers
@@ -270,7 +270,7 @@ def read_assay(name: str, part: Part, scheme: str | None) -> Assay:
             f"assay {name} has {len(variants)} variants to score, {stopped} of {rows} rows have a "
             f"stop codon (at most {STOPS_ALLOWED:.0%} are left out); remove those rows"
         )
-    unread = [column for column in names if column not in (*NEEDED, *theirs)]
+    unread = [column or UNNAMED for column in names if column not in (*NEEDED, *theirs)]
     return Assay(wild_type, variants, changes, unread)
 
 

@@ -19,6 +19,7 @@ MAY_BE_ABSENT: Mapping[str, Sequence[str]] = {
 }
 """Role -> columns of any case that have it where `columns` names none."""
 ROLES = ("sequence", "label", "group", "fold", "test", *MAY_BE_ABSENT)
+UNNAMED = "(no name)"
 LEFT_OUT = ("pred", "prediction")
 """Splits without answers."""
 FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
@@ -66,7 +67,7 @@ def require(wanted: Sequence[str], part: Part) -> None:
 
 def shown(names: Sequence[str]) -> str:
     """The names of columns in a sentence."""
-    return ", ".join(name or "(no name)" for name in names)
+    return ", ".join(name or UNNAMED for name in names)
 
 
 def divide(part: Part, columns: Mapping[str, Any]) -> tuple[dict[str, Part], Counter[str]]:

@@ -159,7 +159,7 @@ class Table:
             changes=changes,
             valid=valid_from,
             classes=list(classes),
-            unread_columns=[name or "(no name)" for name in unread],
+            unread_columns=[name or roles.UNNAMED for name in unread],
             unread_files=list(reading.unread_files),
             left_out={**reading.left_out, **left_out},
             also_in_train=also_in_train(made),
