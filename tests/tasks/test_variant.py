@@ -15,7 +15,8 @@ from benchmark.data.digests import digest_splits
 from benchmark.data.sources import name_splits, read_source
 from benchmark.metrics import find
 from benchmark.run.evaluation import evaluate
-from tasks.variant import Variant, VariantEffect, assign, window
+from tasks.assay import Variant
+from tasks.variant import VariantEffect, assign, window
 from tests.conftest import SHARED, composed, make_task, random_chain
 
 WILD = random_chain(np.random.default_rng(0), 40)
