@@ -88,36 +88,32 @@ class SecondaryStructure(Residue):
     VERSION = 1
 
     @property
-    def readout(self) -> Readout:
-        """One of 8 or 3 states, in the order of the metrics."""
-        order = {len(DSSP3): DSSP3, len(DSSP8): DSSP8}.get(self.size)
-        if order is None or sorted(self.canonical) != sorted(order):
-            raise UserError(f"states must be the letters of {DSSP8} or {DSSP3} in some order")
-        return Readout("residue", "classification", self.size)
-
-    @property
-    def canonical(self) -> str:
+    def order(self) -> str:
         """The states in the order of the source, with the loop as C."""
         return (self.states or "").translate(dict.fromkeys(map(ord, LOOPS), "C"))
 
+    @property
+    def readout(self) -> Readout:
+        """One of 8 or 3 states, in the order of the metrics."""
+        if sorted(self.order) not in (sorted(DSSP3), sorted(DSSP8)):
+            raise UserError(f"states must be the letters of {DSSP8} or {DSSP3} in some order")
+        return Readout("residue", "classification", self.size)
+
+    def reads_as_loop(self, letter: str | None) -> bool:
+        """Whether a letter is the P that stands for a loop."""
+        return letter == POLY_PROLINE and self.size == len(DSSP8) and letter not in self.missing
+
     def state(self, letter: str | None) -> int:
         """The class of a letter, -1 for one that is unknown."""
-        return super().state(self.loop if letter == POLY_PROLINE and self.loop else letter)
-
-    @property
-    def loop(self) -> str:
-        """The letter of the loop, if P is read as one."""
-        if self.size != len(DSSP8) or POLY_PROLINE in self.missing:
-            return ""
-        return (self.states or "")[self.canonical.index("C")]
+        return self.order.index("C") if self.reads_as_loop(letter) else super().state(letter)
 
     def changed(self, cell: Any) -> Mapping[str, int]:
         """How many residues of a poly-proline helix are read as loop."""
-        letters = cell if isinstance(cell, str) and self.loop else ""
-        return {"poly-proline_residues_read_as_loop": letters.count(POLY_PROLINE)}
+        letters = cell if isinstance(cell, str) else ""
+        return {"poly-proline_residues_read_as_loop": sum(map(self.reads_as_loop, letters))}
 
     def parse(self, cell: Any, chains: Chains) -> Array:
         """Make a label of shape (L,), with classes in the order of `benchmark.metrics`."""
         order = DSSP8 if self.size == len(DSSP8) else DSSP3
-        ours = np.array([order.index(state) for state in self.canonical] + [-1])
+        ours = np.array([order.index(state) for state in self.order] + [-1])
         return ours[super().parse(cell, chains)]

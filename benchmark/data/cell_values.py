@@ -33,20 +33,20 @@ def read_mask(cell: Any, length: int) -> Array:
     """
     if cell is None or (isinstance(cell, str | float) and is_missing(cell)):
         return np.ones(length, bool)
+    given = [*cell.strip()] if isinstance(cell, str) else cell
     try:
-        values = np.asarray([*cell.strip()] if isinstance(cell, str) else cell).astype(np.float64)
+        values = np.asarray(given).astype(np.float64)
     except (ValueError, TypeError):
         raise ValueError(f"mask {str(cell)[:30]!r} is not a string or list of 0 and 1") from None
     if values.shape == (length,) and np.isin(values, (0, 1)).all():
         return np.asarray(values == 1)
-    indices = values[values == np.floor(values)].astype(np.int64)
-    whole = values.ndim == 1 and len(indices) == len(values) == len(set(indices.tolist()))
-    if isinstance(cell, str) or not whole or not ((indices >= 0) & (indices < length)).all():
+    resolved = np.isin(np.arange(length), values)
+    if isinstance(cell, str) or values.ndim != 1 or resolved.sum() != len(values):
         raise ValueError(
             f"mask of {values.size} entries for a chain of {length} residues; give 0 (left out) or "
             "1 for each residue, or a list of the indices that are resolved, from 0"
         )
-    return np.isin(np.arange(length), indices)
+    return resolved
 
 
 def class_words(labels: Mapping[str, Sequence[Any]], learned: str, size: int) -> dict[str, int]:

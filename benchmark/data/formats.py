@@ -7,6 +7,7 @@ that pandas and R write) are kept under the name ""; no setting can name them.
 
 import codecs
 import csv
+import gzip
 import io
 import shutil
 import zlib
@@ -35,11 +36,6 @@ MARKS = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
-}
-OTHER_FORMATS = {
-    ".pt": "holds tensors, such as embeddings of fair-esm; a task reads sequences, and the model "
-    "embeds them itself",
-    ".h5": "holds arrays, such as embeddings; a task reads sequences, and the model embeds them",
 }
 EXPANSION = 20
 """Largest ratio of a file's content to its size on disk, beyond HARMLESS bytes."""
@@ -75,7 +71,13 @@ def open_file(file: Path, where: str) -> tuple["pa.Table", Counter[str]]:
 
 def read_text(file: Path, where: str) -> bytes:
     """The content of a text file, which is UTF-8, without its byte order mark."""
-    content = unpacked(file, where) if suffix(file).endswith(".gz") else file.read_bytes()
+    if suffix(file).endswith(".gz"):
+        limit = largest(file)
+        with gzip.open(file) as stream:
+            content = stream.read(limit + 1)
+        check_size(len(content), limit, where)
+    else:
+        content = file.read_bytes()
     content = content.removeprefix(codecs.BOM_UTF8)
     remedy = "save it as UTF-8 (iconv -f {} -t UTF-8)"
     name = next((name for mark, name in MARKS.items() if content.startswith(mark)), "")
@@ -94,30 +96,19 @@ def read_text(file: Path, where: str) -> bytes:
     return content
 
 
-def unpacked(file: Path, where: str) -> bytes:
-    """The content of a gzip file, unless it expands beyond what `largest` allows."""
-    import gzip
-
-    limit = largest(file)
-    with gzip.open(file) as stream:
-        content = stream.read(limit + 1)
-    if len(content) > limit:
-        raise too_large(where, limit)
-    return content
-
-
 def largest(file: Path) -> int:
     """Bytes that a compressed file may expand to."""
     wanted = max(HARMLESS, EXPANSION * file.stat().st_size)
     return min(wanted, shutil.disk_usage(file.parent).free)
 
 
-def too_large(where: str, limit: int) -> UserError:
-    """The error for a file that expands too far."""
-    return UserError(
-        f"{where} expands to more than {limit / 1e6:,.0f} MB, {EXPANSION} times its size or the "
-        "free disk; unpack it, look whether it is what you expect, and give the unpacked file"
-    )
+def check_size(size: int, limit: int, where: str) -> None:
+    """Refuse a file that expands too far."""
+    if size > limit:
+        raise UserError(
+            f"{where} expands to more than {limit / 1e6:,.0f} MB, {EXPANSION} times its size or "
+            "the free disk; unpack it, see whether it is what you expect, and give that file"
+        )
 
 
 def read_parquet(file: Path, where: str) -> "pa.Table":
@@ -127,8 +118,7 @@ def read_parquet(file: Path, where: str) -> "pa.Table":
     stored = pq.ParquetFile(file)
     groups = range(stored.metadata.num_row_groups)
     size = sum(stored.metadata.row_group(group).total_byte_size for group in groups)
-    if size > (limit := largest(file)):
-        raise too_large(where, limit)
+    check_size(size, largest(file), where)
     return with_single_names(stored.read(), where)
 
 

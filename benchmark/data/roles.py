@@ -2,11 +2,9 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from benchmark.core import UserError, unknown
+from benchmark.core import Readout, UserError
 from benchmark.data.cell_values import is_missing
 from benchmark.data.sources import VALID_NAMES, Part
 
@@ -22,30 +20,60 @@ ROLES = ("sequence", "label", "group", "fold", "test", *MAY_BE_ABSENT)
 UNNAMED = "(no name)"
 LEFT_OUT = ("pred", "prediction")
 """Splits without answers."""
+
+
+class Division(NamedTuple):
+    """A source's splits, the columns that divide it, and what was left out."""
+
+    parts: dict[str, Part]
+    columns: list[str] = []  # noqa: RUF012 - never changed
+    left_out: Mapping[str, int] = {}
+
+
 FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
-def check_columns(columns: Mapping[str, Any]) -> None:
-    """Refuse unknown roles, and names that are no text."""
-    for role, name in columns.items():
-        if role not in ROLES:
-            raise unknown("key of task.columns", str(role), ROLES)
-        several = role in ("sequence", "label") and isinstance(name, list | tuple)
-        names = list(name) if several else [name]
-        if name is not None and not all(isinstance(n, str) and n for n in names):
-            raise UserError(f"task.columns.{role}={name} is not allowed; give the name of a column")
-        if len(set(names)) < len(names) or (several and not names):
-            raise UserError(f"task.columns.{role}={list(names)} needs columns, each once")
+def listed(columns: Mapping[str, Any], role: str) -> list[str]:
+    """The columns that `columns` names for a role; several for sequences and labels alone."""
+    names: Any = columns.get(role)
+    several = isinstance(names, list | tuple) and role in ("sequence", "label")
+    found = list(names) if several else [] if names is None else [names]
+    wrong = not all(isinstance(name, str) and name for name in found)
+    if wrong or len(set(found)) < len(found):
+        raise UserError(f"task.columns.{role}={names} is not allowed; give the name of a column")
+    return found
+
+
+def used(columns: Mapping[str, Any], part: Part, readout: Readout) -> dict[str, list[str]]:
+    """The columns of each role that a task reads; the partner of a pair is its last sequence."""
+    found = {role: listed(columns, role) for role in ("sequence", "label")}
+    if not found["sequence"] or not (found["label"] or readout.kind == "likelihood"):
+        raise UserError("columns.sequence and columns.label have to name columns")
+    if isinstance(columns.get("label"), list | tuple) and readout.kind != "multilabel":
+        raise UserError(
+            f"task.columns.label names {len(found['label'])} columns, which kind=multilabel reads "
+            f"as one label each; kind={readout.kind} reads a single column"
+        )
+    optional = ["group", "fold", "id"] + ["partner"] * (readout.level == "protein")
+    optional += ["mask"] * (readout.level in ("residue", "pair") and bool(found["label"]))
+    if columns.get("mask") and "mask" not in optional:
+        raise UserError(f"task.columns.mask is for answers per residue, not per {readout.level}")
+    for name in (*found["sequence"], *found["label"]):
+        require([name], part)
+    found |= {role: [column] for role in optional if (column := find(role, columns, part))}
+    return found | {"sequence": found["sequence"] + found.pop("partner", [])}
 
 
 def find(role: str, columns: Mapping[str, Any], part: Part) -> str | None:
     """The column that has a role: the one that is named, or a usual one, or None."""
     names = part.table.column_names
-    if name := columns.get(role):
-        require([name], part)
-        return str(name)
+    if named := listed(columns, role):
+        require(named, part)
+        return named[0]
     for usual in MAY_BE_ABSENT.get(role, ()):
         if found := [n for n in names if n == usual] or [n for n in names if n.lower() == usual]:
+            if len(found) > 1 and role == "id":
+                return None  # a name is no must
             if len(found) > 1:
                 raise UserError(
                     f"{part.place} has the columns {' and '.join(found)}; name one as "
@@ -70,49 +98,44 @@ def shown(names: Sequence[str]) -> str:
     return ", ".join(name or UNNAMED for name in names)
 
 
-def divide(part: Part, columns: Mapping[str, Any]) -> tuple[dict[str, Part], Counter[str]]:
-    """The rows of each split, in order of their first row, and the number left out.
+def complete(part: Part, column: str, what: str) -> list[str]:
+    """The values of a column as text; a row without one is refused."""
+    values = part.table[column].to_pylist()
+    for row, value in enumerate(values):
+        if is_missing(value):
+            raise UserError(f"{part.where(row)} has no {what}; every row needs one")
+    return [str(value) for value in values]
 
-    A row of train with a true flag for validation is one of valid.
+
+def divide(part: Part, columns: Mapping[str, Any], split: str = "") -> Division:
+    """The rows of each split, in order of their first row.
+
+    A row of train with a true flag for validation is one of valid. split: that of all rows.
     """
-    split, flag = find("split", columns, part), find("validation", columns, part)
-    if split is None:
+    column, flag = (
+        None if split else find("split", columns, part),
+        find("validation", columns, part),
+    )
+    if not (split or column):
         raise UserError(
             f"{part.place} has no column 'split', which names each row's split; it has "
             f"{shown(part.table.column_names)}; name it with task.columns.split"
         )
-    names, left_out = part.table[split].to_pylist(), Counter[str]()
-    flags = read_flags(part, flag) if flag else [False] * len(names)
-    values = list[str | None]()
-    for row, (value, flagged) in enumerate(zip(names, flags, strict=True)):
+    count, left_out = part.table.num_rows, Counter[str]()
+    flags = read_flags(part, flag) if flag else [False] * count
+    names: list[str | None] = [split] * count
+    for row, value in enumerate(part.table[column].to_pylist() if column else names):
         name = "" if is_missing(value) else str(value)
-        if flagged and name not in ("", "train", *VALID_NAMES):
+        if flags[row] and name not in ("", "train", *VALID_NAMES):
             raise UserError(
                 f"{part.where(row)} is of split {name} and flagged for validation; only rows of "
                 "train may be"
             )
-        if not name and not flagged:
+        if not name and not flags[row]:
             raise UserError(f"{part.where(row)} has no split; allowed are train, valid and test")
         left_out[f"rows of the split {name}"] += name in LEFT_OUT
-        values.append(None if name in LEFT_OUT else "valid" if flagged else name)
-    return part.by_value(values), +left_out
-
-
-def divide_train(parts: dict[str, Part], columns: Mapping[str, Any]) -> dict[str, Part]:
-    """Splits that are files of their own, with the flagged rows of train as valid."""
-    if "train" not in parts or not (flag := find("validation", columns, parts["train"])):
-        return parts
-    flags = np.array(read_flags(parts["train"], flag))
-    if not flags.any():
-        return parts
-    if both := set(parts) & set(VALID_NAMES):
-        raise UserError(
-            f"{parts['train'].place} has rows flagged for validation beside a split {min(both)}; "
-            "leave one of them"
-        )
-    train = parts["train"]
-    divided = {"train": train.take(np.flatnonzero(~flags)), "valid": train.take(flags.nonzero()[0])}
-    return parts | divided
+        names[row] = None if name in LEFT_OUT else "valid" if flags[row] else name
+    return Division(part.by_value(names), list(filter(None, [column, flag])), dict(+left_out))
 
 
 def read_flags(part: Part, column: str) -> list[bool]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from benchmark.core import Array, UserError
-from benchmark.data.formats import NAMES, OTHER_FORMATS, open_file, position, suffix
+from benchmark.data.formats import NAMES, open_file, position, suffix
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,6 +128,8 @@ def split_name(name: str, source: str) -> str:
 
 def read_files(path: Path, what: str) -> Reading:
     """Read a folder of tables, named after their files, or one file."""
+    import pyarrow as pa
+
     if not path.is_dir():
         check_file(path, what)
         table, left_out = open_file(path, what)
@@ -148,7 +150,9 @@ def read_files(path: Path, what: str) -> Reading:
         opened = [open_file(file, f"{what}: {file.name}") for file in shards]
         tables = [table for table, _ in opened]
         counts = [(file, t.num_rows) for file, t in zip(shards, tables, strict=True)]
-        parts[name] = Part(joined(tables, f"{what}: {name}"), f"{what}, split {name},", counts)
+        if any(table.schema != tables[0].schema for table in tables):
+            raise UserError(f"{what}: the files of {name} have different columns; download again")
+        parts[name] = Part(pa.concat_tables(tables), f"{what}, split {name},", counts)
         left_out.update(sum((counted for _, counted in opened), Counter[str]()))
     left_out["hidden files"] = len(hidden)
     return Reading(parts, unread, dict(+left_out), divided=True)
@@ -159,9 +163,9 @@ def check_file(path: Path, what: str) -> None:
     if not path.exists():
         raise UserError(f"{what} is not there: {path.absolute()} is no folder and no file")
     if not suffix(path):
-        end = path.suffix.lower()
-        reason = OTHER_FORMATS.get(end, f"is a {end or 'file without an ending'}")
-        raise UserError(f"{what} {reason}; a table is a {NAMES} file")
+        kind = {".pt": " holds tensors, perhaps embeddings of fair-esm; a task reads sequences"}
+        reason = kind.get(path.suffix, f" is a {path.suffix or 'file without an ending'}")
+        raise UserError(f"{what}{reason}; a table is a {NAMES} file")
 
 
 def by_split(files: Sequence[Path], what: str) -> dict[str, list[Path]]:
@@ -184,16 +188,6 @@ def by_split(files: Sequence[Path], what: str) -> dict[str, list[Path]]:
                 f"{what} has {len(numbers)} of {total} files of {name}; download it completely"
             )
     return found
-
-
-def joined(tables: Sequence["pa.Table"], what: str) -> "pa.Table":
-    """The rows of all shards."""
-    import pyarrow as pa
-
-    try:
-        return pa.concat_tables(tables)
-    except pa.ArrowInvalid:
-        raise UserError(f"{what} has files with different columns; download it again") from None
 
 
 def _from_hub(name: str, revision: str | None) -> Reading:

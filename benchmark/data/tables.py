@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -100,18 +101,20 @@ class Table:
         fold, has_training = self.columns.get("fold"), readout.kind != "likelihood"
         reading = read_source(self.source, self.mirror, self.revision)
         parts, dividing, left_out = self._divide(reading, has_training)
-        labels = {name: self._labels(part) for name, part in parts.items()}
+        used = {name: roles.used(self.columns, part, readout) for name, part in parts.items()}
+        labels = {name: self._labels(part, used[name]["label"]) for name, part in parts.items()}
         classes = dict[str, int]()
         if readout.kind == "classification" and readout.level == "protein":
             learned = "train" if "train" in labels else next(iter(labels))
             classes = class_words(labels, learned, readout.size)
         splits, changes, unread = {}, {}, list[str]()
         for name, part in parts.items():
-            used, given = self._used(part, readout), labels[name]
-            if classes:
-                given = [classes.get(str(cell).strip(), cell) for cell in given]
-            splits[name], changes[name] = self._examples(name, part, used, given, parse, readout)
-            read = {*used.values(), *self._chain_columns(used), *self._label_columns(), *dividing}
+            given = (
+                [classes.get(str(c).strip(), c) for c in labels[name]] if classes else labels[name]
+            )
+            made_here = self._examples(name, part, used[name], given, parse, readout)
+            splits[name], changes[name] = made_here
+            read = {*chain(*used[name].values()), *dividing}
             unread += [n for n in part.table.column_names if n not in (*read, *unread)]
         counts = {len(example.chains) for examples in splits.values() for example in examples}
         if len(counts) > 1:
@@ -135,9 +138,7 @@ class Table:
                 aggregates = {"mean": dict.fromkeys(splits, 1 / len(splits))}
         elif fold is not None:
             ((name, part),) = parts.items()
-            folds = part.table[fold].to_pylist()
-            for row in (row for row, value in enumerate(folds) if is_missing(value)):
-                raise UserError(f"{part.where(row)} has no fold; every row needs one")
+            folds = roles.complete(part, fold, "fold")
             tests, learned_from = cross_validate(splits[name], folds)
             made = Splits([], [], tests, train_valid_by_test=learned_from)
             valid_from, aggregates = NEXT_FOLD, {"mean": dict.fromkeys(tests, 1 / len(tests))}
@@ -178,34 +179,21 @@ class Table:
         longest = self.max_length
         if longest is not None and (type(longest) is not int or longest < 1):
             raise UserError(f"task.max_length={longest} is not allowed; give 1 or more, or null")
-        roles.check_columns(self.columns)
-        label = self.columns.get("label")
-        if not self.columns.get("sequence") or not (label or readout.kind == "likelihood"):
-            raise UserError("columns.sequence and columns.label have to name columns")
-        if isinstance(label, list | tuple) and readout.kind != "multilabel":
-            raise UserError(
-                f"task.columns.label names {len(label)} columns, which kind=multilabel reads as "
-                f"one label each; kind={readout.kind} reads a single column"
-            )
-        for name in self.unit:
-            if name not in UNIT:
-                raise unknown("key of task.unit", str(name), UNIT)
+        known = {"columns": roles.ROLES, "unit": UNIT, "allow": tuple(LIMITED)}
+        for name, keys_of_name in known.items():
+            for key in getattr(self, name):
+                if key not in keys_of_name:
+                    raise unknown(f"key of task.{name}", str(key), keys_of_name)
         for name, share in self.allow.items():
-            if name not in LIMITED:
-                raise unknown("key of task.allow", str(name), list(LIMITED))
             if type(share) not in (int, float) or not 0 <= share <= 1:
-                raise UserError(
-                    f"task.allow.{name}={share} is not allowed; give a share from 0 to 1"
-                )
+                raise UserError(f"task.allow.{name}={share} is not allowed; give a share, 0 to 1")
         for name, size in self.sizes.items():
             if type(size) is not int or size < 0:
                 raise UserError(f"task.sizes.{name}={size} is not a number of examples")
 
-    def _divide(
-        self, reading: Reading, has_training: bool
-    ) -> tuple[dict[str, Part], list[str], Mapping[str, int]]:
-        """The table of each split, train first; columns that divide the source; rows left out."""
-        parts, column = reading.parts, self.columns.get("test")
+    def _divide(self, reading: Reading, has_training: bool) -> roles.Division:
+        """The table of each split, train first."""
+        parts, test = reading.parts, self.columns.get("test")
         first = next(iter(parts.values()))
         if self.columns.get("fold") or not has_training:
             if len(parts) > 1:
@@ -213,54 +201,32 @@ class Table:
                     f"{self.source} has the tables {', '.join(parts)}; a task with folds or "
                     "without training reads a single table"
                 )
-            if has_training or column is None:
-                return parts if has_training else {"test": first}, [], {}
-            roles.require([column], first)
-            values = first.table[column].to_pylist()
-            for row in (row for row, value in enumerate(values) if is_missing(value)):
-                raise UserError(f"{first.where(row)} has no {column!r}, which names its test set")
-            return first.by_value(list(map(str, values))), [column], {}
-        split = self.columns.get("split")
-        if reading.divided and (len(parts) > 1 or not roles.find("split", self.columns, first)):
-            if split:
-                raise UserError(
-                    f"{self.source} has a table for each split, so task.columns.split={split} has "
-                    "no use; remove it"
-                )
-            parts, left_out = roles.divide_train(parts, self.columns), Counter[str]()
-        else:
-            parts, left_out = roles.divide(first, self.columns)
-        divided = [roles.find(role, self.columns, first) for role in ("split", "validation")]
-        return name_splits(parts, self.source), list(filter(None, divided)), left_out
-
-    def _label_columns(self) -> list[str]:
-        label = self.columns.get("label")
-        return list(label) if isinstance(label, list | tuple) else [label] if label else []
-
-    def _chain_columns(self, used: Mapping[str, str]) -> list[str]:
-        sequence = self.columns["sequence"]
-        first = [sequence] if isinstance(sequence, str) else list(sequence)
-        return [*first, *filter(None, [used.get("partner")])]
-
-    def _used(self, part: Part, readout: Readout) -> dict[str, str]:
-        """The column of each role that this task reads, beside sequences, labels and splits."""
-        wanted = ["group", "fold", "id"]
-        wanted += ["partner"] if readout.level == "protein" else []
-        wanted += ["mask"] if readout.level in ("residue", "pair") and self._label_columns() else []
-        found = {role: roles.find(role, self.columns, part) for role in wanted}
-        if self.columns.get("mask") and "mask" not in found:
+            if has_training or test is None:
+                return roles.Division(parts if has_training else {"test": first})
+            roles.require([test], first)
+            values = roles.complete(first, test, f"{test!r}, which names its test set")
+            return roles.Division(first.by_value(values), [test])
+        if not reading.divided or (len(parts) == 1 and roles.find("split", self.columns, first)):
+            division = roles.divide(first, self.columns)
+            return division._replace(parts=name_splits(division.parts, self.source))
+        if split := self.columns.get("split"):
             raise UserError(
-                f"task.columns.mask is for answers per residue, not per {readout.level}"
+                f"{self.source} has a table for each split, so task.columns.split={split} has no "
+                "use; remove it"
             )
-        return {role: column for role, column in found.items() if column}
+        found = roles.Division(name_splits(parts, self.source))
+        by_flag = roles.divide(found.parts["train"], self.columns, "train")
+        if len(by_flag.parts) == 1:
+            return found._replace(columns=by_flag.columns)
+        if "valid" in found.parts:
+            raise UserError(f"{self.source} has a split valid and rows flagged for validation")
+        return by_flag._replace(parts=found.parts | by_flag.parts)
 
-    def _labels(self, part: Part) -> list[Any]:
+    def _labels(self, part: Part, names: Sequence[str]) -> list[Any]:
         """The cells of the label; of several columns a list for each row."""
-        names = self._label_columns()
-        roles.require(names, part)
-        if len(names) > 1 or names != [self.columns.get("label")]:
+        if isinstance(self.columns.get("label"), list | tuple):
             columns = [cells(part.table[name]) for name in names]
-            return list(map(list, zip(*columns, strict=True))) or [None] * part.table.num_rows
+            return [*map(list, zip(*columns, strict=True))]
         found = cells(part.table[names[0]]) if names else [None] * part.table.num_rows
         return [None if isinstance(c, str) and c in self.missing else c for c in found]
 
@@ -268,24 +234,22 @@ class Table:
         self,
         split: str,
         part: Part,
-        used: Mapping[str, str],
+        used: Mapping[str, Sequence[str]],
         labels: Sequence[Any],
         parse: Callable[[Any, Chains], Array],
         readout: Readout,
     ) -> tuple[list[Example], dict[str, int]]:
-        table = part.table
-        roles.require(chain_columns := self._chain_columns(used), part)
-        sequences = zip(*(table[column].to_pylist() for column in chain_columns), strict=True)
-        nothing = [None] * table.num_rows
-        own = table[used["id"]].to_pylist() if "id" in used else nothing
-        masks = cells(table[used["mask"]]) if "mask" in used else nothing
+        table, nothing = part.table, [None] * part.table.num_rows
+        sequences = zip(*(table[column].to_pylist() for column in used["sequence"]), strict=True)
+        own = table[used["id"][0]].to_pylist() if "id" in used else nothing
+        masks = cells(table[used["mask"][0]]) if "mask" in used else nothing
         names = ["" if name is None or name != name else str(name) for name in own]
         changes = Counter(rows=table.num_rows, truncated=0, residues_cut=0)
         rows: list[Chains] = []
         answers: list[Array] = []
         for row, (sequence, cell, mask) in enumerate(zip(sequences, labels, masks, strict=True)):
             try:
-                whole = tuple(chain for text in sequence for chain in read_chains(text))
+                whole = tuple(c for text in sequence for c in read_chains(text))
                 resolved = None if mask is None else read_mask(mask, len(whole[0]))
                 answer = parse(mask_states(cell, resolved), whole)
                 answer = mask_label(answer, resolved, readout)
@@ -294,12 +258,12 @@ class Table:
                 raise UserError(f"{part.where(row)}{known_as}: {error}") from None
             changes.update(self.changed(cell))
             changes["stop_codons"] += sum(STOP in text for text in sequence)
-            chains = tuple(chain[: self.max_length] for chain in whole)
+            chains = tuple(c[: self.max_length] for c in whole)
             if chains != whole:
                 changes["truncated"] += 1
                 changes["residues_cut"] += sum(map(len, whole)) - sum(map(len, chains))
                 answer = cut_label(answer, readout.level, len(chains[0]))
-            changes["unknown_letters"] += any(set(chain) - set(RESIDUES) for chain in chains)
+            changes["unknown_letters"] += any(set(c) - set(RESIDUES) for c in chains)
             known = known_answers(answer, readout)
             if readout.level == "pair":
                 known = known_of_pairs(answer, len(chains[0]), readout)
@@ -319,7 +283,7 @@ class Table:
                 )
         groups = [digest(key) for key in keys(rows, self.unit["chain"], self.unit["substitutions"])]
         if "group" in used:
-            both = zip(table[used["group"]].to_pylist(), groups, strict=True)
+            both = zip(table[used["group"][0]].to_pylist(), groups, strict=True)
             groups = joined(rows, [own if is_missing(g) else str(g) for g, own in both])
         examples, seen = list[Example](), Counter[Chains]()
         for chains, answer, group, name in zip(rows, answers, groups, names, strict=True):
