@@ -37,7 +37,7 @@ def read_answers(cell: Any, readout: Readout) -> Array:
     if not isinstance(cell, list | tuple | np.ndarray) and is_missing(cell):
         cell = [unknown] * readout.size if readout.kind == "multilabel" else unknown
     values = np.asarray(cell)
-    if values.dtype.kind in "OU":
+    if values.ndim and values.dtype.kind in "OU":
         values = np.asarray([unknown if is_missing(v) else v for v in values.flat], object)
         values = values.reshape(np.shape(cell))
     try:
