@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 VALID_NAMES = ("valid", "validation", "val", "dev")
 FIRST = ("test", "fold", "superfamily", "family")
 """Order of test sets, of which the first ranks: the hardest level of SCOP; others by name."""
+HIDDEN = "hidden files"
 SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(-[0-9a-f]+)?")
 
 
@@ -142,7 +143,10 @@ def read_files(path: Path, what: str) -> Reading:
     if not files and (path / "data").is_dir():  # as the hub has it
         reading = read_files(path / "data", what)
         unread.remove("data")
-        return reading._replace(unread_files=[*unread, *reading.unread_files])
+        all_left_out = Counter(reading.left_out) + Counter({HIDDEN: len(hidden)})
+        return reading._replace(
+            unread_files=[*unread, *reading.unread_files], left_out=dict(all_left_out)
+        )
     if not files:
         raise UserError(f"{what} holds no table; put {NAMES} files there")
     parts, left_out = dict[str, Part](), Counter[str]()
@@ -154,7 +158,7 @@ def read_files(path: Path, what: str) -> Reading:
             raise UserError(f"{what}: the files of {name} have different columns; download again")
         parts[name] = Part(pa.concat_tables(tables), f"{what}, split {name},", counts)
         left_out.update(sum((counted for _, counted in opened), Counter[str]()))
-    left_out["hidden files"] = len(hidden)
+    left_out[HIDDEN] = len(hidden)
     return Reading(parts, unread, dict(+left_out), divided=True)
 
 

@@ -221,6 +221,21 @@ def test_a_bad_row_is_named(tmp_path: Path, row: tuple[Any, ...], message: str) 
         task(tmp_path).load()
 
 
+def test_rows_that_are_no_variants_are_counted(tmp_path: Path) -> None:
+    rows = [(mutant.replace(":", ","), *rest) for mutant, *rest in assay()]
+    for name in ("plain", "more"):
+        (tmp_path / name).mkdir()
+    write(tmp_path / "plain" / "ONE.csv", assay())
+    others = [("_wt", WILD, 0.0), (f"{WILD[2]}3*", f"{WILD[:2]}*{WILD[3:]}", -9.0)]
+    write(tmp_path / "more" / "ONE.csv", [*others, *rows])
+    plain, more = (task(tmp_path / name).load() for name in ("plain", "more"))
+
+    assert digest_splits(plain) == digest_splits(more)
+    assert more.report.changes["ONE"] == {
+        "rows": len(rows) + 2, "wild_type_rows_left_out": 1, "stop_codon_rows_left_out": 1,
+    }  # fmt: skip
+
+
 def test_a_long_protein_is_read_around_its_mutations(tmp_path: Path) -> None:
     assert window((50,), 100, None, "x") == slice(0, 100)
     assert window((0,), 100, 20, "x") == slice(0, 20)
