@@ -17,7 +17,9 @@ NEAREST = RANGES["short"][0]
 class Contact(TableTask):
     """Pairs of residues whose C-beta are closer than 8 Å, scored where |i - j| >= `min_separation`.
 
-    The label's cell is a list of pairs [i, j], 0-based, in any order; the diagonal is ignored.
+    The label's cell is a list of pairs [i, j], 0-based, in any order, whose diagonal is ignored, or
+    an L x L map of 0 and 1, where -1 and NaN are pairs that are not known. A mask column says which
+    residues are resolved. Pairs of the others are neither trained on nor scored.
     """
 
     VERSION = 1
@@ -36,28 +38,55 @@ class Contact(TableTask):
         return Readout("pair", "classification", 2, min(self.min_separation, NEAREST))
 
     def parse(self, cell: Any, chains: Chains) -> Array:
-        """Make a label of shape (m, 2), i < j."""
+        """Make a label of shape (m, 2): contacts i < j; in a map unknown ones, too."""
         if len(chains) != 1:
             raise ValueError(f"{len(chains)} chains, but contacts need a single chain")
         if cell is None:
             raise ValueError("no contacts; give an empty list for a chain without contacts")
-        pairs = np.asarray(cell)
+        pairs, length = np.asarray(cell), len(chains[0])
+        if pairs.shape == (length, length) and (length > 2 or pairs.dtype.kind in "bf"):
+            return self.from_map(pairs)
         if pairs.size == 0:
             return np.empty((0, 2), np.int32)
         if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype.kind not in "iu":
-            raise ValueError("contacts are not a list of pairs [i, j] of whole numbers")
+            shape = f" of {' x '.join(map(str, pairs.shape))} entries" if pairs.ndim > 1 else ""
+            raise ValueError(
+                f"contacts{shape} are not a list of pairs [i, j] of whole numbers, nor a map of "
+                f"{length} x {length}"
+            )
         pairs = np.sort(pairs.astype(np.int64), axis=1)
-        if not 0 <= pairs.min() <= pairs.max() < len(chains[0]):
+        if not 0 <= pairs.min() <= pairs.max() < length:
             raise ValueError(
                 f"contact {pairs[pairs[:, 1].argmax()].tolist()} is outside a chain of "
-                f"{len(chains[0])} residues, counted from 0"
+                f"{length} residues, counted from 0"
             )
         separated = pairs[pairs[:, 1] - pairs[:, 0] >= self.readout.min_separation]
         return np.unique(separated, axis=0).astype(np.int32)
 
-    def compact(self, prediction: Value) -> Array:
-        """The top L pairs of each range, which determine every score."""
-        return rank_pairs(np.asarray(prediction), self.min_separation)
+    def from_map(self, contacts: Array) -> Array:
+        """Make a label from an L x L map: residues without a known pair are unresolved."""
+        values = np.where(np.isnan(contacts := contacts.astype(np.float64)), -1, contacts)
+        if wrong := set(np.unique(values)) - {-1, 0, 1}:
+            raise ValueError(
+                f"contact map has the value {min(wrong):g}; allowed are 0, 1, and -1 or NaN for "
+                "unknown pairs (a map of distances needs a threshold)"
+            )
+        if (uneven := values != values.T).any():
+            raise ValueError(f"contact map is not symmetric at {np.argwhere(uneven)[0].tolist()}")
+        apart = ~np.eye(len(values), dtype=bool)
+        unresolved = ((values == -1) | ~apart).all(axis=1)
+        rest = ~(unresolved | unresolved[:, None])
+        separated = np.tri(len(values), k=-self.readout.first_separation, dtype=bool)
+        label = [
+            np.argwhere((values == 1) & separated.T),
+            np.argwhere(np.diag(unresolved)),
+            np.argwhere((values == -1) & separated & rest),
+        ]
+        return np.concatenate(label).astype(np.int32)
+
+    def compact(self, prediction: Value, example: Example) -> Array:
+        """The top L known pairs of each range, which determine every score."""
+        return rank_pairs(np.asarray(prediction), self.min_separation, np.asarray(example.label))
 
     def rows(self, example: Example, kept: Value) -> Mapping[str, Any]:
         """The ranked pairs with their scores, and whether each is a contact."""

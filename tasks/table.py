@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.core import Array, Chains, Readout, Splits, Task
+from benchmark.data.cell_values import is_missing
 from benchmark.data.tables import Table
 
 
@@ -26,19 +27,23 @@ class TableTask(Table, Task):
 def read_answers(cell: Any, readout: Readout) -> Array:
     """Check numbers, as text or not, against the kind and size of an answer.
 
-    Unknown answers are None, empty or NaN, and also -1 for classification and multilabel; -1 is an
-    ordinary value in regression. Regression returns float64 with NaN, the others int64 with -1.
+    Several numbers in a text are divided by ";". Unknown answers are None, NaN, or text like "" and
+    "NA" (`is_missing`), and also -1 for classification and multilabel; -1 is an ordinary value in
+    regression. Regression returns float64 with NaN, the others int64 with -1.
     """
     unknown = np.nan if readout.kind == "regression" else -1
-    if cell is None or (isinstance(cell, str) and not cell.strip()):
+    if isinstance(cell, str) and ";" in cell:
+        cell = cell.split(";")
+    if not isinstance(cell, list | tuple | np.ndarray) and is_missing(cell):
         cell = [unknown] * readout.size if readout.kind == "multilabel" else unknown
     values = np.asarray(cell)
-    if values.dtype == object:
-        values = np.asarray([unknown if value is None else value for value in values])
+    if values.ndim and values.dtype.kind in "OU":
+        values = np.asarray([unknown if is_missing(v) else v for v in values.flat], object)
+        values = values.reshape(np.shape(cell))
     try:
         numbers = values.astype(np.float64)
-    except ValueError:
-        raise ValueError(f"label {cell!r} is not a number") from None
+    except (ValueError, TypeError):
+        raise ValueError(f"label {shorten(cell)} is not a number") from None
     if np.isinf(numbers).any():
         raise ValueError("a label is infinite; unknown labels are empty or NaN")
     if readout.kind == "regression":
@@ -53,3 +58,9 @@ def read_answers(cell: Any, readout: Readout) -> Array:
     if readout.kind == "multilabel" and numbers.shape[-1:] != (readout.size,):
         raise ValueError(f"label has the shape {numbers.shape}, not one entry for {readout.size}")
     return numbers.astype(np.int64)
+
+
+def shorten(cell: Any) -> str:
+    """A cell in a sentence."""
+    text = repr(cell)
+    return text if len(text) <= 40 else f"{text[:36]}..."

@@ -1,59 +1,31 @@
 """Variant effects: deep mutational scanning assays in the format of ProteinGym.
 
-Notin et al. 2023. The table of an assay has the columns `mutant` ("A12G:K30R", counted from 1),
-`mutated_sequence` and `DMS_score`, and may have ProteinGym's fold columns. Where it has none, the
-folds are made here as in ProteinNPT's `cv_split.py` (Notin et al. 2023), by mutated position:
+Notin et al. 2023. An assay may have ProteinGym's fold columns. Where it has none, the folds are
+made here as in ProteinNPT's `cv_split.py` (Notin et al. 2023), by mutated position:
 `modulo` deals the positions out in turn, `contiguous` cuts them into runs.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from benchmark.core import RESIDUES, DataReport, Example, Readout, Splits, Task, UserError
 from benchmark.data.digests import digest
+from benchmark.data.roles import require
 from benchmark.data.sources import read_files
 from benchmark.data.splits import NEXT_FOLD, also_in_train, cross_validate
-from benchmark.data.tables import read_chains
-from tasks.table import read_answers
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from tasks.assay import COLUMNS, Assay, Variant, read_assay
 
 FOLDS = 5
-COLUMNS = {
-    "random": ("fold_random_5", "fold_rand_multiples"),
-    "modulo": ("fold_modulo_5",),
-    "contiguous": ("fold_contiguous_5",),
-}
-"""ProteinGym's fold columns, by scheme."""
 PLAIN_MEAN = (
     "the plain mean over assays; ProteinGym's own average needs its table of assays, "
     "task.reference=DMS_substitutions.csv"
 )
-
-
-class Variant(NamedTuple):
-    """A row of an assay; mutated positions are 0-based."""
-
-    sequence: str
-    places: tuple[int, ...]
-    score: float
-    fold: str | None
-    mutant: str = ""
-
-
-class Assay(NamedTuple):
-    """A table of variants of one protein."""
-
-    wild_type: str
-    variants: list[Variant]
 
 
 class AssaySplits(NamedTuple):
@@ -92,6 +64,13 @@ class VariantEffect(Task):
             raise UserError(
                 f"folds={self.folds} is not known; allowed are {', '.join(COLUMNS)}, and null"
             )
+        longest = self.max_length
+        if longest is not None and (type(longest) is not int or longest < 1):
+            raise UserError(f"task.max_length={longest} is not allowed; give 1 or more, or null")
+        for name in ("source", "reference"):
+            value = getattr(self, name)
+            if not isinstance(value, str) and (value is not None or name == "source"):
+                raise UserError(f"task.{name}={value} is not allowed; give a path")
 
     @property
     def readout(self) -> Readout:
@@ -100,8 +79,8 @@ class VariantEffect(Task):
 
     def load(self) -> Splits:
         """Read every assay of the folder."""
-        tables = read_files(self.folder(), f"the source {self.source}", whole=True)
-        assays = {name: read_assay(name, table, self.folds) for name, table in tables.items()}
+        reading = read_files(self.folder(), f"the source {self.source}")
+        assays = {name: read_assay(name, part, self.folds) for name, part in reading.parts.items()}
         weights = self.averages({name: assay.wild_type for name, assay in assays.items()})
         parts = {name: self.split(name, assay) for name, assay in assays.items()}
         aggregates = {
@@ -128,6 +107,11 @@ class VariantEffect(Task):
             unit="variant",
             sizes={name: len(assay.variants) for name, assay in assays.items()},
             changes={name: part.changes for name, part in parts.items()},
+            left_out=reading.left_out,
+            unread_columns=list(
+                dict.fromkeys(c for assay in assays.values() for c in assay.unread_columns)
+            ),
+            unread_files=reading.unread_files,
             valid="" if self.folds is None else NEXT_FOLD,
             aggregate=PLAIN_MEAN if self.reference is None else "",
             also_in_train=also_in_train(made),
@@ -163,7 +147,8 @@ class VariantEffect(Task):
 
     def examples(self, name: str, assay: Assay) -> tuple[list[Example], dict[str, int]]:
         """Each variant with its wild type, both cut to the same window."""
-        changes, seen, examples = Counter(rows=len(assay.variants)), Counter[str](), []
+        rows = len(assay.variants) + sum(assay.changes.values())
+        changes, seen, examples = Counter(rows=rows, **assay.changes), Counter[str](), []
         for variant in assay.variants:
             part = window(variant.places, len(assay.wild_type), self.max_length, name)
             chains = variant.sequence[part], assay.wild_type[part]
@@ -184,8 +169,10 @@ class VariantEffect(Task):
         if self.reference is None:
             return means
         place = Path(self.reference).expanduser()
-        (table,) = read_files(place, f"the reference {self.reference}", whole=True).values()
-        rows = {row.get("DMS_id"): row for row in table.to_pylist()}
+        reading = read_files(place, f"the reference {self.reference}")
+        part = next(iter(reading.parts.values()))
+        require(("DMS_id", "UniProt_ID", "coarse_selection_type", "target_seq"), part)
+        rows = {row["DMS_id"]: row for row in part.table.to_pylist()}
         function = defaultdict[str, dict[str, list[str]]](dict)
         for name, wild_type in wild_types.items():
             if name not in rows:
@@ -204,52 +191,6 @@ class VariantEffect(Task):
             for name in names
         }
         return means
-
-
-def read_assay(name: str, table: "pa.Table", scheme: str | None) -> Assay:
-    """Read an assay, and derive the wild type from its variants."""
-    needed = ("mutant", "mutated_sequence", "DMS_score")
-    if missing := [column for column in needed if column not in table.column_names]:
-        raise UserError(
-            f"assay {name} has no column {missing[0]!r}; it has {', '.join(table.column_names)}"
-        )
-    theirs = [column for column in COLUMNS.get(scheme or "", ()) if column in table.column_names]
-    folds = table[theirs[0]].to_pylist() if theirs else [None] * table.num_rows
-    columns = (table[column].to_pylist() for column in needed)
-    variants, wild_type = list[Variant](), ""
-    for row, (mutant, mutated, score, fold) in enumerate(zip(*columns, folds, strict=True)):
-        where = f"row {row} of assay {name}"
-        chains = read_chains(mutated, where)
-        if len(chains) > 1:
-            raise UserError(f"{where} has {len(chains)} chains; an assay has a single one")
-        places, before = undo(str(mutant), chains[0], where)
-        if wild_type and before != wild_type:
-            raise UserError(
-                f"{where}: undoing {mutant} does not give the wild type of the rows before"
-            )
-        wild_type = before
-        try:
-            value = float(read_answers(score, Readout("variant", "regression")))
-        except ValueError as error:
-            raise UserError(f"{where}: {error}") from None
-        own_fold = None if fold is None else str(fold)
-        variants.append(Variant(chains[0], places, value, own_fold, str(mutant)))
-    return Assay(wild_type, variants)
-
-
-def undo(mutant: str, mutated: str, where: str) -> tuple[tuple[int, ...], str]:
-    """The mutated positions of a variant, 0-based, and its sequence without the mutations."""
-    residues, places = list(mutated), []
-    for mutation in mutant.split(":"):
-        found = re.fullmatch(r"([A-Z])(\d+)([A-Z])", mutation)
-        if not found:
-            raise UserError(f"{where} has the mutation {mutation!r}; write A12G, counted from 1")
-        old, place, new = found[1], int(found[2]) - 1, found[3]
-        if not 0 <= place < len(mutated) or mutated[place] != new:
-            raise UserError(f"{where}: its sequence has no {new} at {place + 1}, as {mutant} says")
-        residues[place] = old
-        places.append(place)
-    return tuple(places), "".join(residues)
 
 
 def assign(variants: Sequence[Variant], scheme: str) -> tuple[list[str | None], bool]:

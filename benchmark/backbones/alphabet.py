@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any, ClassVar
 
 from benchmark.core import MASK, RESIDUES, UserError
-from benchmark.data.tables import AMBIGUOUS, CHAIN_BREAK
+from benchmark.data.cell_values import AMBIGUOUS, CHAIN_BREAK
 
 STARTS = ("<s>", "<cls>", "[CLS]")
 ENDS = ("</s>", "<eos>", "[SEP]")

@@ -27,7 +27,7 @@ from benchmark.core import (
     UserError,
     lacks,
 )
-from benchmark.data.tables import CHAIN_BREAK
+from benchmark.data.cell_values import CHAIN_BREAK
 from benchmark.embedding.rounding import ROUNDING, distance
 
 Float32 = NDArray[np.float32]

@@ -33,6 +33,14 @@ class DataReport:
     """Split -> examples as published; empty if the sizes agree."""
     changes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Split -> kind of change -> count; `rows` is the number of rows read."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """What was not read on purpose, in words -> count: rows of the split pred, hidden files."""
+    unread_columns: Sequence[str] = ()
+    """Columns that no setting of the task names."""
+    unread_files: Sequence[str] = ()
+    """Files of the source's folder that are no tables."""
+    classes: Sequence[str] = ()
+    """Words for the classes in the source's labels, in the order of the classes 0, 1, ..."""
     valid: str = ""
     """Where the validation set comes from, if not from the source."""
     aggregate: str = ""
@@ -101,7 +109,7 @@ class Task(ABC):
     def load(self) -> Splits:
         """Read the examples."""
 
-    def compact(self, prediction: Value) -> Value:
+    def compact(self, prediction: Value, example: Example) -> Value:
         """The part of a prediction that is scored and stored: all of it by default."""
         return prediction
 

@@ -1,187 +1,200 @@
-"""Read tables from the hub, a mirror of it, this package, or the user's files.
+"""Find the tables of a source: the hub, a mirror of it, this package, or the user's files.
 
 `source:` in a task's yaml is one of
 
 - `hub:<org>/<name>`: read with the `datasets` library; with `mirror=DIR` (or BENCHMARK_MIRROR)
   DIR/<org>/<name>/{train,valid,test}.parquet or .csv is read instead, with test.<name>.* as further
-  test sets;
+  test sets, or the layout of the hub itself: data/train-00000-of-00002.parquet;
 - `package:<name>.parquet`: small real data inside this package (benchmark/pocket);
-- `file:PATH`: a folder laid out like a mirror, or one file of these formats with a column `split`.
+- `file:PATH`: a folder laid out like a mirror, or one file with a column for the split.
 
-A FASTA file has the columns `seq`, `id` (the first word of the header) and one for each KEY=VALUE
-of its headers; TARGET is `label`, SET is `split`, and VALIDATION=True makes that `valid`, as in the
-files of FLIP and biotrainer.
+`benchmark.data.formats` reads each file.
 """
 
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from benchmark.core import Array, DataReport, UserError
-from benchmark.pocket import FOLDER
+from benchmark.core import Array, UserError
+from benchmark.data.formats import NAMES, open_file, position, suffix
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMATS = {
-    ".csv.gz": "csv",
-    ".parquet": "parquet",
-    ".csv": "csv",
-    ".fasta": "fasta",
-    ".fa": "fasta",
-}
 VALID_NAMES = ("valid", "validation", "val", "dev")
 FIRST = ("test", "fold", "superfamily", "family")
 """Order of test sets, of which the first ranks: the hardest level of SCOP; others by name."""
+HIDDEN = "hidden files"
+SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(-[0-9a-f]+)?")
 
 
-def read_tables(
-    source: str, mirror: str | None, revision: str | None, whole: bool
-) -> tuple[dict[str, "pa.Table"], DataReport]:
-    """Read a source's splits by name, train first, and report where they were read.
+class Part(NamedTuple):
+    """Rows of a source, and where each of them stands."""
 
-    whole: the source is one table without splits, of any name.
-    """
+    table: "pa.Table"
+    place: str
+    """Names the table in errors."""
+    files: Sequence[tuple[Path, int]] = ()
+    """Files, each with its number of rows."""
+    rows: Array | None = None
+    """Index of each row in the rows of all files; None: all of them."""
+
+    def where(self, row: int) -> str:
+        """Name a row in errors, by its line in its file if it has one."""
+        number = row if self.rows is None else int(self.rows[row])
+        for file, count in self.files:
+            if number < count:
+                return position(file, number)
+            number -= count
+        return f"row {number + 1} of {self.place}"
+
+    def take(self, rows: Sequence[int] | Array) -> "Part":
+        """Some of the rows."""
+        chosen = np.asarray(rows, np.int64)
+        before = chosen if self.rows is None else self.rows[chosen]
+        return self._replace(table=self.table.take(chosen), rows=before)
+
+    def by_value(self, values: Sequence[str | None]) -> dict[str, "Part"]:
+        """The rows of each value, in the order of their first rows; without those of None."""
+        rows: dict[str, list[int]] = {}
+        for row, value in enumerate(values):
+            if value is not None:
+                rows.setdefault(value, []).append(row)
+        return {value: self.take(chosen) for value, chosen in rows.items()}
+
+
+class Reading(NamedTuple):
+    """The tables of a source by name, and what was not read."""
+
+    parts: dict[str, Part]
+    unread_files: Sequence[str] = ()
+    left_out: Mapping[str, int] = {}
+    revision: str = ""
+    """Commit of the hub's data set."""
+    divided: bool = False
+    """Whether the tables are splits, rather than one file."""
+
+
+def read_source(source: str, mirror: str | None, revision: str | None) -> Reading:
+    """Read all tables of a source."""
+    from benchmark.pocket import FOLDER
+
     kind, _, name = source.partition(":")
-    report = DataReport(source=source, mirror=kind == "hub" and bool(mirror))
     if kind == "hub" and mirror:
-        tables = read_files(Path(mirror) / name, f"the mirror of {name}", whole)
-    elif kind == "hub":
-        tables, commit = _from_hub(name, revision)
-        report = DataReport(source=source, revision=commit)
-    elif kind == "package":
-        tables = read_files(FOLDER / name, f"the embedded {name}", whole)
-    elif kind == "file":
-        tables = read_files(Path(name).expanduser(), f"the source {name}", whole)
-    else:
-        raise UserError(f"source {source!r} is not known; it starts with hub:, package: or file:")
-    if whole and len(tables) > 1:
-        raise UserError(
-            f"{source} has the tables {', '.join(tables)}; a task with folds or without training "
-            "reads a single table"
-        )
-    if whole:
-        return tables, report
-    splits: dict[str, pa.Table] = {}
-    for name, table in tables.items():
+        return read_files(Path(mirror) / name, f"the mirror of {name}")
+    if kind == "hub":
+        return _from_hub(name, revision)
+    if kind == "package":
+        return read_files(FOLDER / name, f"the embedded {name}")
+    if kind == "file":
+        return read_files(Path(name).expanduser(), f"the source {name}")
+    raise UserError(f"source {source!r} is not known; it starts with hub:, package: or file:")
+
+
+def name_splits(parts: Mapping[str, Part], source: str) -> dict[str, Part]:
+    """The splits by our names, train first, then valid, then the test sets, hardest first."""
+    splits = dict[str, Part]()
+    for name, part in parts.items():
         if (known := split_name(name, source)) in splits:
             raise UserError(f"{source} has two splits that mean {known}; leave one")
-        splits[known] = table
+        splits[known] = part
     order = {name: place for place, name in enumerate(("train", "valid", *FIRST))}
     names = sorted(splits, key=lambda name: (order.get(name, len(order)), name))
     if "train" not in splits or not set(names) - {"train", "valid"}:
         raise UserError(
-            f"{source} has the splits {', '.join(tables)}; it needs at least train and test"
+            f"{source} has the splits {', '.join(parts)}; it needs at least train and test"
         )
-    return {name: splits[name] for name in names}, report
+    return {name: splits[name] for name in names}
 
 
-def split_name(name: object, source: str) -> str:
-    """Our name of a source's split: train, valid, test, or X for a further test set test.X."""
+def split_name(name: str, source: str) -> str:
+    """Our name of a source's split: train, valid, test, test2, or X for a test set test.X."""
     if name in VALID_NAMES:
         return "valid"
-    first, _, further = str(name).partition(".")
-    if name in ("train", "test") or (
-        first == "test" and further not in ("", "train", *VALID_NAMES)
-    ):
-        return further or first
+    first, _, further = name.partition(".")
+    if name == "train" or re.fullmatch(r"test\d*", name):
+        return name
+    if first == "test" and further not in ("", "train", *VALID_NAMES):
+        return further
     raise UserError(
         f"{source} has a split {name!r}; allowed are train, {' or '.join(VALID_NAMES)}, test, and "
-        "test.NAME for further test sets"
+        "test2 or test.NAME for further test sets"
     )
 
 
-def read_files(path: Path, what: str, whole: bool) -> dict[str, "pa.Table"]:
-    """Read a folder of files by name, or one file: by its column `split`, or as a `whole`."""
-    if path.is_dir():
-        files = [file for file in sorted(path.iterdir()) if suffix(file)]
-        names = [file.name[: -len(suffix(file))] for file in files]
-        if len(set(names)) < len(files):
-            raise UserError(f"{what} holds a table in two formats; leave one of them")
-        if files:
-            return {name: open_file(file, what) for name, file in zip(names, files, strict=True)}
-        raise UserError(f"{what} holds no table; put {' or '.join(FORMATS)} files there")
-    if not suffix(path) or not path.is_file():
-        formats = " or ".join(FORMATS)
-        raise UserError(
-            f"{what} is not there: {path.absolute()} is no folder and no {formats} file"
+def read_files(path: Path, what: str) -> Reading:
+    """Read a folder of tables, named after their files, or one file."""
+    import pyarrow as pa
+
+    if not path.is_dir():
+        check_file(path, what)
+        table, left_out = open_file(path, what)
+        stem = path.name[: -len(suffix(path))]
+        return Reading({stem: Part(table, what, [(path, table.num_rows)])}, (), dict(left_out))
+    hidden = [file for file in path.iterdir() if file.name.startswith(".")]
+    others = sorted(file for file in path.iterdir() if file not in hidden)
+    files = [file for file in others if suffix(file) and file.is_file()]
+    unread = [file.name for file in others if file not in files]
+    if not files and (path / "data").is_dir():  # as the hub has it
+        reading = read_files(path / "data", what)
+        unread.remove("data")
+        all_left_out = Counter(reading.left_out) + Counter({HIDDEN: len(hidden)})
+        return reading._replace(
+            unread_files=[*unread, *reading.unread_files], left_out=dict(all_left_out)
         )
-    table = open_file(path, what)
-    if whole:
-        return {path.name[: -len(suffix(path))]: table}
-    if "split" not in table.column_names:
-        raise UserError(f"{what} has no column 'split'; it names each row's split")
-    return by_value(table, "split")
+    if not files:
+        raise UserError(f"{what} holds no table; put {NAMES} files there")
+    parts, left_out = dict[str, Part](), Counter[str]()
+    for name, shards in by_split(files, what).items():
+        opened = [open_file(file, f"{what}: {file.name}") for file in shards]
+        tables = [table for table, _ in opened]
+        counts = [(file, t.num_rows) for file, t in zip(shards, tables, strict=True)]
+        if any(table.schema != tables[0].schema for table in tables):
+            raise UserError(f"{what}: the files of {name} have different columns; download again")
+        parts[name] = Part(pa.concat_tables(tables), f"{what}, split {name},", counts)
+        left_out.update(sum((counted for _, counted in opened), Counter[str]()))
+    left_out[HIDDEN] = len(hidden)
+    return Reading(parts, unread, dict(+left_out), divided=True)
 
 
-def by_value(table: "pa.Table", column: str) -> dict[str, "pa.Table"]:
-    """The rows of each value of a column, in the order in which the values first occur."""
-    names = table[column].to_pylist()
-    return {
-        str(name): table.filter([other == name for other in names]) for name in dict.fromkeys(names)
-    }
+def check_file(path: Path, what: str) -> None:
+    """Refuse a path that is no file of a known format."""
+    if not path.exists():
+        raise UserError(f"{what} is not there: {path.absolute()} is no folder and no file")
+    if not suffix(path):
+        kind = {".pt": " holds tensors, perhaps embeddings of fair-esm; a task reads sequences"}
+        reason = kind.get(path.suffix, f" is a {path.suffix or 'file without an ending'}")
+        raise UserError(f"{what}{reason}; a table is a {NAMES} file")
 
 
-def suffix(file: Path) -> str:
-    """The suffix of a file's name that determines its format; empty for other files."""
-    return next((end for end in FORMATS if file.name.lower().endswith(end)), "")
+def by_split(files: Sequence[Path], what: str) -> dict[str, list[Path]]:
+    """The files of each split: one, or the shards that the hub divides a split into."""
+    found: dict[str, list[Path]] = {}
+    shards: dict[str, list[tuple[int, int]]] = {}
+    for file in files:
+        name = file.name[: -len(suffix(file))]
+        if shard := SHARD.fullmatch(name):
+            name = shard[1]
+            shards.setdefault(name, []).append((int(shard[2]), int(shard[3])))
+        found.setdefault(name, []).append(file)
+    for name, parts in found.items():
+        numbers = shards.get(name, [(0, 1)])
+        total = numbers[0][1]
+        if len(parts) > len(numbers):
+            raise UserError(f"{what} holds a table in two formats; leave one of them ({name})")
+        if sorted(numbers) != [(number, total) for number in range(total)]:
+            raise UserError(
+                f"{what} has {len(numbers)} of {total} files of {name}; download it completely"
+            )
+    return found
 
 
-def open_file(file: Path, what: str) -> "pa.Table":
-    """Read one file; the values of CSV and FASTA are text."""
-    import pyarrow.parquet as pq
-
-    kind = FORMATS[suffix(file)]
-    try:
-        if kind == "parquet":
-            return pq.ParquetFile(file).read()
-        return read_csv(file) if kind == "csv" else read_fasta(file)
-    except (ValueError, OSError) as error:
-        if isinstance(error, OSError) and error.errno:
-            raise  # an error of the disk, not of the file
-        raise UserError(f"{what}: {file.name} is broken or not {kind}: {error}") from None
-
-
-def read_csv(file: Path) -> "pa.Table":
-    """Read text columns: "NA" is a peptide, "0011" a label of four residues; empty is null."""
-    import pyarrow as pa
-    from pyarrow import csv
-
-    with pa.input_stream(str(file), "gzip" if suffix(file) == ".csv.gz" else None) as stream:
-        content = stream.read_buffer()
-    parse = csv.ParseOptions(newlines_in_values=True)
-    read = csv.ReadOptions(block_size=min(max(len(content) + 1, 1 << 20), 2**31 - 1))
-    names = csv.open_csv(pa.BufferReader(content), read, parse).schema.names
-    if len(set(names)) < len(names):
-        raise ValueError("two columns have the same name")
-    text = csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=True
-    )
-    return csv.read_csv(pa.BufferReader(content), read, parse, text)
-
-
-def read_fasta(file: Path) -> "pa.Table":
-    """Read sequences, the first words of headers, and their KEY=VALUE pairs, as text columns."""
-    import pyarrow as pa
-    from biotite.sequence.io.fasta import FastaFile
-
-    rows, names = [], {"TARGET": "label", "SET": "split"}
-    for header, sequence in FastaFile.read_iter(str(file)):
-        words = header.split()
-        row: dict[str, str | None] = {"seq": sequence}
-        if words and "=" not in words[0]:
-            row["id"] = words[0]
-        values: dict[str, str] = dict(word.split("=", 1) for word in words if "=" in word)
-        if values.get("VALIDATION") == "True":
-            values["SET"] = "valid"
-        rows.append(row | {names.get(key, key): value or None for key, value in values.items()})
-    columns = dict.fromkeys(name for row in rows for name in row)
-    return pa.table({name: [row.get(name) for row in rows] for name in columns})
-
-
-def _from_hub(name: str, revision: str | None) -> tuple[dict[str, "pa.Table"], str]:
+def _from_hub(name: str, revision: str | None) -> Reading:
     """Read a data set from the hub, and its commit; with HF_HUB_OFFLINE=1 an earlier download."""
     import datasets
     from huggingface_hub import HfApi
@@ -200,29 +213,8 @@ def _from_hub(name: str, revision: str | None) -> tuple[dict[str, "pa.Table"], s
             f"earlier download, or give mirror=DIR with DIR/{name}/train.parquet and test.parquet "
             "(valid.parquet if there is one)"
         ) from None
-    tables = {split: loaded[split].data.table for split in loaded}
-    return tables, revision or "an earlier download"
-
-
-def cells(column: "pa.ChunkedArray") -> list[Any]:
-    """A column's values; lists become NumPy arrays, lists of pairs (m, 2)."""
-    import pyarrow as pa
-
-    lists = (pa.ListType, pa.LargeListType, pa.FixedSizeListType)
-    if not isinstance(column.type, lists):
-        return list(column.to_pylist())
-    nested = isinstance(column.type.value_type, lists)
-    return [
-        (as_matrix(cell.values) if nested else cell.values.to_numpy(False))
-        if cell.is_valid
-        else None
-        for cell in column
-    ]
-
-
-def as_matrix(rows: "pa.ListArray") -> Array:
-    """Lists of one length as (rows, length); of different lengths as an array of objects."""
-    lengths = rows.value_lengths().to_numpy(False)
-    if len(lengths) and (lengths == lengths[0]).all():
-        return np.asarray(rows.flatten().to_numpy(False)).reshape(len(lengths), -1)
-    return np.array([None, *rows.to_pylist()], dtype=object)[1:]
+    parts = {
+        str(split): Part(loaded[split].data.table, f"split {split} of hub:{name}")
+        for split in loaded
+    }
+    return Reading(parts, revision=revision or "an earlier download", divided=True)

@@ -1,9 +1,10 @@
 """Read tables into examples: every row is checked, and every change is counted."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,15 +12,30 @@ from benchmark.core import (
     RESIDUES,
     Array,
     Chains,
+    DataReport,
     Example,
     Readout,
     Splits,
     UserError,
     known_answers,
+    unknown,
+)
+from benchmark.data import roles
+from benchmark.data.cell_values import (
+    STOP,
+    class_words,
+    cut_label,
+    is_missing,
+    known_of_pairs,
+    mask_label,
+    mask_states,
+    read_chains,
+    read_mask,
 )
 from benchmark.data.digests import digest
+from benchmark.data.formats import cells
 from benchmark.data.resampling_units import joined, keys
-from benchmark.data.sources import by_value, cells, read_tables
+from benchmark.data.sources import Part, Reading, name_splits, read_source
 from benchmark.data.splits import (
     NEXT_FOLD,
     also_in_train,
@@ -28,14 +44,8 @@ from benchmark.data.splits import (
     hold_out,
 )
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-
-AMBIGUOUS = "BJOUXZ"
-"""IUPAC letters for a residue outside the 20; allowed, and counted."""
-CHAIN_BREAK = "|"
 VALID_SHARE = 0.1
+UNIT = ("name", "chain", "substitutions")
 LIMITED = {
     "truncated": "are longer than the task's max_length",
     "unknown_letters": "have letters outside the 20 residues",
@@ -48,12 +58,14 @@ LIMITED = {
 class Table:
     """A table of sequences and labels, and how it becomes examples. The fields are a task's yaml.
 
-    columns: names of the columns "sequence", "label", "group", "fold", "test" and "id". Several
-        sequence columns hold the chains of a row. A table with a fold column has no splits: each
-        fold is a test set, the next fold its valid, and the mean over folds is the score. A table
-        for likelihoods has no labels and is tested whole; each value of a test column is a test
-        set, and their plain mean comes first. The id column names the rows in the table of
-        predictions; without one the column `id` is used if it exists.
+    columns: the column of each role (`benchmark.data.roles`). Several "sequence" columns hold the
+        chains of a row, "partner" its second chain; several "label" columns are labels of
+        kind=multilabel. "split" names the split of a row (default: `split` or `set`), "validation"
+        flags rows of train that are valid (default: `validation`), "mask" says which residues have
+        an answer (default: `mask`). A table with a "fold" column has no splits: each fold is a test
+        set, the next fold its valid, and the mean over folds is the score. A table for likelihoods
+        has no labels and is tested whole; each value of a "test" column is a test set, and their
+        plain mean comes first. "id" names the rows in the table of predictions (default: `id`).
     unit: the resampling unit: its "name" in words, and "chain" and "substitutions", the arguments
         of `benchmark.data.resampling_units.keys`; a column "group" takes precedence.
     chains: several chains of a row are embedded "apart" or "joined" (`benchmark.core.Readout`).
@@ -61,6 +73,7 @@ class Table:
     allow: largest share of a split's rows that may be "truncated", have "unknown_letters", or have
         "unknown_labels"; if there are more, the run fails.
     sizes: examples per split as published.
+    missing: more text that means an unknown label, in a cell or of a residue.
     mirror: folder that replaces the hub.
     """
 
@@ -72,22 +85,37 @@ class Table:
     max_length: int | None
     allow: Mapping[str, float]
     sizes: Mapping[str, int]
+    missing: Sequence[str]
     mirror: str | None
+
+    def changed(self, cell: Any) -> Mapping[str, int]:
+        """Kind of change -> how often `parse` makes it in a cell, for the report."""
+        return {}
 
     def read(self, parse: Callable[[Any, Chains], Array], readout: Readout) -> Splits:
         """Read every split; `parse` makes a label from a cell, its ValueError says what is wrong.
 
         Without a validation split 10 % of the train groups are held out, always the same ones.
         """
-        self._check()
+        self._check(readout)
         fold, has_training = self.columns.get("fold"), readout.kind != "likelihood"
-        whole = fold is not None or not has_training
-        tables, report = read_tables(self.source, self.mirror, self.revision, whole)
-        if not has_training:
-            tables = self._tests(*tables.values())
-        splits, changes = {}, {}
-        for name, table in tables.items():
-            splits[name], changes[name] = self._examples(name, table, parse, readout)
+        reading = read_source(self.source, self.mirror, self.revision)
+        parts, dividing, left_out = self._divide(reading, has_training)
+        used = {name: roles.used(self.columns, part, readout) for name, part in parts.items()}
+        labels = {name: self._labels(part, used[name]["label"]) for name, part in parts.items()}
+        classes = dict[str, int]()
+        if readout.kind == "classification" and readout.level == "protein":
+            learned = "train" if "train" in labels else next(iter(labels))
+            classes = class_words(labels, learned, readout.size)
+        splits, changes, unread = {}, {}, list[str]()
+        for name, part in parts.items():
+            given = (
+                [classes.get(str(c).strip(), c) for c in labels[name]] if classes else labels[name]
+            )
+            made_here = self._examples(name, part, used[name], given, parse, readout)
+            splits[name], changes[name] = made_here
+            read = {*chain(*used[name].values()), *dividing}
+            unread += [n for n in part.table.column_names if n not in (*read, *unread)]
         counts = {len(example.chains) for examples in splits.values() for example in examples}
         if len(counts) > 1:
             raise UserError(
@@ -96,6 +124,8 @@ class Table:
             )
         sizes = {name: len(examples) for name, examples in splits.items()}
         found = {name: sizes.get(name, 0) for name in self.sizes}
+        if wrong := [name for name in found if name not in ("train", "valid", "test", *sizes)]:
+            raise unknown("key of task.sizes", wrong[0], list(sizes))
         if found != self.sizes and self.source.startswith("package:"):
             raise UserError(
                 f"{self.source} has {found} examples instead of {dict(self.sizes)}; "
@@ -107,8 +137,9 @@ class Table:
             if len(splits) > 1:
                 aggregates = {"mean": dict.fromkeys(splits, 1 / len(splits))}
         elif fold is not None:
-            ((name, table),) = tables.items()
-            tests, learned_from = cross_validate(splits[name], table[fold].to_pylist())
+            ((name, part),) = parts.items()
+            folds = roles.complete(part, fold, "fold")
+            tests, learned_from = cross_validate(splits[name], folds)
             made = Splits([], [], tests, train_valid_by_test=learned_from)
             valid_from, aggregates = NEXT_FOLD, {"mean": dict.fromkeys(tests, 1 / len(tests))}
         else:
@@ -119,84 +150,129 @@ class Table:
                 if not self.columns.get("group"):
                     valid_from += " and no groups, so homologs may be in both train and valid"
             made = Splits(train, valid, splits)
-        report = replace(
-            report,
+        report = DataReport(
+            source=self.source,
+            revision=reading.revision,
+            mirror=self.source.startswith("hub:") and bool(self.mirror),
             unit=self.unit["name"],
             sizes=sizes | {name: len(examples) for name, examples in made.tests.items()},
             published_sizes=dict(self.sizes) if found != self.sizes else {},
             changes=changes,
             valid=valid_from,
+            classes=list(classes),
+            unread_columns=[name or roles.UNNAMED for name in unread],
+            unread_files=list(reading.unread_files),
+            left_out={**reading.left_out, **left_out},
             also_in_train=also_in_train(made),
             chains_in_train=chains_in_train(made),
         )
         return made._replace(report=report, aggregates=aggregates)
 
-    def _check(self) -> None:
+    def _check(self, readout: Readout) -> None:
         for name in ("columns", "unit", "allow", "sizes"):
             if not isinstance(value := getattr(self, name), Mapping):
                 raise UserError(f"task.{name}={value} is not allowed; give names with their values")
+        if not isinstance(self.source, str):
+            raise UserError(f"task.source={self.source} is not allowed; give file:PATH or hub:NAME")
+        if isinstance(self.missing, str) or not all(isinstance(text, str) for text in self.missing):
+            raise UserError(f"task.missing={self.missing} is not allowed; give a list of words")
         longest = self.max_length
         if longest is not None and (type(longest) is not int or longest < 1):
             raise UserError(f"task.max_length={longest} is not allowed; give 1 or more, or null")
+        known = {"columns": roles.ROLES, "unit": UNIT, "allow": tuple(LIMITED)}
+        for name, keys_of_name in known.items():
+            for key in getattr(self, name):
+                if key not in keys_of_name:
+                    raise unknown(f"key of task.{name}", str(key), keys_of_name)
         for name, share in self.allow.items():
-            if name not in LIMITED or type(share) not in (int, float) or not 0 <= share <= 1:
-                raise UserError(
-                    f"task.allow.{name}={share} is not allowed; give a share from 0 to 1 of any of "
-                    f"{', '.join(LIMITED)}"
-                )
+            if type(share) not in (int, float) or not 0 <= share <= 1:
+                raise UserError(f"task.allow.{name}={share} is not allowed; give a share, 0 to 1")
+        for name, size in self.sizes.items():
+            if type(size) is not int or size < 0:
+                raise UserError(f"task.sizes.{name}={size} is not a number of examples")
 
-    def _tests(self, table: "pa.Table") -> dict[str, "pa.Table"]:
-        column = self.columns.get("test")
-        if column is None:
-            return {"test": table}
-        if column not in table.column_names or table[column].null_count:
+    def _divide(self, reading: Reading, has_training: bool) -> roles.Division:
+        """The table of each split, train first."""
+        parts, test = reading.parts, self.columns.get("test")
+        first = next(iter(parts.values()))
+        if self.columns.get("fold") or not has_training:
+            if len(parts) > 1:
+                raise UserError(
+                    f"{self.source} has the tables {', '.join(parts)}; a task with folds or "
+                    "without training reads a single table"
+                )
+            if has_training or test is None:
+                return roles.Division(parts if has_training else {"test": first})
+            roles.require([test], first)
+            values = roles.complete(first, test, f"{test!r}, which names its test set")
+            return roles.Division(first.by_value(values), [test])
+        if not reading.divided or (len(parts) == 1 and roles.find("split", self.columns, first)):
+            division = roles.divide(first, self.columns)
+            return division._replace(parts=name_splits(division.parts, self.source))
+        if split := self.columns.get("split"):
             raise UserError(
-                f"{self.source} has no column {column!r} or a row without a value in it; it "
-                f"names the test set of each row; the columns are {', '.join(table.column_names)}"
+                f"{self.source} has a table for each split, so task.columns.split={split} has no "
+                "use; remove it"
             )
-        return by_value(table, column)
+        found = roles.Division(name_splits(parts, self.source))
+        by_flag = roles.divide(found.parts["train"], self.columns, "train")
+        if len(by_flag.parts) == 1:
+            return found._replace(columns=by_flag.columns)
+        if "valid" in found.parts:
+            raise UserError(f"{self.source} has a split valid and rows flagged for validation")
+        return by_flag._replace(parts=found.parts | by_flag.parts)
+
+    def _labels(self, part: Part, names: Sequence[str]) -> list[Any]:
+        """The cells of the label; of several columns a list for each row."""
+        if isinstance(self.columns.get("label"), list | tuple):
+            columns = [cells(part.table[name]) for name in names]
+            return [*map(list, zip(*columns, strict=True))]
+        found = cells(part.table[names[0]]) if names else [None] * part.table.num_rows
+        return [None if isinstance(c, str) and c in self.missing else c for c in found]
 
     def _examples(
-        self, split: str, table: "pa.Table", parse: Callable[[Any, Chains], Array], readout: Readout
+        self,
+        split: str,
+        part: Part,
+        used: Mapping[str, Sequence[str]],
+        labels: Sequence[Any],
+        parse: Callable[[Any, Chains], Array],
+        readout: Readout,
     ) -> tuple[list[Example], dict[str, int]]:
-        roles = ("sequence", "label", "group", "fold", "id")
-        sequence, label, group_column, fold, id_column = map(self.columns.get, roles)
-        chain_columns = [sequence] if isinstance(sequence, str) else list(sequence or ())
-        if not chain_columns or not (label or readout.kind == "likelihood"):
-            raise UserError("columns.sequence and columns.label have to name columns")
-        names = [*chain_columns, *filter(None, (label, group_column, fold, id_column))]
-        if missing := [name for name in names if name not in table.column_names]:
-            raise UserError(
-                f"{self.source}, split {split}, has no column {missing[0]!r}; it has "
-                f"{', '.join(table.column_names)}; name the right one in the task's yaml"
-            )
-        sequences = zip(*(table[column].to_pylist() for column in chain_columns), strict=True)
-        labels = cells(table[label]) if label else [None] * table.num_rows
-        seen = Counter[Chains]()
+        table, nothing = part.table, [None] * part.table.num_rows
+        sequences = zip(*(table[column].to_pylist() for column in used["sequence"]), strict=True)
+        own = table[used["id"][0]].to_pylist() if "id" in used else nothing
+        masks = cells(table[used["mask"][0]]) if "mask" in used else nothing
+        names = ["" if name is None or name != name else str(name) for name in own]
         changes = Counter(rows=table.num_rows, truncated=0, residues_cut=0)
         rows: list[Chains] = []
         answers: list[Array] = []
-        for row, (parts, cell) in enumerate(zip(sequences, labels, strict=True)):
-            where = f"row {row} of split {split} of {self.source}"
-            whole = tuple(chain for part in parts for chain in read_chains(part, where))
+        for row, (sequence, cell, mask) in enumerate(zip(sequences, labels, masks, strict=True)):
             try:
-                answer = parse(cell, whole)
+                whole = tuple(c for text in sequence for c in read_chains(text))
+                resolved = None if mask is None else read_mask(mask, len(whole[0]))
+                answer = parse(mask_states(cell, resolved), whole)
+                answer = mask_label(answer, resolved, readout)
             except (ValueError, TypeError) as error:
-                raise UserError(f"{where}: {error}") from None
-            chains = tuple(chain[: self.max_length] for chain in whole)
+                known_as = f" ({names[row]})" if names[row] else ""
+                raise UserError(f"{part.where(row)}{known_as}: {error}") from None
+            changes.update(self.changed(cell))
+            changes["stop_codons"] += sum(STOP in text for text in sequence)
+            chains = tuple(c[: self.max_length] for c in whole)
             if chains != whole:
                 changes["truncated"] += 1
                 changes["residues_cut"] += sum(map(len, whole)) - sum(map(len, chains))
                 answer = cut_label(answer, readout.level, len(chains[0]))
-            changes["unknown_letters"] += any(set(chain) - set(RESIDUES) for chain in chains)
+            changes["unknown_letters"] += any(set(c) - set(RESIDUES) for c in chains)
             known = known_answers(answer, readout)
+            if readout.level == "pair":
+                known = known_of_pairs(answer, len(chains[0]), readout)
+                changes["unresolved_residues"] += int(np.sum(answer[:, 0] == answer[:, 1]))
             changes["unknown_labels"] += bool(known.size and not known.any())
             if readout.kind != "likelihood":  # there, a position without an answer is not scored
                 changes["unknown_answers"] += int(np.sum(~known))
             rows.append(chains)
             answers.append(answer)
-        if not rows:
-            raise UserError(f"split {split} of {self.source} is empty; it needs at least one row")
         for kind, words in LIMITED.items():
             count, share = changes[kind], self.allow.get(kind, 0.0)
             if count > share * len(rows):
@@ -206,40 +282,12 @@ class Table:
                     f"task.allow.{kind}"
                 )
         groups = [digest(key) for key in keys(rows, self.unit["chain"], self.unit["substitutions"])]
-        if group_column:
-            given = table[group_column].to_pylist()
-            both = zip(given, groups, strict=True)
-            groups = joined(rows, [own if g is None or g != g else str(g) for g, own in both])
-        examples, own = [], [None] * len(rows)
-        if (id_column := id_column or "id") in table.column_names:
-            own = table[id_column].to_pylist()
-        for chains, answer, group, name in zip(rows, answers, groups, own, strict=True):
+        if "group" in used:
+            both = zip(table[used["group"][0]].to_pylist(), groups, strict=True)
+            groups = joined(rows, [own if is_missing(g) else str(g) for g, own in both])
+        examples, seen = list[Example](), Counter[Chains]()
+        for chains, answer, group, name in zip(rows, answers, groups, names, strict=True):
             row_id = f"{digest(*chains)}-{seen[chains]}"
-            name = "" if name is None else str(name)
             examples.append(Example(chains, answer, row_id, group, name))
             seen[chains] += 1
         return examples, dict(+changes)
-
-
-def read_chains(sequence: object, where: str) -> Chains:
-    """Split a cell into its chains and check every letter; `where` names the row in errors."""
-    if not isinstance(sequence, str) or not sequence.strip():
-        raise UserError(f"{where} has no sequence; every row needs one, in one-letter code")
-    letters = sequence.strip()
-    chains = tuple((letters.upper() if letters.isascii() else letters).split(CHAIN_BREAK))
-    for chain in chains:
-        if not chain:
-            raise UserError(f"{where} has an empty chain; remove the extra {CHAIN_BREAK!r}")
-        if wrong := set(chain) - set(RESIDUES) - set(AMBIGUOUS):
-            raise UserError(
-                f"{where} has the letter {min(wrong)!r}; allowed are {RESIDUES}, the ambiguous "
-                f"{AMBIGUOUS}, and {CHAIN_BREAK!r} between chains"
-            )
-    return chains
-
-
-def cut_label(label: Array, level: str, length: int) -> Array:
-    """Truncate a label like its chain, to `length` residues."""
-    if level == "pair":
-        return label[(label < length).all(axis=1)]
-    return label[:length] if level == "residue" else label

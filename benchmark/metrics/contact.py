@@ -1,14 +1,14 @@
 """Contacts: the share of a protein's top-ranked residue pairs that are in contact.
 
-Precision at L/n: the k = max(1, L // n) best pairs of a range of separations, or all where there
-are fewer; averaged over the proteins that have a pair in the range. L is the number of residues,
-the size of the score matrix, which has no padding and no special tokens. Ranges as in CASP
-(doi:10.1002/prot.25064); "all" starts at the task's `min_separation`.
+Precision at L/n: the k = max(1, L // n) best known pairs of a range of separations, or all where
+there are fewer; averaged over the proteins that have a known pair in the range. L is the number of
+residues, resolved or not: the size of the score matrix, which has no padding and no special tokens.
+Ranges as in CASP (doi:10.1002/prot.25064); "all" starts at the task's `min_separation`.
 """
 
 import numpy as np
 
-from benchmark.core import Array, ExampleMetric, Examples, Predictions
+from benchmark.core import Array, ExampleMetric, Examples, Predictions, contact_map, known_pairs
 
 NO_LIMIT = np.iinfo(np.int32).max
 RANGES = {"all": (0, NO_LIMIT), "short": (6, 11), "medium": (12, 23), "long": (24, NO_LIMIT)}
@@ -17,15 +17,19 @@ KEPT = np.dtype([("length", "i4"), ("range", "i1"), ("i", "i4"), ("j", "i4"), ("
 """A ranked pair: the chain's L, index into RANGES, residues i < j from 0."""
 
 
-def rank_pairs(scores: Array, min_separation: int) -> Array:
-    """Return the top L pairs of each range, best first; ties by i, then j.
+def rank_pairs(scores: Array, min_separation: int, label: Array | None = None) -> Array:
+    """Return the top L known pairs of each range, best first; ties by i, then j.
 
     scores: (L, L), symmetric; the upper triangle is read, as float32. Rows have the dtype KEPT.
+    label: its unknown pairs are left out (`benchmark.core.Readout`); its contacts have no effect.
     """
     length = len(scores)
     if scores.shape != (length, length):
         raise ValueError(f"scores have the shape {scores.shape}; they need to be (L, L)")
     i, j = np.triu_indices(length, max(1, min(min_separation, RANGES["short"][0])))
+    if label is not None:
+        known = known_pairs(label, length)[i, j]
+        i, j = i[known], j[known]
     score = scores[i, j].astype(np.float32)
     if np.isnan(score).any():
         raise ValueError("scores contain NaN")
@@ -43,14 +47,10 @@ def rank_pairs(scores: Array, min_separation: int) -> Array:
 
 
 def hits(pairs: Array, label: Array) -> Array:
-    """Whether each ranked pair is one of the contacts `label`, (m, 2) with i < j."""
+    """Whether each ranked pair is one of the contacts of a label."""
     if len(pairs) == 0:
         return np.zeros(0, dtype=bool)
-    length = pairs["length"][0]
-    contact = np.zeros((length, length), dtype=bool)
-    first, second = np.asarray(label).reshape(-1, 2).T  # an empty label may be of shape (0,)
-    contact[first, second] = True
-    return np.asarray(contact[pairs["i"], pairs["j"]])
+    return np.asarray(contact_map(label, pairs["length"][0])[pairs["i"], pairs["j"]])
 
 
 def precision(pairs: Array, label: Array, divisor: int, index: int) -> float:

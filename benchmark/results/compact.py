@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.core import UserError
-from benchmark.data.sources import cells
+from benchmark.data.formats import cells
 from benchmark.files import replacing
 from benchmark.results.predictions import VALUES, column, run_name
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.core import Array, ExampleValues, UserError
-from benchmark.data.sources import cells
+from benchmark.data.formats import cells
 
 VALUES = "values.parquet"
 """In a task's folder: the values of all its runs, where predictions are not stored in full."""

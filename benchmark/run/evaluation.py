@@ -77,6 +77,7 @@ def evaluate(
             f"{solver} does not predict; omit method=, or give method=zero_shot"
         )
     check_fit(method)
+    check_compact(task)
     validate_metrics(task, splits, metrics)
     seconds: dict[str, float] = {}
     choices: dict[str, Any] = {}
@@ -103,8 +104,9 @@ def evaluate(
             for prediction in predictor.predict([example.chains for example in examples]):
                 if rank():  # this process takes part in embedding, and the first one scores
                     continue
-                check(prediction, examples[len(answers)], task.readout)
-                answers.append(task.compact(prediction))
+                example = examples[len(answers)]
+                check(prediction, example, task.readout)
+                answers.append(task.compact(prediction, example))
         if rank():
             continue
         if len(answers) != len(examples):
@@ -135,6 +137,17 @@ def check_fit(method: Method) -> None:
         ) from None
 
 
+def check_compact(task: Task) -> None:
+    """Refuse a task whose `compact` has an old signature."""
+    try:
+        signature(task.compact).bind(0.0, None)
+    except TypeError:
+        raise UserError(
+            f"{type(task).__name__}.compact has an old signature; write def compact(self, "
+            "prediction, example)"
+        ) from None
+
+
 def validate_metrics(task: Task, splits: Splits, metrics: Sequence[Metric]) -> None:
     """Refuse, before training, metrics that cannot score the task's answers or rank a table.
 
@@ -148,7 +161,7 @@ def validate_metrics(task: Task, splits: Splits, metrics: Sequence[Metric]) -> N
         raise UserError(f"{reason}; begin with a metric that has one")
     for examples in splits.tests.values():
         few = list(islice((e for e in examples if has_answer(e.label, task.readout)), 2))
-        answers = [task.compact(np.zeros(shape(e, task.readout))) for e in few]
+        answers = [task.compact(np.zeros(shape(e, task.readout)), e) for e in few]
         for metric in metrics:
             weights = np.ones((TRIED, len(few)), np.int64)
             if isinstance(metric, SetMetric):

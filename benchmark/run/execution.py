@@ -8,9 +8,9 @@ from typing import Any
 
 from benchmark import metrics
 from benchmark.core import Backbone, EmbeddingCache, Level, Method, Metric, Splits, Task, UserError
+from benchmark.data.cell_values import CHAIN_BREAK
 from benchmark.data.digests import digest_splits, make_key
 from benchmark.data.homology import Audit, read_audit
-from benchmark.data.tables import CHAIN_BREAK
 from benchmark.distributed import rank
 from benchmark.embedding.extraction import EMBEDDING_VERSION
 from benchmark.embedding.store import Store

@@ -38,11 +38,26 @@ def summary(records: Sequence[Record]) -> str:
         score = "undefined" if value is None else f"{value:.3f}"
         examples = count(apart["examples"], "example")
         lines.append(f"{test} {WITHOUT_OVERLAP}: {record.primary} {score} ({examples})")
+    if classes := report.get("classes"):
+        words = [f"{number} {word}" for number, word in enumerate(classes)]
+        lines.append(f"classes: {some_of(words)}")
+    not_read = [f"{n:,} {kind}" for kind, n in report.get("left_out", {}).items()]
+    for kind in ("columns", "files"):
+        if names := report.get(f"unread_{kind}"):
+            not_read.append(f"{kind} {some_of(names)}")
+    if not_read:
+        lines.append(f"not read: {'; '.join(not_read)}")
     for split, changes in report.get("changes", {}).items():
         pairs = [f"{n:,} {kind.replace('_', ' ')}" for kind, n in changes.items() if kind != "rows"]
         if pairs:
             lines.append(f"{split}, {changes['rows']:,} rows: {', '.join(pairs)}")
     return "\n".join(lines)
+
+
+def some_of(names: Sequence[str], most: int = 12) -> str:
+    """Names, the first of many."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def count(number: int, noun: str) -> str:

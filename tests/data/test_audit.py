@@ -213,7 +213,7 @@ def test_predictions_of_every_kind_come_back(tmp_path: Path, name: str) -> None:
         length = len(example.chains[0])
         shape = {"protein": (), "residue": (length,), "pair": (length, length)}[readout.level]
         shape += (readout.width,) if readout.width > 1 else ()
-        kept.append(task.compact(rng.random(shape, np.float32)))
+        kept.append(task.compact(rng.random(shape, np.float32), example))
         cells = {"test": "test", "id": example.id, **task.rows(example, kept[-1])}
         for key, value in cells.items():
             rows.setdefault(key, []).append(value)

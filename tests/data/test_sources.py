@@ -1,6 +1,8 @@
 """Sources: what is read equals what is in the files, and a mistake is one sentence."""
 
 import gzip
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,8 @@ import numpy as np
 import pytest
 
 from benchmark.core import UserError
-from benchmark.data.digests import digest_examples
+from benchmark.data.digests import digest_examples, digest_splits
+from tests.conftest import ROOT
 from tests.data.test_tables import GOOD, protein, write_csv
 
 
@@ -62,7 +65,10 @@ def test_a_missing_source_says_what_to_do(source: str, message: str) -> None:
         (["train", "test", "holdout"], "a split 'holdout'; allowed are train"),
         (["train", "test", "valid", "val"], "two splits that mean valid"),
         (["train", "test", "test.valid"], "a split 'test.valid'"),
-        (["train", "test", None], "a split 'None'"),
+        (
+            ["train", "test", None],
+            "line 4 of a.csv has no split; allowed are train, valid and test",
+        ),
     ],
 )
 def test_splits_have_known_names(tmp_path: Path, names: list[Any], message: str) -> None:
@@ -113,7 +119,7 @@ def test_fasta_in_the_format_of_flip(tmp_path: Path) -> None:
     assert [e.chains for e in splits.valid] == [("ACD",)]
     assert [int(np.asarray(e.label)) for e in splits.tests["test"]] == [-1, 0]
     (tmp_path / "b.fa").write_text("ACD\n")
-    with pytest.raises(UserError, match="has no column 'split'"):
+    with pytest.raises(UserError, match="the text 'ACD' before the first '>'"):
         protein(f"file:{tmp_path / 'b.fa'}").load()
 
 
@@ -127,3 +133,41 @@ def test_a_broken_file_is_one_sentence(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match=r"a\.parquet is broken"):
         protein(f"file:{tmp_path / 'a.parquet'}").load()
+
+
+def test_a_mirror_as_the_hub_has_it(tmp_path: Path) -> None:
+    """Shards in data/, beside the files that a download leaves there."""
+    data = tmp_path / "org" / "name" / "data"
+    data.mkdir(parents=True)
+    for number, rows in enumerate((GOOD[:1], GOOD[1:2])):
+        write_csv(data / f"train-{number:05}-of-00002.csv", [r[:2] for r in rows], "seq,label")
+    write_csv(data / "validation-00000-of-00001-0123abcd.csv", [GOOD[2][:2]], "seq,label")
+    write_csv(data / "test-00000-of-00001.csv", [GOOD[3][:2], ("A1", 0)], "seq,label")
+    for name in (".gitattributes", "README.md"):
+        (data.parent / name).write_text("about")
+    (data.parent / ".huggingface").mkdir()
+    task = protein("hub:org/name", mirror=str(tmp_path))
+    with pytest.raises(UserError, match=r"line 3 of test-00000-of-00001.csv: letter '1'"):
+        task.load()
+    write_csv(data / "test-00000-of-00001.csv", [GOOD[3][:2]], "seq,label")
+    splits = task.load()
+    one_file = protein(write_csv(tmp_path / "a.csv", GOOD)).load()
+
+    assert digest_splits(splits) == digest_splits(one_file)
+    assert splits.report.unread_files == ["README.md"]
+    assert splits.report.left_out == {"hidden files": 2}
+    write_csv(data / "train-00001-of-00002.csv", [("A1", 0)], "seq,label")
+    with pytest.raises(UserError, match=r"line 2 of train-00001-of-00002.csv"):
+        task.load()
+
+
+def test_local_files_do_not_import_the_library_of_the_hub(tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "a.csv", GOOD)
+    code = f"""
+import sys
+from tests.data.test_tables import protein
+protein({source!r}).load()
+assert "datasets" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -27,7 +27,7 @@ def test_a_table_of_folds(tmp_path: Path) -> None:
     assert np.isnan(valid[0].label) and not splits.train and not splits.valid
     for wrong, message in (
         ([(*row[:3], row[3] % 2) for row in rows], r"2 folds \(0, 1\); cross-validation needs"),
-        ([*rows, ("AC", "DE", 1, None)], "row 9 has no fold"),
+        ([*rows, ("AC", "DE", 1, None)], "has no fold; every row needs one"),
     ):
         source = write_csv(tmp_path / "b.csv", wrong, "heavy,light,value,part")
         with pytest.raises(UserError, match=message):

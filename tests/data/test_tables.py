@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmark.core import UserError
-from benchmark.data.tables import read_chains
+from benchmark.data.cell_values import read_chains
 from tasks.contact import Contact
 from tasks.protein import Protein
 from tasks.residue import Residue, SecondaryStructure
@@ -26,6 +26,7 @@ COMMON: dict[str, Any] = {
     "max_length": None,
     "allow": {},
     "sizes": {},
+    "missing": [],
     "mirror": None,
 }
 
@@ -46,11 +47,11 @@ GOOD = [("ACDE", 0, "train"), ("CDEF", 1, "train"), ("AAAA", 1, "valid"), ("WWWW
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (("AC1E", 0, "train"), "row 0 of split train .* letter '1'"),
-        (("", 0, "train"), "row 0 of split train .* no sequence"),
-        (("AC||DE", 0, "train"), "empty chain"),
-        (("ACDE", 7, "train"), "row 0 .* label 7 is outside its range; allowed are .* 0 to 2"),
-        (("ACDE", "x", "train"), "label 'x' is not a number"),
+        (("AC1E", 0, "train"), "line 2 of a.csv: letter '1' in the sequence"),
+        (("", 0, "train"), "line 2 of a.csv: no sequence"),
+        (("AC||DE", 0, "train"), "an empty chain"),
+        (("ACDE", 7, "train"), "line 2 of a.csv: label 7 is outside its range; .* are .* 0 to 2"),
+        (("ACDE", "x", "train"), r"label column has numbers \(1\) and words \('x'\)"),
         (("ACDE", 0.5, "train"), "label 0.5 is outside its range"),
         (("ACDE", None, "train"), "1 of 2 rows of split train .* have no known label"),
         (("ACXE", 0, "train"), "1 of 2 rows of split train .* letters outside the 20"),
@@ -95,7 +96,7 @@ def test_contacts_that_are_no_pairs_are_refused(tmp_path: Path, label: Any) -> N
     source = write_parquet(
         tmp_path / "a.parquet", seq=["A" * 20] * 3, split=split, label=[label] * 3
     )
-    with pytest.raises(UserError, match=r"row 0 .* not a list of pairs"):
+    with pytest.raises(UserError, match=r"row 1 of a.parquet: .* not a list of pairs"):
         Contact(**{**COMMON, "source": source}, min_separation=7).load()
 
 
@@ -117,7 +118,7 @@ def test_groups_that_share_chains_are_one_and_none_is_ones_own(tmp_path: Path) -
         ({"max_length": -3}, "task.max_length=-3 is not allowed; give 1 or more, or null"),
         ({"allow": {"truncated": "abc"}}, "task.allow.truncated=abc is not allowed; give a share"),
         ({"allow": {"truncated": 7}}, "task.allow.truncated=7 is not allowed; give a share"),
-        ({"allow": {"cut": 0.1}}, "task.allow.cut=0.1 is not allowed; give a share"),
+        ({"allow": {"cut": 0.1}}, "unknown key of task.allow 'cut'; known: truncated"),
         ({"unit": "foo"}, "task.unit=foo is not allowed; give names with their values"),
         ({"columns": "foo"}, "task.columns=foo is not allowed"),
         ({"sizes": "foo"}, "task.sizes=foo is not allowed"),
@@ -186,4 +187,4 @@ def test_contacts_are_sorted_separated_and_checked() -> None:
 
 
 def test_chains_are_split_and_upper_case() -> None:
-    assert read_chains("acd|EFX", "here") == ("ACD", "EFX")
+    assert read_chains("acd|EFX") == ("ACD", "EFX")

@@ -16,8 +16,13 @@ def test_summary_of_a_run_with_every_caveat() -> None:
         "changes": {"train": {"rows": 2626, "truncated": 12}, "test": {"rows": 1234}},
         "also_in_train": {"test": 1000},
         "chains_in_train": {"test": {"0": 1, "2": 1233}},
+        "classes": ["Golgi body", "nucleus"],
+        "left_out": {"rows of the split pred": 1000},
+        "unread_columns": [f"c{number}" for number in range(14)],
+        "unread_files": ["README.md"],
     }
     strata = {"test": {WITHOUT_OVERLAP: apart}}
+    first = ", ".join(f"c{number}" for number in range(12))
 
     assert summary([record(limit=200, strata=strata, notes=notes)]).splitlines() == [
         "solubility · a · linear: roc_auc 0.500 [0.400, 0.600] (95% CI, 600 homology clusters)",
@@ -26,6 +31,8 @@ def test_summary_of_a_run_with_every_caveat() -> None:
         "test: 1,000 of 1,234 examples are also in train",
         "number of chains also in train: 0 in 1, 2 in 1,233 test examples",
         "test without overlap: roc_auc 0.400 (1 example)",
+        "classes: 0 Golgi body, 1 nucleus",
+        f"not read: 1,000 rows of the split pred; columns {first} and 2 more; files README.md",
         "train, 2,626 rows: 12 truncated",
     ]
 

@@ -11,7 +11,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
 from benchmark.core import RESIDUES, Area, Backbone, FitContext, Method, Splits, Task, UserError
-from benchmark.data.tables import AMBIGUOUS
+from benchmark.data.cell_values import AMBIGUOUS
 from benchmark.metrics import find
 from benchmark.report.suites import merged
 from benchmark.run.evaluation import evaluate, subset

@@ -12,10 +12,11 @@ from hydra.utils import instantiate
 from benchmark.backbones.baselines.descriptors import Kmer
 from benchmark.core import UserError
 from benchmark.data.digests import digest_splits
-from benchmark.data.tables import read_tables
+from benchmark.data.sources import name_splits, read_source
 from benchmark.metrics import find
 from benchmark.run.evaluation import evaluate
-from tasks.variant import Variant, VariantEffect, assign, window
+from tasks.assay import Variant
+from tasks.variant import VariantEffect, assign, window
 from tests.conftest import SHARED, composed, make_task, random_chain
 
 WILD = random_chain(np.random.default_rng(0), 40)
@@ -205,19 +206,34 @@ GOOD = mutate(WILD, (3, "W"))
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (("A12", GOOD[1], 1), "row 1 of assay ONE has the mutation 'A12'; write A12G"),
-        (("A99W", GOOD[1], 1), "row 1 of assay ONE: its sequence has no W at 99, as A99W says"),
-        ((GOOD[0], WILD, 1), "row 1 of assay ONE: its sequence has no W at 4"),
+        (("A12", GOOD[1], 1), "mutation 'A12'; write A12G, counted from 1"),
+        (("A99W", GOOD[1], 1), "ONE.csv .assay ONE.: its sequence has no W at 99, as A99W says"),
+        ((GOOD[0], WILD, 1), "line 3 of ONE.csv .assay ONE.: its sequence has no W at 4"),
         ((*mutate("A" + WILD[1:] if WILD[0] != "A" else "C" + WILD[1:], (3, "W")), 1),
-         "row 1 of assay ONE: undoing .* does not give the wild type of the rows before"),
-        ((*GOOD, "high"), "row 1 of assay ONE: label 'high' is not a number"),
-        ((GOOD[0], GOOD[1][:-1] + "1", 1), "row 1 of assay ONE has the letter '1'"),
+         "ONE.csv .assay ONE.: undoing .* does not give the wild type of the rows before"),
+        ((*GOOD, "high"), "line 3 of ONE.csv .assay ONE.: label 'high' is not a number"),
+        ((GOOD[0], GOOD[1][:-1] + "1", 1), "letter '1' in the sequence"),
     ],
 )  # fmt: skip
 def test_a_bad_row_is_named(tmp_path: Path, row: tuple[Any, ...], message: str) -> None:
     write(tmp_path / "ONE.csv", [(*mutate(WILD, (5, "W")), 1.0), row])
     with pytest.raises(UserError, match=message):
         task(tmp_path).load()
+
+
+def test_rows_that_are_no_variants_are_counted(tmp_path: Path) -> None:
+    rows = [(mutant.replace(":", ","), *rest) for mutant, *rest in assay()]
+    for name in ("plain", "more"):
+        (tmp_path / name).mkdir()
+    write(tmp_path / "plain" / "ONE.csv", assay())
+    others = [("_wt", WILD, 0.0), (f"{WILD[2]}3*", f"{WILD[:2]}*{WILD[3:]}", -9.0)]
+    write(tmp_path / "more" / "ONE.csv", [*others, *rows])
+    plain, more = (task(tmp_path / name).load() for name in ("plain", "more"))
+
+    assert digest_splits(plain) == digest_splits(more)
+    assert more.report.changes["ONE"] == {
+        "rows": len(rows) + 2, "wild_type_rows_left_out": 1, "stop_codon_rows_left_out": 1,
+    }  # fmt: skip
 
 
 def test_a_long_protein_is_read_around_its_mutations(tmp_path: Path) -> None:
@@ -250,8 +266,8 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
 def test_gb1_as_an_assay_scores_as_fitness_does(tmp_path: Path) -> None:
     """The variants of `fitness`, random folds: near its own split, by the same probe."""
     source = "hub:biomap-research/fitness_prediction"
-    tables, _ = read_tables(source, str(SHARED / "data"), None, whole=False)
-    rows = [(row["seq"], row["label"]) for t in tables.values() for row in t.to_pylist()]
+    parts = name_splits(read_source(source, str(SHARED / "data"), None).parts, source)
+    rows = [(row["seq"], row["label"]) for p in parts.values() for row in p.table.to_pylist()]
     letters = np.array([list(sequence) for sequence, _ in rows])
     places = np.flatnonzero((letters != letters[0]).any(axis=0))
     wild = letters[0].copy()
