@@ -59,6 +59,7 @@ class Pretrained(Transformer):
         target, number = resolve(device, dtype)
         folder, self._revision = fetch(path, revision, self.weights)
         content = digest_folder(folder, self.weights)
+        self.content = f"{content} {self._revision}"
         with opening(path):
             opened = self.open(folder, path, device_map or target, number)
         self._digest = digest(content, repr(opened.alphabet))

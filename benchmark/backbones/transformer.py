@@ -251,7 +251,13 @@ class Transformer(Backbone):
             "dim": self.residue_dim,
             "packing": self.packing,
             "device": self.device.type,
+            **card(self.device),
         }
+
+
+def card(device: torch.device) -> dict[str, str]:
+    """The name of a GPU, as `gpu`."""
+    return {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
 
 
 def attention_width(config: Any) -> int:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.backbones.device import inference, memory_errors
-from benchmark.backbones.transformer import Transformer
 from benchmark.core import Array, Backbone, Chains, Example, FitContext, Readout, UserError
 from benchmark.distributed import all_reduce, broadcast, rank, world_size
 from benchmark.embedding.batching import batches, lower_budget
@@ -292,9 +291,10 @@ class Trainer:
 
 def add_usage(backbone: Backbone, cost: Mapping[str, int]) -> None:
     """Add the work of an earlier process to the backbone's totals."""
-    if isinstance(backbone, Transformer):
+    counter = getattr(backbone, "flop_counter", None)
+    if counter is not None:
         for name, amount in cost.items():
-            backbone.flop_counter.usage[name] += amount
+            counter.usage[name] += amount
 
 
 def effective_batches(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[list[int]]:
