@@ -98,6 +98,7 @@ def describe(backbone: Backbone) -> dict[str, Any]:
     """What a backbone states about itself; JSON."""
     return {
         **{name: getattr(backbone, name, None) for name in ATTRIBUTES},
+        "device": str(getattr(backbone, "device", "cpu")),
         "class": type(backbone).__name__,
         "version": declared_version(type(backbone)),
         "abilities": sorted(backbone.abilities),
@@ -111,7 +112,7 @@ class LazyBackbone(Backbone):
 
     def __init__(self, known: Mapping[str, Any], make: Callable[[], Backbone]) -> None:
         self._known, self._make = known, make
-        for name in set(ATTRIBUTES) - {"digest"}:
+        for name in {*ATTRIBUTES, "device"} - {"digest"}:
             if known[name] is not None:  # a width that it lacks
                 setattr(self, name, known[name])
 

@@ -23,7 +23,7 @@ from benchmark.run.code_digest import declared_version
 from benchmark.run.identity import open_caches
 from benchmark.run.lazy import LazyBackbone, describe, open_backbone
 from tests.command_line import environment, run_cli
-from tests.conftest import composed, random_chain
+from tests.conftest import QUICK, composed, random_chain
 
 CHAINS = [random_chain(np.random.default_rng(i), n) for i, n in enumerate([1, 30, 7, 150])]
 PRINT_MODULES = """
@@ -208,12 +208,13 @@ def record_of(results: Path) -> dict[str, Any]:
     return record
 
 
-def test_a_warm_linear_run_imports_no_torch_and_leaves_the_same_record(
-    tmp_path: Path, toy_conf: Path, esm_folder: Path
+@pytest.mark.parametrize("method", ["linear", pytest.param("mlp", marks=pytest.mark.slow)])
+def test_a_warm_run_opens_no_model_and_leaves_the_same_record(
+    method: str, tmp_path: Path, toy_conf: Path, esm_folder: Path
 ) -> None:
     """In a new process; the Record is that of a run in this process, which opens the model."""
     words = ["--config-dir", str(toy_conf), "task=toy", "model=huggingface", "store=store"]
-    words.append(f"model.path={esm_folder}")
+    words += [f"model.path={esm_folder}", f"method={method}", *QUICK.get(method, ())]
     for results in ("cold", "opened"):
         shutil.rmtree(tmp_path / "store" / "digests", ignore_errors=True)
         done = run_cli(*words, f"results={results}", cwd=tmp_path)
@@ -223,7 +224,8 @@ def test_a_warm_linear_run_imports_no_torch_and_leaves_the_same_record(
     assert warm.returncode == 0, warm.stderr
     (line,) = [line for line in warm.stdout.splitlines() if line.startswith("modules ")]
 
-    heavy = {"torch", "transformers", "datasets", "matplotlib", "peft", "huggingface_hub"}
+    heavy = {"transformers", "datasets", "matplotlib", "peft", "huggingface_hub"}
+    heavy |= {"torch"} if method == "linear" else set()
     assert not heavy & {name.partition(".")[0] for name in line.split()}
     record = record_of(tmp_path / "warm")
     assert record["usage"]["chains_embedded"] == 0

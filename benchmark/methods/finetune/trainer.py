@@ -55,7 +55,7 @@ class Encoder(ABC):
         backbone = embedder.backbone
         self.embedder, self.readout = embedder, readout
         self.width = backbone.protein_dim if is_protein_level(readout) else backbone.residue_dim
-        self.device: torch.device = getattr(backbone, "device", torch.device("cpu"))
+        self.device = torch.device(getattr(backbone, "device", "cpu"))
         self.total = int(backbone.facts().get("parameters", 0))
 
     def attached(self) -> AbstractContextManager[None]:
