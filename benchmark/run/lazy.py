@@ -14,7 +14,6 @@ from typing import Any
 
 from benchmark.backbones.checkpoint import digest_folder, fetch
 from benchmark.core import Ability, Backbone, UserError
-from benchmark.core.backbone import ABILITIES
 from benchmark.data.digests import digest
 from benchmark.embedding.database import Database
 from benchmark.run.code_digest import declared_version, own_digest
@@ -122,6 +121,7 @@ class LazyBackbone(Backbone):
         found = self._make()
         if (found.digest, found.dtype) != (self.digest, self.dtype):
             raise UserError("the checkpoint has changed since this run began; run it again")
+        self.batch_tokens = found.batch_tokens  # it may depend on the memory that is free
         return found
 
     def __getattr__(self, name: str) -> Any:
@@ -142,7 +142,7 @@ class LazyBackbone(Backbone):
 
     def facts(self) -> Mapping[str, Any]:
         """Those of the opened backbone."""
-        return dict(self._known["facts"])
+        return dict(self.opened.facts() if "opened" in vars(self) else self._known["facts"])
 
     def usage(self) -> Mapping[str, int]:
         """Running totals; they begin with what opening it takes."""
@@ -154,5 +154,6 @@ def passed_on(name: str) -> Callable[..., Any]:
     return lambda self, *given, **named: getattr(self.opened, name)(*given, **named)
 
 
-for _name in ("log_likelihoods", *(name for name, _ in ABILITIES.values())):
-    setattr(LazyBackbone, _name, passed_on(_name))
+for _name in set(vars(Backbone)) - set(vars(LazyBackbone)) - {"require"}:
+    if callable(getattr(Backbone, _name)) and not _name.startswith("_"):
+        setattr(LazyBackbone, _name, passed_on(_name))

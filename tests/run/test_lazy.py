@@ -21,7 +21,7 @@ from benchmark.embedding.store import Store, opened
 from benchmark.run import lazy
 from benchmark.run.code_digest import declared_version
 from benchmark.run.identity import open_caches
-from benchmark.run.lazy import LazyBackbone, describe, open_backbone
+from benchmark.run.lazy import ATTRIBUTES, LazyBackbone, describe, open_backbone
 from tests.command_line import environment, run_cli
 from tests.conftest import QUICK, composed, random_chain
 
@@ -127,6 +127,9 @@ def test_every_method_and_attribute_is_that_of_the_opened_model(tiny: Opener) ->
     logs = [backbone.masked_log_probs(CHAINS)[3] for backbone in (plain, model)]
     np.testing.assert_array_equal(*logs)
     assert model.layers == plain.layers
+    public = {name for name in vars(Backbone) if not name.startswith("_")}
+    answered = {*ATTRIBUTES, "abilities", "require", "VERSION"}
+    assert public - answered <= set(vars(LazyBackbone)), "each method of the contract is passed on"
     with pytest.raises(AttributeError):
         _ = model.no_such_thing
     assert tiny.count == 2, "opened once"
