@@ -85,6 +85,11 @@ def digest_folder(folder: Path, formats: Sequence[str] = WEIGHTS) -> str:
     return state.hexdigest()[:16]
 
 
+def full_state(folder: Path, revision: str | None, content: str) -> str:
+    """A digest of content with the revision and all names: a further file may make it invalid."""
+    return f"{content} {revision} {sorted(file.name for file in folder.iterdir())}"
+
+
 def digest_file(file: Path) -> bytes:
     """Digest of a file's content, which is read once, and again after a change.
 

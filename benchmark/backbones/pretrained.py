@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmark.backbones.alphabet import Alphabet
-from benchmark.backbones.checkpoint import WEIGHTS, digest_folder, fetch
+from benchmark.backbones.checkpoint import WEIGHTS, digest_folder, fetch, full_state
 from benchmark.backbones.device import resolve
 from benchmark.backbones.transformer import Objective, Transformer
 from benchmark.core import UserError
@@ -59,7 +59,7 @@ class Pretrained(Transformer):
         target, number = resolve(device, dtype)
         folder, self._revision = fetch(path, revision, self.weights)
         content = digest_folder(folder, self.weights)
-        self.content = f"{content} {self._revision}"
+        self.content = full_state(folder, self._revision, content)
         with opening(path):
             opened = self.open(folder, path, device_map or target, number)
         self._digest = digest(content, repr(opened.alphabet))

@@ -245,19 +245,15 @@ class Transformer(Backbone):
 
     def facts(self) -> Mapping[str, Any]:
         """Size and shape."""
+        gpu = self.device.type == "cuda"
         return {
             "parameters": sum(p.numel() for p in self.module.parameters()),
             "layers": self.layers,
             "dim": self.residue_dim,
             "packing": self.packing,
             "device": self.device.type,
-            **card(self.device),
+            **({"gpu": torch.cuda.get_device_name(self.device)} if gpu else {}),
         }
-
-
-def card(device: torch.device) -> dict[str, str]:
-    """The name of a GPU, as `gpu`."""
-    return {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
 
 
 def attention_width(config: Any) -> int:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmark.backbones.checkpoint import digest_folder, fetch
+from benchmark.backbones.checkpoint import digest_folder, fetch, full_state
 from benchmark.core import Ability, Backbone, UserError
 from benchmark.data.digests import digest
 from benchmark.embedding.database import Database
@@ -20,14 +20,16 @@ from benchmark.run.code_digest import declared_version, own_digest
 from benchmark.run.environment import package_version
 
 ATTRIBUTES = (
-    *("digest", "dtype", "batch_tokens", "max_length", "linker", "stored"),
-    *("residue_dim", "protein_dim"),
-)
+    "digest", "dtype", "batch_tokens", "max_length", "linker", "stored", "residue_dim",
+    "protein_dim",
+)  # fmt: skip
 """Of `Backbone`: those that a description has."""
+BRINGING = ("trust_remote_code", "adapter")
+"""Settings by which a model brings code or files that its description does not cover."""
 LIBRARIES = (
-    *("torch", "transformers", "esm", "accelerate", "numpy", "safetensors", "sentencepiece"),
+    "torch", "transformers", "esm", "accelerate", "numpy", "safetensors", "sentencepiece",
     "tokenizers",
-)
+)  # fmt: skip
 """A change of their versions, of Python's or of our code opens the model again."""
 ACCELERATORS = ("nvidia*", "kfd", "dxg")
 """Device files of GPUs: of NVIDIA's driver, of AMD's, of Windows's for Linux."""
@@ -39,10 +41,10 @@ def open_backbone(
     """The model that `make` opens, opened now or, if its description is stored, at first need.
 
     settings: of the model, with `_target_`. memory: where descriptions are stored; None: nowhere.
-    Only for models of this package that bring no code of their own.
+    Only models of this package have one, and only without code or files of their own (`BRINGING`).
     """
     ours = str(settings.get("_target_")).startswith("benchmark.backbones.")
-    if memory is None or not ours or settings.get("trust_remote_code"):
+    if memory is None or not ours or any(map(settings.get, BRINGING)):
         return make()
     try:
         where = place(str(settings.get("device", "cpu")), str(settings.get("dtype")))
@@ -80,11 +82,11 @@ def place(device: str, dtype: str) -> list[str]:
 
 
 def content(settings: Mapping[str, Any], formats: list[str]) -> str:
-    """`Pretrained.content`: digest and revision of the files; empty for a model without files."""
+    """`Pretrained.content` of a checkpoint; empty for a model without files."""
     if not formats:
         return ""
     folder, revision = fetch(settings["path"], settings.get("revision"), formats)
-    return f"{digest_folder(folder, formats)} {revision}"
+    return full_state(folder, revision, digest_folder(folder, formats))
 
 
 def read(memory: Database, name: str) -> Any:

@@ -155,6 +155,13 @@ def test_an_overwritten_checkpoint_is_opened(tiny: Opener) -> None:
     assert isinstance(tiny(), LazyBackbone) and tiny().digest == second.digest
 
 
+def test_a_file_beside_the_weights_opens_the_model_which_may_refuse_it(tiny: Opener) -> None:
+    tiny()
+    weights_of(tiny).with_name("adapter_model.safetensors").touch()
+    tiny()
+    assert tiny.count == 2
+
+
 def test_a_checkpoint_that_changes_during_a_run_ends_it(tiny: Opener) -> None:
     tiny()
     model = tiny()
@@ -194,10 +201,11 @@ def test_code_that_is_not_ours_is_always_opened(tiny: Opener) -> None:
     tiny.settings.model.trust_remote_code = True
     assert isinstance(tiny(), Transformer) and isinstance(tiny(), Transformer)
 
-    settings = {"_target_": "mypackage.length.Length"}
-    for _ in range(2):
-        assert isinstance(open_backbone(settings, tiny.make, tiny.store.digests), Transformer)
-    assert tiny.count == 4
+    ours = {"_target_": tiny.settings.model._target_}
+    for settings in ({"_target_": "mypackage.length.Length"}, {**ours, "adapter": "DIR"}):
+        for _ in range(2):
+            assert isinstance(open_backbone(settings, tiny.make, tiny.store.digests), Transformer)
+    assert tiny.count == 6
 
 
 def record_of(results: Path) -> dict[str, Any]:
