@@ -100,6 +100,11 @@ def digest_folder(folder: Path, formats: Sequence[str] = WEIGHTS) -> str:
     return state.hexdigest()[:16]
 
 
+def full_state(folder: Path, revision: str | None, content: str) -> str:
+    """A digest of content with the revision and all names: a further file may make it invalid."""
+    return f"{content} {revision} {sorted(file.name for file in folder.iterdir())}"
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """The content of `config.json`."""
     file = folder / "config.json"

@@ -11,7 +11,7 @@ import torch
 from benchmark.backbones.adapter_files import digest_content, refuse_stray
 from benchmark.backbones.adapters import merge_folder
 from benchmark.backbones.alphabet import Alphabet
-from benchmark.backbones.checkpoint import WEIGHTS, fetch
+from benchmark.backbones.checkpoint import WEIGHTS, fetch, full_state
 from benchmark.backbones.device import resolve
 from benchmark.backbones.transformer import Objective, Transformer
 from benchmark.core import UserError
@@ -58,6 +58,7 @@ class Pretrained(Transformer):
         folder, self._revision = fetch(path, revision, self.weights)
         refuse_stray(folder, path, adapter)
         content = digest_content(folder, self.weights, adapter)
+        self.content = full_state(folder, self._revision, content)
         with opening(path):
             opened = self.open(folder, path, device_map or target, number)
             if adapter is not None:

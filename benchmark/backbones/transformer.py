@@ -347,6 +347,7 @@ class Transformer(Backbone):
 
     def facts(self) -> Mapping[str, Any]:
         """Size and shape."""
+        gpu = self.device.type == "cuda"
         return {
             "parameters": sum(p.numel() for p in self.module.parameters()),
             "layers": self.layers,
@@ -354,6 +355,7 @@ class Transformer(Backbone):
             "packing": self.packing,
             "compiled": self.compiled,
             "device": self.device.type,
+            **({"gpu": torch.cuda.get_device_name(self.device)} if gpu else {}),
         }
 
 

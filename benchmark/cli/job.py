@@ -67,7 +67,9 @@ def run(cfg: Any) -> None:
 
     from benchmark.backbones.checkpoint import remembered
     from benchmark.embedding import store
+    from benchmark.run.usage import reset_peaks
 
+    reset_peaks()
     cfg = with_current_names(cfg)
     config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     check_settings(config)

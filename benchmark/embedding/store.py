@@ -2,7 +2,7 @@
 
     <store>/protein-<digest>/   a vector for each protein
     <store>/residue-<digest>/   a vector for each residue
-    <store>/digests/            digests of the files of checkpoints
+    <store>/digests/            digests of the files of checkpoints, descriptions of models
 
 A group is named by the digest of everything that determines its vectors except the sequence, an
 entry by the digest of the sequence. Residue groups are large: beyond a size limit the least
@@ -171,7 +171,7 @@ class Store:
 
     @property
     def digests(self) -> Database | None:
-        """Digests of files, by their state in the file system."""
+        """Digests of files, by their state in the file system, and descriptions of models."""
         return self._database("digests", {})
 
     def cache(self, level: Level, decides: Any, about: Mapping[str, Any]) -> EmbeddingCache:
@@ -216,12 +216,13 @@ class Store:
 def opened(setting: str | None, gigabytes: float) -> Iterator[Store | None]:
     """The store that `store=` names; None if it is off.
 
-    An unusable folder is an error if the user named it; without the default folder the run goes on.
+    An unusable folder is an error if the user named it; without the default folders the run goes
+    on.
     """
     store = None
     if setting != "off":
         try:
-            store = Store(prepared(setting), gigabytes)
+            store = Store(prepared(Path(setting), own=True) if setting else default(), gigabytes)
         except UserError as error:
             if setting:
                 raise
@@ -231,25 +232,39 @@ def opened(setting: str | None, gigabytes: float) -> Iterator[Store | None]:
 
 
 def folder_of(setting: object) -> Path:
-    """The folder that `store=` names; by default one of this user on this machine."""
+    """The folder that `store=` names, or else the default."""
     if setting in (False, "off"):
         raise UserError("store=off names no store; give its folder")
-    default = Path(tempfile.gettempdir(), f"plm-benchmark-{os.getuid()}")
-    return Path(str(setting)).expanduser() if setting else default
+    return Path(str(setting)).expanduser() if setting else default()
 
 
-def prepared(setting: str | None) -> Path:
-    """Create the store's folder; refuse network file systems and a default of another user."""
-    folder = folder_of(setting)
+def default() -> Path:
+    """A folder in this user's cache, or else, with a note, one for temporary files."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    home = Path(base) if os.path.isabs(base) else Path("~/.cache").expanduser()  # noqa: PTH117
+    scratch = Path(tempfile.gettempdir(), f"plm-benchmark-{os.getuid()}")
+    try:
+        return prepared((home / "plm-benchmark").resolve(), own=False)  # a link of the user's own
+    except UserError as error:
+        folder = prepared(scratch, own=False)
+        warn(f"{error}; until then {folder} is used")
+        return folder
+
+
+def prepared(folder: Path, own: bool) -> Path:
+    """Create the store's folder; refuse network file systems.
+
+    own: the user named it; else it may be open to this user only.
+    """
     if kind := network(folder):
         raise UserError(
             f"store={folder} is on a network file system ({kind}), where several machines would "
             "damage it; give a folder on a local disk, or store=off"
         )
     try:
-        folder.mkdir(mode=0o777 if setting else 0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o777 if own else 0o700, parents=True, exist_ok=True)
         state = folder.lstat()
-        if not setting and (state.st_uid != os.getuid() or state.st_mode & 0o077):
+        if not own and (state.st_uid != os.getuid() or state.st_mode & 0o077):
             raise UserError(f"other users can access {folder}; give store=DIR, or store=off")
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:

@@ -3,7 +3,6 @@
 import os
 import platform
 import subprocess
-import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -16,21 +15,19 @@ SOURCE = ("benchmark", "tasks", "conf", "pyproject.toml", "constraints.txt")
 
 
 def environment() -> dict[str, Any]:
-    """Package versions, commit, and hardware of this process."""
-    facts: dict[str, Any] = {
+    """Package versions, commit, and hardware of this process; the backbone knows its own GPU."""
+    from threadpoolctl import threadpool_info
+
+    return {
         "benchmark": package_version("plm-benchmark"),
         "python": platform.python_version(),
         **{name: package_version(name) for name in PACKAGES},
         **commit(),
         "processor": processor(),
         "cores": os.cpu_count(),
+        "threads": max((pool["num_threads"] for pool in threadpool_info()), default=1),
         "system": f"{platform.system()} {platform.machine()}",
     }
-    if torch := sys.modules.get("torch"):
-        facts["threads"] = torch.get_num_threads()
-        if torch.cuda.is_initialized():
-            facts["gpu"] = torch.cuda.get_device_name()
-    return facts
 
 
 def package_version(name: str) -> str:

@@ -21,6 +21,7 @@ from benchmark.run.code_digest import declared_version, own_digest
 from benchmark.run.environment import environment, now
 from benchmark.run.evaluation import Outcome, check_fit, clock, evaluate, subset
 from benchmark.run.identity import open_caches
+from benchmark.run.lazy import open_backbone
 from benchmark.run.usage import total_usage
 from benchmark.stats.bootstrap import EVALUATION_VERSION
 from benchmark.stats.strata import stratify
@@ -63,7 +64,8 @@ class Run:
         scorers = tuple(metrics.find(name) for name in task.metrics)
         splits = subset(task.load(), config["limit"])
         data = digest_splits(splits)
-        backbone = make_backbone()
+        memory = store.digests if store and method.frozen else None
+        backbone = open_backbone(config["model"], make_backbone, memory)
         require(backbone, Backbone, "model")
         parts = {"task": task, "model": backbone, "method": method}
         identity = {
@@ -136,6 +138,7 @@ class Run:
             "linker": backbone.linker if self.task.readout.chains == "joined" else None,
             **backbone.facts(),
         }
+        card = {"gpu": facts.pop("gpu")} if "gpu" in facts else {}
         sizes = {name: len(examples) for name, examples in splits.tests.items()}
         sizes |= {m: sum(sizes[test] for test in sets) for m, sets in splits.aggregates.items()}
         return Record(
@@ -163,7 +166,7 @@ class Run:
             choices=dict(outcome.choices),
             backbone=facts,
             seconds={phase: round(value, 3) for phase, value in seconds.items()},
-            environment={**environment(), "code": own_digest()},
+            environment={**environment(), **card, "code": own_digest()},
             created=now(),
         )
 

@@ -1,5 +1,6 @@
 """Operations, chains and memory of a run, over all processes."""
 
+import gc
 import re
 import resource
 import sys
@@ -26,6 +27,18 @@ def total_usage(usage: Mapping[str, int], choices: Mapping[str, Any]) -> dict[st
     if trained := [fit["trained_parameters"] for fit in fits if "trained_parameters" in fit]:
         total["trained_parameters"] = max(trained)
     return total
+
+
+def reset_peaks() -> None:
+    """Free what earlier jobs of this process left, and measure peaks of memory from now on."""
+    gc.collect()
+    with suppress(OSError):  # of Linux alone
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # resets VmHWM
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+        for device in range(torch.cuda.device_count()):
+            torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_memory() -> dict[str, int]:

@@ -7,16 +7,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.backbones import checkpoint
-from benchmark.core import UserError
 from benchmark.embedding import store as stores
 from benchmark.embedding.store import EmbeddingCache, Store, decode, encode, opened
 from tests.conftest import ROOT
@@ -251,49 +249,6 @@ def test_a_group_that_another_process_removes_is_read_on(tmp_path: Path, capsys:
         kept = cache(store).get("C39")
         assert kept is not None and np.array_equal(kept, vector("C39") + 1)
     assert {path.name for path in tmp_path.iterdir()} == {folder.name}
-
-
-class Mount(NamedTuple):
-    """What psutil reports of a partition."""
-
-    mountpoint: str
-    fstype: str
-
-
-@pytest.mark.parametrize("kind", ["nfs4", "lustre", "fuse.sshfs", "beegfs", "gpfs", "cifs"])
-def test_a_network_file_system_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, kind: str
-) -> None:
-    mounts = [Mount("/", "ext4"), Mount(str(tmp_path), kind), Mount(str(tmp_path / "l"), "xfs")]
-    monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)
-    with (
-        pytest.raises(UserError, match=f"network file system .{kind}.*; give a folder on a local"),
-        opened(str(tmp_path / "s"), ROOMY),
-    ):
-        pass
-    with opened(str(tmp_path / "l"), ROOMY) as store:
-        assert store is not None
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with opened(None, ROOMY) as store:
-        assert store is None, "the default is done without"
-    assert f"({kind})" in capsys.readouterr().err
-
-
-def test_the_default_folder_is_this_users_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with opened(None, ROOMY) as store:
-        assert store is not None and store.folder.parent == tmp_path
-    assert store.folder.stat().st_mode & 0o777 == 0o700
-    store.folder.chmod(0o755)
-    with opened(None, ROOMY) as none:
-        assert none is None
-    store.folder.rmdir()
-    store.folder.symlink_to("/etc")
-    with opened(None, ROOMY) as none:
-        assert none is None
-    assert capsys.readouterr().err.count("other users can access") == 2
 
 
 @pytest.fixture

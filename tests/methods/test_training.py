@@ -221,6 +221,12 @@ def test_what_was_learned_predicts_without_training(
     assert (tmp_path / "curve.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_one_epoch_has_no_curve_to_plot(esm: Transformer, tmp_path: Path) -> None:
+    train, test = examples("protein real", 20), examples("protein real", 9, 1)
+    method("mlp", "epochs=1").fit(train, test, FitContext(esm, REAL, 0, tmp_path))
+    assert {path.suffix for path in tmp_path.iterdir()} == {".csv", ".json", ".safetensors"}
+
+
 def test_folds_learn_in_folders_of_their_own(esm: Transformer, tmp_path: Path) -> None:
     task = make_task("pocket_metal", "task.kind=regression", "task.size=1")
     parts = {name: examples("protein real", 20, seed) for seed, name in enumerate(("a", "b/c"))}

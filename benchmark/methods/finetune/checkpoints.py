@@ -77,8 +77,9 @@ def finish(
     """Write the learning curve and fit.json, and delete the states."""
     with replacing(folder / "curve.csv") as file, file.open("w", newline="") as stream:
         csv.writer(stream).writerows([Epoch._fields, *curve])
-    with replacing(folder / "curve.png") as file:
-        draw(curve, file)
+    if len(curve) > 1:  # matplotlib takes a second to start
+        with replacing(folder / "curve.png") as file:
+            draw(curve, file)
     with replacing(folder / FIT) as file:
         content = {"choices": choices, "cost": cost}
         file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

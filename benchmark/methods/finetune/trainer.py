@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.backbones.device import inference, memory_errors
-from benchmark.backbones.transformer import Transformer
 from benchmark.core import Backbone, Chains, Example, FitContext, Readout, UserError
 from benchmark.distributed import all_reduce, broadcast, rank, world_size
 from benchmark.embedding.batching import batches, lower_budget
@@ -55,7 +54,7 @@ class Encoder(ABC):
         backbone = embedder.backbone
         self.embedder, self.readout = embedder, readout
         self.width = backbone.protein_dim if is_protein_level(readout) else backbone.residue_dim
-        self.device: torch.device = getattr(backbone, "device", torch.device("cpu"))
+        self.device = torch.device(getattr(backbone, "device", "cpu"))
         self.total = int(backbone.facts().get("parameters", 0))
 
     def attached(self) -> AbstractContextManager[None]:
@@ -294,9 +293,10 @@ class Trainer:
 
 def add_usage(backbone: Backbone, cost: Mapping[str, int]) -> None:
     """Add the work of an earlier process to the backbone's totals."""
-    if isinstance(backbone, Transformer):
+    counter = getattr(backbone, "flop_counter", None)
+    if counter is not None:
         for name, amount in cost.items():
-            backbone.flop_counter.usage[name] += amount
+            counter.usage[name] += amount
 
 
 def grouped(vectors: Iterable[Float32]) -> Iterator[tuple[Float32, list[int]]]:
