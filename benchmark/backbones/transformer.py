@@ -112,7 +112,7 @@ class Transformer(Backbone):
         self.end: torch.nn.Module | None = None
         self.packing = False
         self.packing = not alphabet.merges and self._packs()
-        self.end = None if self.last else self._ending()
+        self.end = None if self.last or alphabet.merges else self._ending()
 
     @property
     def abilities(self) -> frozenset[Ability]:
@@ -204,7 +204,7 @@ class Transformer(Backbone):
 
     def states(self, chains: Sequence[str]) -> list[torch.Tensor]:
         """Hidden states of one batch: (tokens, dim) for each chain, including special tokens."""
-        if self._compiles_now():
+        if self._compiles_now() and not self.alphabet.merges:
             self._compile()
         rows = [self.alphabet.encode(chain) for chain in chains]
         lengths = [len(row) for row in rows]
