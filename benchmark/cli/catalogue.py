@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.core import UserError, unknown
-from benchmark.report.suites import built_in, names
+from benchmark.report.suites import built_in, names, read
 
 GROUPS = ("task", "model", "method", "suite")
 
@@ -17,6 +17,33 @@ def config_folders(argv: Sequence[str] = ()) -> list[Path]:
         if flag in ("--config-dir", "-cd", "config_dir"):
             folders.append(Path(value or "".join(argv[index + 1 : index + 2])))
     return folders
+
+
+def with_folder_last(argv: Sequence[str]) -> list[str]:
+    """The words with --config-dir DIR at the end; it may stand anywhere."""
+    words, folder, rest = list[str](), list[str](), iter(argv)
+    for word in rest:
+        flag, equals, value = word.partition("=")
+        if flag not in ("--config-dir", "-cd"):
+            words.append(word)
+        elif folder:
+            raise UserError("--config-dir is given twice; give one folder")
+        elif not (value := value if equals else next(rest, "")):
+            raise UserError("--config-dir needs a folder, as in --config-dir conf")
+        else:
+            folder = ["--config-dir", value]
+    return words + folder
+
+
+def check_one_name(argv: Sequence[str]) -> None:
+    """Refuse one name= for several models, whose rows would be one."""
+    given = dict(word.lstrip("+").partition("=")[::2] for word in argv if "=" in word)
+    for key in ("model", "model.path"):
+        if "," in given.get(key, "") and "," not in given.get("name", ","):
+            raise UserError(
+                f"name={given['name']} would be the name of several models ({key}={given[key]}); "
+                "leave it out, or run them one by one"
+            )
 
 
 def check_names(argv: Sequence[str]) -> None:
@@ -37,6 +64,19 @@ def check_names(argv: Sequence[str]) -> None:
                     "give yours a name of its own"
                 )
             if "(" not in value and name not in known:
-                raise unknown(group, name, known)
+                raise unknown_name(group, name, known)
             if group == "suite" and not word.startswith("+"):
                 raise UserError(f"a suite is added to the run: write +suite={value}")
+
+
+def unknown_name(group: str, name: str, known: Sequence[str]) -> UserError:
+    """The error for an unknown name; a yaml of this name in a folder here is pointed out."""
+    for file in sorted(Path().glob(f"*/{group}/{name}.yaml")):
+        return UserError(f"{group} {name!r} is in {file}; add --config-dir {file.parents[1]}")
+    return unknown(group, name, known)
+
+
+def default_name(group: str) -> str:
+    """The choice of a run that names none."""
+    choices = [choice for choice in read(built_in() / "config.yaml")["defaults"] if group in choice]
+    return str(choices[0][group])

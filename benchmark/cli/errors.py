@@ -2,8 +2,10 @@
 
 import re
 import sys
+import sysconfig
 import tempfile
 import traceback
+from pathlib import Path
 from typing import NoReturn
 
 from yaml import YAMLError
@@ -12,6 +14,10 @@ from benchmark.cli.catalogue import GROUPS, config_folders
 from benchmark.cli.compose import settings_of
 from benchmark.core import ExitCode, UserError, unknown
 
+ROOT = Path(__file__).parents[2]
+OURS = {"benchmark", "tasks", "conf", "tests"}
+STDLIB = sysconfig.get_path("stdlib")
+
 
 def fail(sentence: str, status: ExitCode = ExitCode.USER_ERROR) -> NoReturn:
     """Print what is wrong and exit."""
@@ -19,16 +25,48 @@ def fail(sentence: str, status: ExitCode = ExitCode.USER_ERROR) -> NoReturn:
     sys.exit(status)
 
 
-def report_bug(error: Exception) -> NoReturn:
-    """Write the traceback to a file, name the file, and exit."""
+def answer(error: Exception) -> tuple[str, ExitCode]:
+    """The sentence for an error and the exit status: a mistake in the input, or a bug."""
+    if is_explained(error):
+        return explain(error), ExitCode.USER_ERROR
+    while "Instantiation" in type(error).__name__ and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # Hydra wraps what a constructor raises
+    reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    if place := place_in_users_code(error):
+        return (
+            f"your code failed in {place} ({reason}); correct it, or run again with debug=true to "
+            "see the traceback"
+        ), ExitCode.USER_ERROR
     with tempfile.NamedTemporaryFile("w", prefix="benchmark-", suffix=".log", delete=False) as log:
         traceback.print_exception(error, file=log)
-    reason = (str(error).splitlines() or [""])[0]
-    fail(
-        f"this is a bug in the benchmark ({type(error).__name__}: {reason}); please report it with "
-        f"the traceback in {log.name}, or run again with debug=true to see it here",
-        ExitCode.BUG,
-    )
+    return (
+        f"this is a bug in the benchmark ({reason}); please report it with the traceback in "
+        f"{log.name}, or run again with debug=true to see it here"
+    ), ExitCode.BUG
+
+
+def is_explained(error: BaseException | None) -> bool:
+    """Whether an error is a mistake in the input, which `explain` puts into one sentence."""
+    if "Instantiation" in type(error).__name__:
+        settings = re.search(
+            r"__init__\(\) (missing|got an unexpected)|locating target", str(error)
+        )
+        return bool(settings) or is_explained(error and error.__cause__)
+    origin = type(error).__module__.partition(".")[0]
+    explained = isinstance(error, UserError | OSError | MemoryError | YAMLError)
+    return explained or origin in ("hydra", "omegaconf")
+
+
+def place_in_users_code(error: Exception) -> str | None:
+    """File and line of the innermost call outside libraries, if that is not in this program."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if file.is_relative_to(ROOT) and file.relative_to(ROOT).parts[0] in OURS:
+            return None
+        library = {"site-packages", "dist-packages"} & set(file.parts)
+        if not library and not file.is_relative_to(STDLIB) and file.is_file():
+            return f"{frame.filename}, line {frame.lineno}"
+    return None
 
 
 def explain(error: Exception) -> str:
@@ -50,8 +88,10 @@ def explain(error: Exception) -> str:
     if isinstance(error, YAMLError):
         return f"a yaml file cannot be read: {text}"
     if found := re.match(r"Error locating target '(.+?)'", text):
-        reason = error.__cause__ or "it is not there"
-        return f"cannot import {found[1]} ({reason}); modules are looked for where you are, too"
+        return (
+            f"cannot import {found[1]} ({deepest(error) or 'it is not there'}); modules are "
+            "looked for in the current folder, on PYTHONPATH, and among those installed"
+        )
     if found := re.match(r"(\w+)\.__init__\(\) missing .*?: (.+)", text):
         return (
             f"{found[1]} lacks the settings {found[2]}; give them in its yaml, or, if it reads a "
@@ -63,3 +103,10 @@ def explain(error: Exception) -> str:
         words = [w for w in sys.argv[1:] if w.split("=")[0] in GROUPS[:3] and "," not in w]
         return str(unknown("setting", found[1], settings_of(words, config_folders(sys.argv)[1:])))
     return text
+
+
+def deepest(error: BaseException) -> str:
+    """The message of the first error in a chain, in one line."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return " ".join(str(error).split())

@@ -4,18 +4,14 @@ Only this file, `benchmark.cli.errors` and `benchmark.cli.compose` know Hydra.
 """
 
 import os
-import sys
 import time
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
-from yaml import YAMLError
-
 from benchmark.cli.compose import build, with_current_names
-from benchmark.cli.errors import explain, fail
 from benchmark.cli.settings import check_settings, model_name
-from benchmark.core import ExitCode, UserError
+from benchmark.cli.several_runs import SeveralRuns
 from benchmark.distributed import rank
 from benchmark.results import storage
 from benchmark.results.record import Record
@@ -25,44 +21,28 @@ if TYPE_CHECKING:
     from benchmark.embedding.store import Store
 
 
-def run_hydra() -> None:
-    """Let Hydra compose the run or the runs, and turn its complaints into sentences."""
+def run_hydra() -> int:
+    """Let Hydra compose the runs, carry them out, and return the exit status."""
     import hydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole
-    decorate = hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
-    try:
-        decorate(job)()
-    except JobError:
-        sys.exit(ExitCode.FAILED)
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise UserError(explain(error)) from None
+    runs, error = SeveralRuns(run), None
 
-
-class JobError(Exception):
-    """One job of several has failed, and its sentence was printed; the others still run."""
-
-
-def job(cfg: Any) -> None:
-    """One of Hydra's jobs. A failure ends a single run, but not the other runs of a sweep."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.errors import HydraException
-    from hydra.types import RunMode
-    from omegaconf.errors import OmegaConfBaseException
+    def job(cfg: Any) -> None:
+        nonlocal error
+        error = error or runs.job(cfg)
 
     try:
-        run(cfg)
-    except (UserError, OSError, MemoryError, HydraException, OmegaConfBaseException) as error:
-        if HydraConfig.get().mode == RunMode.RUN:
-            fail(explain(error))
-        print(f"error: {explain(error)}", file=sys.stderr)
-        raise JobError from None
+        hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")(job)()
+    finally:
+        status = runs.show()
+    if error:
+        raise error
+    return status
 
 
-def run(cfg: Any) -> None:
-    """One run, with the store open."""
+def run(cfg: Any, alone: bool) -> list[str]:
+    """One run with the store open; its summary and how it ended; [] in other processes."""
     from omegaconf import OmegaConf
 
     from benchmark.backbones.checkpoint import remembered
@@ -73,10 +53,10 @@ def run(cfg: Any) -> None:
     check_settings(config)
     with store.opened(config["store"], config["store_gb"]) as opened:
         remembered.set(opened.digests if opened else None)
-        carry_out(cfg, config, opened)
+        return carry_out(cfg, config, opened, alone)
 
 
-def carry_out(cfg: Any, config: dict[str, Any], opened: "Store | None") -> None:
+def carry_out(cfg: Any, config: dict[str, Any], opened: "Store | None", alone: bool) -> list[str]:
     """Evaluate, save, show."""
     from hydra.core.hydra_config import HydraConfig
 
@@ -123,11 +103,14 @@ def carry_out(cfg: Any, config: dict[str, Any], opened: "Store | None") -> None:
         if records and not rank():
             leaderboard.write(folder)  # the finished seeds
         raise
-    if not rank():
-        try:
-            leaderboard.tell(folder, records[-1])
-        finally:  # the Records are there, even where a table cannot be written
-            print(f"{summary(records)}\n{ends[-1]}")
+    if rank():
+        return []
+    lines = [summary(records), ends[-1]]
+    try:
+        leaderboard.tell(folder, records[-1], table=alone)
+    finally:  # the Records are there, even where a table cannot be written
+        print(*lines, sep="\n", flush=True)
+    return lines
 
 
 def skipped(path: Path, record: Record) -> str:

@@ -190,12 +190,13 @@ def write(results: Path) -> Cells:
     return cells
 
 
-def tell(results: Path, record: Record) -> None:
+def tell(results: Path, record: Record, table: bool = True) -> None:
     """Write the tables anew, and print how models compare on the Record's task, by its method."""
     cells = write(results)
     if record.limit is not None:
         return
-    print(render(Report(blocks(task_table(cells, record), get_terminal_size().columns)[:1])))
+    if table:
+        print(render(Report(blocks(task_table(cells, record), get_terminal_size().columns)[:1])))
     shown = cells[column_of(record)][row_of(record)].records[-1]
     if shown.backbone["digest"] != record.backbone["digest"]:
         print(

@@ -43,7 +43,6 @@ def test_a_broken_yaml_is_one_sentence(tmp_path: Path, toy_conf: Path) -> None:
         (["limit=0"], "limit=0 is not allowed; give a whole number from 1 on"),
         (["name=a/b"], "name=a/b is not allowed"),
         (["name=.."], "name=.. is not allowed"),
-        (["model.path=5"], "model.path=5 is not allowed; give a hub id or a folder, as ./5"),
         (["task.allow.truncated=inf"], "a setting is inf or nan; give finite numbers, or null"),
         (["seed=4294967296"], "seed=4294967296 is not allowed; 4294967295 is the largest"),
         (["seeds=0,x"], "seeds=0,x is not allowed; give whole numbers from 0 on, each once"),
