@@ -1,5 +1,6 @@
 """One sentence for each error, and the exit status that goes with it."""
 
+import errno
 import re
 import sys
 import sysconfig
@@ -52,6 +53,8 @@ def is_explained(error: BaseException | None) -> bool:
             r"__init__\(\) (missing|got an unexpected)|locating target", str(error)
         )
         return bool(settings) or is_explained(error and error.__cause__)
+    if error and is_disk_full(error):
+        return True
     origin = type(error).__module__.partition(".")[0]
     explained = isinstance(error, UserError | OSError | MemoryError | YAMLError)
     return explained or origin in ("hydra", "omegaconf")
@@ -75,6 +78,11 @@ def explain(error: Exception) -> str:
 
     if isinstance(error.__cause__, UserError | OSError | TypeError | MemoryError):
         return explain(error.__cause__)  # Hydra wraps what a constructor raises
+    if is_disk_full(error):
+        return (
+            "the disk is full, or a quota is used up; free some space, or give another folder with "
+            f"results=DIR, store=DIR or TMPDIR=DIR ({deepest(error)})"
+        )
     if isinstance(error, OSError):
         return f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
     if isinstance(error, MemoryError):
@@ -103,6 +111,16 @@ def explain(error: Exception) -> str:
         words = [w for w in sys.argv[1:] if w.split("=")[0] in GROUPS[:3] and "," not in w]
         return str(unknown("setting", found[1], settings_of(words, config_folders(sys.argv)[1:])))
     return text
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a disk had no room, also if a library says so in an error of its own."""
+    number = getattr(error, "errno", None)
+    if found := re.search(r"\(os error (\d+)\)", str(error)):  # of safetensors
+        number = int(found[1])
+    cause = error.__cause__ or error.__context__
+    full = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return full or (cause is not None and is_disk_full(cause))
 
 
 def deepest(error: BaseException) -> str:

@@ -5,9 +5,10 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Sequence
 
-from benchmark import __version__
+from benchmark import __version__, progress
 from benchmark.cli.catalogue import check_names, check_one_name, with_folder_last
 from benchmark.cli.errors import answer, fail
 from benchmark.cli.job import run_hydra
@@ -22,6 +23,7 @@ def main() -> None:
     """Run `sys.argv`. Invalid input gives a one-line error and a non-zero exit code."""
     argv = [word for word in sys.argv[1:] if word != "debug=true"]
     debug = len(argv) < len(sys.argv) - 1
+    progress.last_line = time.monotonic()
     if rank():
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):

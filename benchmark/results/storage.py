@@ -25,17 +25,17 @@ TITLE = "# Leaderboard"
 
 
 def save(record: Record, predictions: Mapping[str, Sequence[Any]], results: Path) -> Path:
-    """Write the predictions, then the Record; return the Record's path."""
+    """Write the predictions and the Record; on a full disk neither. Return the Record's path."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = results / record.path
-    as_text(record)  # fails before anything is written if a value is not JSON
+    path, text = results / record.path, as_text(record)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path.with_suffix(".parquet")) as file:
-        columns = {name: column(values) for name, values in predictions.items()}
-        pq.write_table(pa.table(columns), file, compression="zstd")
-    write_record(record, results)
+    with replacing(path) as file:
+        file.write_text(text, encoding="utf-8")
+        with replacing(path.with_suffix(".parquet")) as table:  # takes its place first
+            columns = {name: column(values) for name, values in predictions.items()}
+            pq.write_table(pa.table(columns), table, compression="zstd")
     return path
 
 

@@ -27,7 +27,7 @@ from benchmark.embedding.features import embedded_chains, is_protein_level
 from benchmark.methods.finetune import checkpoints
 from benchmark.methods.finetune.checkpoints import Epoch
 from benchmark.methods.finetune.heads import Head, Objective
-from benchmark.progress import track
+from benchmark.progress import note, track
 
 Float32 = NDArray[np.float32]
 POOL = 16
@@ -288,6 +288,7 @@ class Trainer:
             for name, parameter in self.trained.items():
                 parameter.copy_(state["trained"][name])
         self.optimizer.load_state_dict(state["optimizer"])
+        note(f"resumed the training in epoch {self.epoch + 1}, after {self.step} of its steps")
 
 
 def add_usage(backbone: Backbone, cost: Mapping[str, int]) -> None:
