@@ -9,6 +9,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
+from benchmark.cli.combinations import check_combination
 from benchmark.cli.compose import build, with_current_names
 from benchmark.cli.settings import check_settings, model_name
 from benchmark.cli.several_runs import SeveralRuns
@@ -43,6 +44,7 @@ def run_hydra() -> int:
 
 def run(cfg: Any, alone: bool) -> list[str]:
     """One run with the store open; its summary and how it ended; [] in other processes."""
+    from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
     from benchmark.backbones.checkpoint import remembered
@@ -51,6 +53,7 @@ def run(cfg: Any, alone: bool) -> list[str]:
     cfg = with_current_names(cfg)
     config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     check_settings(config)
+    check_combination(build(cfg.task), config, HydraConfig.get().runtime.choices)
     with store.opened(config["store"], config["store_gb"]) as opened:
         remembered.set(opened.digests if opened else None)
         return carry_out(cfg, config, opened, alone)
