@@ -1,6 +1,6 @@
 """What can be named on the command line: the yaml files of conf/ and of a --config-dir."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmark.core import UserError, unknown
@@ -47,26 +47,33 @@ def check_one_name(argv: Sequence[str]) -> None:
 
 
 def check_names(argv: Sequence[str]) -> None:
-    """Refuse a mistyped task, model, method or suite, before anything heavy starts."""
+    """Refuse mistyped tasks, models, methods and suites, all of them, before a run starts."""
     folders = config_folders(argv)
     for folder in folders:
         if not folder.is_dir():
-            raise UserError(f"--config-dir {folder} is not a folder")
-    for word in argv:
-        group, equals, value = word.lstrip("+").partition("=")
-        if group not in GROUPS or not equals:
-            continue
-        for name in value.split(","):
-            known = names(group, folders)
-            if name in names(group, folders[:1]) and name in names(group, folders[1:]):
-                raise UserError(
-                    f"{group} {name!r} is in --config-dir and in the package, which would win; "
-                    "give yours a name of its own"
-                )
-            if "(" not in value and name not in known:
-                raise unknown_name(group, name, known)
-            if group == "suite" and not word.startswith("+"):
-                raise UserError(f"a suite is added to the run: write +suite={value}")
+            raise UserError(
+                f"--config-dir {folder} is not a folder; give one with task/, model/ or method/"
+            )
+    if found := [str(e) for word in argv for e in mistakes_in(word, folders)]:
+        raise UserError("; and ".join(found))
+
+
+def mistakes_in(word: str, folders: Sequence[Path]) -> Iterator[UserError]:
+    """The errors in the names that a word gives."""
+    group, equals, value = word.lstrip("+").partition("=")
+    if group not in GROUPS or not equals or "(" in value:
+        return
+    if group == "suite" and not word.startswith("+"):
+        yield UserError(f"a suite is added to the run: write +suite={value}")
+    for name in value.split(","):
+        known = names(group, folders)
+        if name in names(group, folders[:1]) and name in names(group, folders[1:]):
+            yield UserError(
+                f"{group} {name!r} is in --config-dir and in the package, which would win; "
+                "give yours a name of its own"
+            )
+        if name not in known:
+            yield unknown_name(group, name, known)
 
 
 def unknown_name(group: str, name: str, known: Sequence[str]) -> UserError:

@@ -108,8 +108,11 @@ def explain(error: Exception) -> str:
     if found := re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(.+)'", text):
         return f"{found[1]} has no setting {found[2]!r}; remove it from the yaml"
     if found := re.match(r"Could not override '(.+?)'", text):
+        given = [word.partition("=")[0] for word in sys.argv[1:] if re.match("[a-z]", word)]
         words = [w for w in sys.argv[1:] if w.split("=")[0] in GROUPS[:3] and "," not in w]
-        return str(unknown("setting", found[1], settings_of(words, config_folders(sys.argv)[1:])))
+        known = settings_of(words, config_folders(sys.argv)[1:])
+        wrong = [key for key in given if not any(f"{k}.".startswith(f"{key}.") for k in known)]
+        return "; and ".join(str(unknown("setting", key, known)) for key in wrong or [found[1]])
     return text
 
 

@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path
 from shutil import rmtree
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cli.combinations import check_combination
@@ -34,7 +35,9 @@ def run_hydra() -> int:
         error = error or runs.job(cfg)
 
     try:
-        hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")(job)()
+        with TemporaryDirectory(prefix="benchmark-") as folder:
+            os.environ["BENCHMARK_SWEEP"] = folder  # for files that Hydra writes
+            hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")(job)()
     finally:
         status = runs.show()
     if error:

@@ -78,8 +78,8 @@ def mistakes_of_the_model(config: dict[str, Any]) -> Iterator[str]:
         yield f"device={config['device']} is not known; allowed are auto, cpu, cuda, and cuda:1"
     elif config["device"].startswith("cuda") and not any(map(Path.exists, map(Path, GPUS))):
         yield (
-            f"device={config['device']} is not available; use device=cpu, or cuda on a machine with "
-            "a GPU"
+            f"device={config['device']} is not available; use device=cpu, or cuda on a machine "
+            "with a GPU"
         )
 
 

@@ -94,14 +94,14 @@ def find(word: str, results: Path) -> Record:
 def check_writable(results: Path) -> None:
     """Refuse a folder, before the run, to which the Record cannot be written."""
     try:
-        results.mkdir(parents=True, exist_ok=True)
+        existing = next(f for f in (results, *results.absolute().parents) if f.exists())
         readme = results / "README.md"
         if readme.exists() and not readme.read_text(errors="replace").startswith(TITLE):
             raise UserError(
                 f"results={results} holds a README.md that is not a leaderboard, which the tables "
                 "would replace; give another folder"
             )
-        tempfile.TemporaryFile(dir=results).close()
+        tempfile.TemporaryFile(dir=existing).close()  # the folder is made with its first Record
     except OSError as error:
         reason = f"cannot write to results={results} ({error.strerror}); give another folder"
         raise UserError(reason) from None
