@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from benchmark.core import UserError, unknown
-from benchmark.report.cells import AREAS
+from benchmark.core import Area, UserError, unknown
+
+AREAS = get_args(Area)
 
 
 def built_in() -> Path:
