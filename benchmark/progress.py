@@ -13,6 +13,8 @@ SHARE = 0.02
 """Of the time that a loop has taken: in a loop of hours the lines are minutes apart."""
 SHORT = 1.0
 """Seconds: a loop that ends sooner has a line only after twice the period."""
+EARLY = 0.1
+"""Share of a loop from which on the time left is estimated."""
 REFRESH = 0.5
 """Seconds between two updates of the bar's label."""
 last_line = time.monotonic()
@@ -51,8 +53,9 @@ def with_lines(items: Iterable[T], total: int, label: Callable[[], str]) -> Iter
         if done and waited > max(PERIOD, SHARE * taken):
             left = (total - done) * taken / done
             if left > SHORT or waited > 2 * PERIOD:
-                rate = f"{done / taken:.3g} per second, {clock(left)} left"
-                note(f"{label()}: {done:,} of {total:,}, {rate}")
+                text = f"{label()}: {done:,} of {total:,}, {done / taken:.3g} per second"
+                # the first items wait for the whole first batch
+                note(text + (f", {clock(left)} left" if done >= EARLY * total else ""))
                 last_line = now
         yield item
 

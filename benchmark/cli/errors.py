@@ -6,6 +6,8 @@ import sys
 import sysconfig
 import tempfile
 import traceback
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
@@ -108,12 +110,19 @@ def explain(error: Exception) -> str:
     if found := re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(.+)'", text):
         return f"{found[1]} has no setting {found[2]!r}; remove it from the yaml"
     if found := re.match(r"Could not override '(.+?)'", text):
-        given = [word.partition("=")[0] for word in sys.argv[1:] if re.match("[a-z]", word)]
+        given = [word.partition("=")[0] for word in sys.argv[1:] if re.match(r"[a-z][\w.]*=", word)]
         words = [w for w in sys.argv[1:] if w.split("=")[0] in GROUPS[:3] and "," not in w]
         known = settings_of(words, config_folders(sys.argv)[1:])
         wrong = [key for key in given if not any(f"{k}.".startswith(f"{key}.") for k in known)]
-        return "; and ".join(str(unknown("setting", key, known)) for key in wrong or [found[1]])
+        return "; and ".join(str(unknown_setting(key, known)) for key in wrong or [found[1]])
     return text
+
+
+def unknown_setting(key: str, known: Sequence[str]) -> UserError:
+    """The error for an unknown setting; without a near one those of its group are named."""
+    group = key.rpartition(".")[0]
+    near = get_close_matches(key, known, cutoff=0.6)
+    return unknown("setting", key, near or [k for k in known if k.rpartition(".")[0] == group])
 
 
 def is_disk_full(error: BaseException) -> bool:

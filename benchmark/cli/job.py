@@ -67,6 +67,7 @@ def carry_out(cfg: Any, config: dict[str, Any], opened: "Store | None", alone: b
     from hydra.core.hydra_config import HydraConfig
 
     from benchmark.report import leaderboard
+    from benchmark.report.render.terminal import folded
     from benchmark.run.evaluation import clock
     from benchmark.run.execution import Run
     from benchmark.run.summary import summary
@@ -89,7 +90,7 @@ def carry_out(cfg: Any, config: dict[str, Any], opened: "Store | None", alone: b
     try:
         for seed in seeds:
             if ends:
-                print(ends[-1], flush=True)  # the last one is printed after the tables
+                print(folded(ends[-1]), flush=True)  # the last one is printed after the tables
             run = prepared.with_seed(seed)
             path = folder / run.path
             if path.exists() and not config["rerun"]:
@@ -115,7 +116,7 @@ def carry_out(cfg: Any, config: dict[str, Any], opened: "Store | None", alone: b
     try:
         leaderboard.tell(folder, records[-1], table=alone)
     finally:  # the Records are there, even where a table cannot be written
-        print(*lines, sep="\n", flush=True)
+        print(folded("\n".join(lines)), flush=True)
     return lines
 
 

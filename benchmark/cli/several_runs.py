@@ -11,6 +11,7 @@ from benchmark.cli.quoting import unquoted
 from benchmark.core import ExitCode
 from benchmark.distributed import rank
 from benchmark.report.render import render
+from benchmark.report.render.terminal import folded
 from benchmark.report.table import Column, Report, Table
 
 
@@ -47,7 +48,7 @@ class SeveralRuns:
         words = [word.lstrip("+") for word in hydra.overrides.task if "=" in word]
         choices = {key: unquoted(value) for key, _, value in (w.partition("=") for w in words)}
         if not alone:
-            print(f"[{len(self.ended) + 1}]", *hydra.overrides.task, flush=True)
+            print(folded(" ".join([f"[{len(self.ended) + 1}]", *hydra.overrides.task])), flush=True)
         try:
             summary, end = self.run(cfg, alone) or ("", "")
             if alone:

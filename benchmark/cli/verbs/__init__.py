@@ -17,6 +17,7 @@ from benchmark.cli.verbs.request import Request
 from benchmark.cli.verbs.store import show_store
 from benchmark.cli.verbs.why import show_why
 from benchmark.core import UserError
+from benchmark.report.render.terminal import folded
 from benchmark.results.reference import default_results
 
 
@@ -69,7 +70,7 @@ def help_of(name: str) -> str:
     verb = VERBS[name]
     call = " ".join(["python -m benchmark", name, *(f"[{word.upper()}]" for word in verb.bare)])
     rows = [f"  {key + '=':<14}{SETTINGS[key]}" for key in (*verb.takes, "config_dir")]
-    return "\n".join([f"{call} [key=value ...]", "", str(verb.do.__doc__), "", *rows])
+    return "\n".join([f"{call} [key=value ...]", "", folded(str(verb.do.__doc__)), "", *rows])
 
 
 def spelled_out(name: str, words: Sequence[str]) -> list[str]:
@@ -102,5 +103,6 @@ def run_verb(name: str, words: Sequence[str]) -> int:
     folder = Path(options["config_dir"]) if "config_dir" in options else None
     if folder and not folder.is_dir():
         raise UserError(f"config_dir={folder} is not a folder")
-    rest = quoted([word for word in words if not word.startswith("config_dir=")])
+    own = ("config_dir=", "format=")  # not of a run
+    rest = quoted([word for word in words if not word.startswith(own)])
     return verb.do(Request(options, rest, [folder] if folder else [])) or 0
