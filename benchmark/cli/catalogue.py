@@ -1,11 +1,13 @@
 """What can be named on the command line: the yaml files of conf/ and of a --config-dir."""
 
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmark.core import UserError, unknown
-from benchmark.report.suites import built_in, names, read
+from benchmark.report.suites import built_in, merged, names, read
 
+ROOT = Path(__file__).parents[2]
 GROUPS = ("task", "model", "method", "suite")
 
 
@@ -17,6 +19,18 @@ def config_folders(argv: Sequence[str] = ()) -> list[Path]:
         if flag in ("--config-dir", "-cd", "config_dir"):
             folders.append(Path(value or "".join(argv[index + 1 : index + 2])))
     return folders
+
+
+def check_not_shadowed() -> None:
+    """Refuse a folder where Python finds packages of the user's own by the names of ours."""
+    for name in ("tasks", "conf"):
+        spec = find_spec(name)
+        places = [Path(place) for place in (spec and spec.submodule_search_locations) or ()]
+        if ROOT / name not in places:
+            raise UserError(
+                f"{name} in {places[0].parent if places else 'this folder'} hides the package "
+                f"{name!r} of the benchmark; use the program plm-benchmark, or another folder"
+            )
 
 
 def with_folder_last(argv: Sequence[str]) -> list[str]:
@@ -74,6 +88,11 @@ def mistakes_in(word: str, folders: Sequence[Path]) -> Iterator[UserError]:
             )
         if name not in known:
             yield unknown_name(group, name, known)
+        elif name in names(group, folders[1:]):
+            try:
+                merged(folders, group, name)  # an empty file, for example
+            except UserError as error:
+                yield error
 
 
 def unknown_name(group: str, name: str, known: Sequence[str]) -> UserError:

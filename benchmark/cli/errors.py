@@ -13,11 +13,10 @@ from typing import NoReturn
 
 from yaml import YAMLError
 
-from benchmark.cli.catalogue import GROUPS, config_folders
+from benchmark.cli.catalogue import GROUPS, ROOT, config_folders
 from benchmark.cli.compose import settings_of
 from benchmark.core import ExitCode, UserError, unknown
 
-ROOT = Path(__file__).parents[2]
 OURS = {"benchmark", "tasks", "conf", "tests"}
 STDLIB = sysconfig.get_path("stdlib")
 

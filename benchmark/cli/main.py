@@ -9,7 +9,12 @@ import time
 from collections.abc import Sequence
 
 from benchmark import __version__, progress
-from benchmark.cli.catalogue import check_names, check_one_name, with_folder_last
+from benchmark.cli.catalogue import (
+    check_names,
+    check_not_shadowed,
+    check_one_name,
+    with_folder_last,
+)
 from benchmark.cli.errors import answer, fail
 from benchmark.cli.job import run_hydra
 from benchmark.cli.quoting import quoted
@@ -32,6 +37,7 @@ def main() -> None:
     # as Ctrl-C, so that a scheduler's kill leaves no scratch files either
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        check_not_shadowed()
         argv = with_folder_last(argv)
         if "--version" in argv:
             print(f"plm-benchmark {__version__}")
