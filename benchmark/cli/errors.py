@@ -50,10 +50,9 @@ def answer(error: Exception) -> tuple[str, ExitCode]:
 def is_explained(error: BaseException | None) -> bool:
     """Whether an error is a mistake in the input, which `explain` puts into one sentence."""
     if "Instantiation" in type(error).__name__:
-        settings = re.search(
-            r"__init__\(\) (missing|got an unexpected)|locating target", str(error)
-        )
-        return bool(settings) or is_explained(error and error.__cause__)
+        cause = error and error.__cause__
+        of_a_value = isinstance(cause, TypeError) and not place_in_users_code(cause)
+        return of_a_value or "locating target" in str(error) or is_explained(cause)
     if error and is_disk_full(error):
         return True
     origin = type(error).__module__.partition(".")[0]
@@ -61,7 +60,7 @@ def is_explained(error: BaseException | None) -> bool:
     return explained or origin in ("hydra", "omegaconf")
 
 
-def place_in_users_code(error: Exception) -> str | None:
+def place_in_users_code(error: BaseException) -> str | None:
     """File and line of the innermost call outside libraries, if that is not in this program."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = Path(frame.filename)
@@ -77,8 +76,11 @@ def explain(error: Exception) -> str:
     """One sentence that says what is wrong."""
     from omegaconf.errors import MissingMandatoryValue
 
-    if isinstance(error.__cause__, UserError | OSError | TypeError | MemoryError):
-        return explain(error.__cause__)  # Hydra wraps what a constructor raises
+    cause = error.__cause__
+    settings = re.search(r"__init__\(\) (missing|got an unexpected)", str(cause))
+    explained = isinstance(cause, UserError | OSError | MemoryError) or settings
+    if isinstance(cause, Exception) and explained:
+        return explain(cause)  # Hydra wraps what a constructor raises
     if is_disk_full(error):
         return (
             "the disk is full, or a quota is used up; free some space, or give another folder with "
@@ -108,6 +110,11 @@ def explain(error: Exception) -> str:
         )
     if found := re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(.+)'", text):
         return f"{found[1]} has no setting {found[2]!r}; remove it from the yaml"
+    if found := re.match(r"Error in call to target .*?full_key: (\w+)", text):
+        return (
+            f"a setting of {found[1]}= has a value of the wrong type ({error.__cause__}); its yaml "
+            "shows the right ones"
+        )
     if found := re.match(r"Could not override '(.+?)'", text):
         given = [word.partition("=")[0] for word in sys.argv[1:] if re.match(r"[a-z][\w.]*=", word)]
         words = [w for w in sys.argv[1:] if w.split("=")[0] in GROUPS[:3] and "," not in w]

@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 
 from benchmark import __version__, progress
@@ -15,13 +16,18 @@ from benchmark.cli.catalogue import (
     check_one_name,
     with_folder_last,
 )
-from benchmark.cli.errors import answer, fail
+from benchmark.cli.errors import answer, fail, is_explained
 from benchmark.cli.job import run_hydra
 from benchmark.cli.quoting import quoted
 from benchmark.cli.verbs import HELP, VERBS, help_of, run_verb, spelled_out
 from benchmark.core import ExitCode, UserError, unknown
 from benchmark.distributed import rank
 from benchmark.results.reference import default_results
+
+OPTIONS = ("--help", "--version", "-m", "--config-dir")
+VALUED = ("--config-dir", "--cfg", "-c", "--package", "-p")
+FLAGS = (*OPTIONS, "--multirun", "--info", "-i", "--resolve", "--hydra-help", "--run", "-r")
+"""Options of Hydra's that work here; those in `VALUED` are followed by a word."""
 
 
 def main() -> None:
@@ -60,7 +66,8 @@ def main() -> None:
         os._exit(ExitCode.FAILED)  # the reader of our output has gone
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exc()
+            sys.exit(ExitCode.USER_ERROR if is_explained(error) else ExitCode.BUG)
         fail(*answer(error))
 
 
@@ -77,12 +84,27 @@ def do_verb(argv: list[str]) -> int:
 def do_runs(argv: Sequence[str]) -> int:
     """Carry out a run or a multirun, and return the exit status."""
     several = bool({"-m", "--multirun"} & set(argv)) or any("suite=" in word for word in argv)
+    check_words(argv)
     check_names(argv)
     check_one_name(argv)
     words = ["--help" if word in HELP else word for word in with_seeds(argv)]
     sys.argv[1:] = quoted(words, several)
     os.environ.setdefault("BENCHMARK_RESULTS", str(default_results()))
     return run_hydra()
+
+
+def check_words(argv: Sequence[str]) -> None:
+    """Refuse options that there are not, and words that are no key=value pairs."""
+    rest = iter(argv)
+    for word in rest:
+        flag = word.partition("=")[0]
+        if flag in VALUED:
+            next(rest, None)
+        elif word.startswith("-") and flag not in (*FLAGS, *HELP):
+            hint = f"; write {flag.strip('-')}=VALUE for a setting" if flag[1:2] == "-" else ""
+            raise UserError(f"unknown option {flag!r}{hint}; there are {', '.join(OPTIONS)}")
+        elif "=" not in word and not word.startswith(("-", "~")) and word not in HELP:
+            raise UserError(f"{word!r} is not a setting; settings are key=value pairs")
 
 
 def with_seeds(argv: Sequence[str]) -> list[str]:

@@ -31,24 +31,26 @@ def quoted_word(word: str, several: bool) -> str:
     """One word; a text that could mean two things is refused."""
     key, equals, value = word.partition("=")
     name = key.lstrip("+")
-    if not equals or name in GROUPS or name.startswith(("-", "~", "hydra")):
+    if not equals or name.startswith(("-", "~", "hydra")):
         return word
     if value in WORDS or "${" in value or FUNCTION.fullmatch(value):
         return word
     is_text, parts = bool(TEXT.fullmatch(name)), COMMA.split(value)
-    if is_text and value[0] in "[{":
+    is_list = value[0] in "[{"
+    if is_text and is_list:
         raise UserError(
             f"{word} is not a text; for several values write -m {name}=A,B, and for a path that "
             f"begins with a bracket {name}=./{value}"
         )
-    if is_text and len(parts) > 1 and not several:
-        raise UserError(
-            f"{word} has {len(parts)} values; add -m to run each of them, or quote it, as in "
-            f"{name}='\"{value}\"', if the comma belongs to a single one"
+    if len(parts) > 1 and not is_list and not several:
+        quote_it = (
+            f", or quote it, as in {name}='\"{value}\"', if the comma belongs to a single one"
         )
-    if not is_text and can_parse(word):
+        hint = "" if name in GROUPS else quote_it
+        raise UserError(f"{word} has {len(parts)} values; add -m to run each of them{hint}")
+    if name in GROUPS or (not is_text and can_parse(word)):
         return word
-    if value[0] in "[{":
+    if is_list:
         raise UserError(f"{word} is not readable; quote the texts in it, as in \"{key}=['a=b']\"")
     return f"{key}={','.join(map(quote, parts))}"
 

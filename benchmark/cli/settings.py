@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmark.cli.compose import words_of
 from benchmark.core import UserError
 
 NAME = r"(?!\.+$)[\w.+=@-]+"
@@ -114,7 +115,7 @@ def not_allowed(name: str, value: object, hint: str) -> str:
 def model_name(hydra: Any, config: dict[str, Any]) -> str:
     """A model's name in the tables: its yaml's, or that of the model.path of the command line."""
     path = config["model"].get("path")
-    given = any(word.startswith("model.path=") for word in hydra.overrides.task)
+    given = any(word.startswith("model.path=") for word in words_of(hydra))
     if path is None or not given:
         return str(hydra.runtime.choices["model"])
     # a link keeps its own name, so this is not Path.resolve

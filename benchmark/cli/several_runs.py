@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from benchmark.cli.catalogue import GROUPS
+from benchmark.cli.compose import words_of
 from benchmark.cli.errors import answer
 from benchmark.cli.quoting import unquoted
 from benchmark.core import ExitCode
@@ -45,10 +46,11 @@ class SeveralRuns:
 
         hydra: Any = HydraConfig.get()
         alone = hydra.mode == RunMode.RUN
-        words = [word.lstrip("+") for word in hydra.overrides.task if "=" in word]
+        given = words_of(hydra)
+        words = [word.lstrip("+") for word in given if "=" in word]
         choices = {key: unquoted(value) for key, _, value in (w.partition("=") for w in words)}
         if not alone:
-            print(folded(" ".join([f"[{len(self.ended) + 1}]", *hydra.overrides.task])), flush=True)
+            print(folded(" ".join([f"[{len(self.ended) + 1}]", *given])), flush=True)
         try:
             summary, end = self.run(cfg, alone) or ("", "")
             if alone:

@@ -36,7 +36,11 @@ def read(file: Path) -> dict[str, Any]:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    values = yaml.load(file.read_text(encoding="utf-8"), loader)
+    try:
+        values = yaml.load(file.read_text(encoding="utf-8"), loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = f"{getattr(error, 'problem', error)}{getattr(error, 'problem_mark', '')}"
+        raise UserError(f"{file} is not yaml: {' '.join(reason.split())}; correct it") from None
     if not isinstance(values, dict):
         raise UserError(f"{file} is {'empty' if values is None else 'not a mapping'}; fill it")
     return values

@@ -27,12 +27,20 @@ NAMES = [
     Bad("-m model=onehot,kmer name=a", "name=a would be the name of several", "leave it out"),
     Bad("-m model.path=a,b name=a", "name=a would be the name of several", "one by one"),
 ]
+OPTIONS = [
+    Bad("task=pocket_metal --model onehot", "unknown option '--model'", "write model=VALUE"),
+    Bad("task=pocket_metal -v", "unknown option '-v'", "there are --help, --version, -m"),
+    Bad("task=pocket_metal onehot", "'onehot' is not a setting", "key=value pairs"),
+    Bad("task=pocket_metal,pocket_ss8", "has 2 values", "add -m to run each of them"),
+    Bad("model=onehot method.max_iter=1,2", "has 2 values", "add -m to run each of them"),
+]
 VERBS = [
     Bad("leaderboard results=nothing", "there are no Records in nothing", "run `python -m"),
     Bad("leaderboard result=nothing", "not 'result=nothing'", "leaderboard takes results=..."),
     Bad("leaderboard by=task", "by=task is not known", "there is by=identity, by=method"),
     Bad("audit taks=pocket_metal", "not 'taks=pocket_metal'", "audit takes task=..."),
     Bad("audit pocket_perplexity", "no train and no valid", "audit needs either"),
+    Bad("audit pocket_metal format=xml", "unknown format 'xml'", "known: csv, json"),
     Bad("check modl=onehot", "not 'modl=onehot'", "check takes model=..."),
     Bad("why one", "why compares two results", "give two keys, folders or files"),
     Bad("why one two", "one matches no Record", "give a file, a folder with one Record, or a key"),
@@ -74,6 +82,8 @@ VALUES = [
     Bad("task=pocket_metal task.kind=classes", "kind=classes is not known", "allowed are"),
     Bad("task=pocket_contact task.min_separation=x", "min_separation=x", "give residues, 1 or"),
     Bad("method.penalties=[]", "method.penalties=[] is not a list", "of positive numbers"),
+    Bad("method.penalties=[a,b]", "of method= has a value of the wrong type", "its yaml shows"),
+    Bad("name=${nothing}", "Interpolation key 'nothing' not found", "nothing"),
     Bad("method.max_iter=abc", "method.max_", "must be whole numbers of at least 1"),
     Bad("model=onehot model.encoding=foo", "encoding=foo is not known", "allowed: onehot"),
 ]
@@ -88,7 +98,7 @@ PATHS = [
     Bad("model=huggingface model.path=[a]", "is not a text", "model.path=./[a]"),
     Bad("method.penalties=[a=b]", "method.penalties=[a=b] is not readable", "quote the texts"),
     Bad("task=contact", "cannot get biomap-research/contact", "connect to the network"),
-    Bad("task=contact mirror=nowhere", "the mirror of biomap-research/contact", "DIR"),
+    Bad("task=contact mirror=nowhere", "the mirror of biomap-research/contact", "or .csv or"),
 ]
 COMBINATIONS = [
     Bad("model=kmer", "needs a vector for each residue, and model=kmer has none", "another model"),
@@ -134,7 +144,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("bad", [*NAMES, *VERBS, *VALUES, *PATHS, *COMBINATIONS], ids=str)
+@pytest.mark.parametrize("bad", [*NAMES, *OPTIONS, *VERBS, *VALUES, *PATHS, *COMBINATIONS], ids=str)
 def test_bad_commands_are_refused(bad: Bad, folder: Path) -> None:
     check_refusal(bad, folder)
 
@@ -142,7 +152,7 @@ def test_bad_commands_are_refused(bad: Bad, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "cause", "remedy"),
     [
-        ("version: 1", "version: 1\nkind: [", "a yaml file cannot be read", "bad.yaml"),
+        ("version: 1", "version: 1\nkind: [", "task/bad.yaml is not yaml", "correct it"),
         ("size: 2\n", "", "Protein lacks the settings 'size'", "give them in its yaml"),
         ("size: 2\n", "size: 2\nstates: HEC\n", "Protein has no setting 'states'", "remove it"),
         ("protein.Protein", "proteins.Protein", "cannot import tasks.proteins", "PYTHONPATH"),

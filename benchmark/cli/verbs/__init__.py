@@ -16,7 +16,8 @@ from benchmark.cli.verbs.listing import show_list
 from benchmark.cli.verbs.request import Request
 from benchmark.cli.verbs.store import show_store
 from benchmark.cli.verbs.why import show_why
-from benchmark.core import UserError
+from benchmark.core import UserError, unknown
+from benchmark.report.render import FORMATS
 from benchmark.report.render.terminal import folded
 from benchmark.results.reference import default_results
 
@@ -37,7 +38,7 @@ VERBS = {
     "list": Verb(show_list, ("group", "format"), bare=("group",)),
     "leaderboard": Verb(show_leaderboard, ("results", "by", "format")),
     "audit": Verb(show_audit, ("task", "mirror", "results", "format"), bare=("task",)),
-    "check": Verb(show_check, ("model", "device", "dtype", "batch_tokens")),
+    "check": Verb(show_check, ("model", "device", "dtype", "batch_tokens"), bare=("model",)),
     "store": Verb(show_store, ("store", "clear", "format")),
     "why": Verb(show_why, ("a", "b", "results", "format"), bare=("a", "b")),
 }
@@ -46,7 +47,7 @@ SETTINGS = {
     "format": "terminal (default), markdown, csv, latex or json",
     "config_dir": "your own folder of yamls, also as --config-dir DIR",
     "results": "folder of results",
-    "by": "identity (scores by identity to train) or method (with all methods)",
+    "by": "identity (scores by identity to train) or method (all of them)",
     "task": "a task of `list tasks`; task.KEY=VALUE changes its settings",
     "model": "a model of `list models`; model.KEY=VALUE changes its settings",
     "mirror": "folder that replaces the hub for data sets",
@@ -98,6 +99,8 @@ def run_verb(name: str, words: Sequence[str]) -> int:
     if "results" in verb.takes and "results" not in options:
         options["results"] = os.environ.get("BENCHMARK_RESULTS") or str(default_results())
         words = [*words, f"results={options['results']}"]
+    if (form := options.get("format", "terminal")) not in FORMATS:
+        raise unknown("format", form, FORMATS)
     if (group := DEFAULTS.get(name)) and group not in options:
         print(f"{group}={default_name(group)} (the default)", file=sys.stderr)
     folder = Path(options["config_dir"]) if "config_dir" in options else None
