@@ -3,6 +3,7 @@
 Only this file, `benchmark.cli.errors` and `benchmark.cli.compose` know Hydra.
 """
 
+import logging
 import os
 import time
 from pathlib import Path
@@ -28,6 +29,8 @@ def run_hydra() -> int:
     import hydra
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole
+    for library in ("matplotlib", "jax", "absl"):  # font caches, missing accelerators
+        logging.getLogger(library).setLevel(logging.ERROR)
     runs, error = SeveralRuns(run), None
 
     def job(cfg: Any) -> None:

@@ -74,7 +74,7 @@ def test_command_line_composes(command: str, own: Path, monkeypatch: pytest.Monk
     """The names and settings of every command on the pages exist."""
     monkeypatch.chdir(own)
     words = shlex.split(command)
-    if words[:1] == ["--help"]:
+    if "--help" in words:
         return
     if words and words[0] in VERBS:
         verb, words = VERBS[words[0]], spelled_out(words[0], words[1:])

@@ -66,12 +66,8 @@ def test_values_of_a_multirun_stay_apart() -> None:
     assert read("model.path=a,'b,c'", several=True) == ["a", "b,c"]
     assert read("method.r=4,8", several=True) == [4, 8]
     assert read("model.path=choice(a,b)", several=True) == ["a", "b"]
-    assert quoted(["-m", "task=a,b", "+suite=x", "~limit"]) == [
-        "-m",
-        "task=a,b",
-        "+suite=x",
-        "~limit",
-    ]
+    words = ["-m", "task=a,b", "+suite=x", "~limit"]
+    assert quoted(words, several=True) == words
 
 
 def test_ambiguous_values_are_refused() -> None:
