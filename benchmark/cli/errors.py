@@ -115,11 +115,20 @@ def explain(error: Exception) -> str:
             f"a setting of {found[1]}= has a value of the wrong type ({error.__cause__}); its yaml "
             "shows the right ones"
         )
+    if found := re.match(r"Interpolation key '(.+?)'", text):
+        key = getattr(error, "full_key", "a setting")
+        return f"{key} refers to the setting {found[1]!r}, which there is not; correct ${{...}}"
     if found := re.match(r"Could not override '(.+?)'", text):
         given = [word.partition("=")[0] for word in sys.argv[1:] if re.match(r"[a-z][\w.]*=", word)]
         words = [w for w in sys.argv[1:] if w.split("=")[0] in GROUPS[:3] and "," not in w]
         known = settings_of(words, config_folders(sys.argv)[1:])
         wrong = [key for key in given if not any(f"{k}.".startswith(f"{key}.") for k in known)]
+        if not wrong and found[1] in known:
+            group = found[1].partition(".")[0]
+            return (
+                f"{found[1]} is no setting of every {group}= that you chose; leave it out, or run "
+                "those that have it by themselves"
+            )
         return "; and ".join(str(unknown_setting(key, known)) for key in wrong or [found[1]])
     return text
 

@@ -46,11 +46,13 @@ class SeveralRuns:
 
         hydra: Any = HydraConfig.get()
         alone = hydra.mode == RunMode.RUN
-        given = words_of(hydra)
-        words = [word.lstrip("+") for word in given if "=" in word]
+        words = [word.lstrip("+") for word in words_of(hydra) if "=" in word]
         choices = {key: unquoted(value) for key, _, value in (w.partition("=") for w in words)}
         if not alone:
-            print(folded(" ".join([f"[{len(self.ended) + 1}]", *given])), flush=True)
+            print(
+                folded(" ".join([f"[{len(self.ended) + 1}]", *map("=".join, choices.items())])),
+                flush=True,
+            )
         try:
             summary, end = self.run(cfg, alone) or ("", "")
             if alone:

@@ -83,7 +83,8 @@ VALUES = [
     Bad("task=pocket_contact task.min_separation=x", "min_separation=x", "give residues, 1 or"),
     Bad("method.penalties=[]", "method.penalties=[] is not a list", "of positive numbers"),
     Bad("method.penalties=[a,b]", "of method= has a value of the wrong type", "its yaml shows"),
-    Bad("name=${nothing}", "Interpolation key 'nothing' not found", "nothing"),
+    Bad("name=${nothing}", "name refers to the setting 'nothing'", "correct ${...}"),
+    Bad("-m model=random,kmer model.layer=2", "model.layer is no setting of every", "leave it out"),
     Bad("method.max_iter=abc", "method.max_", "must be whole numbers of at least 1"),
     Bad("model=onehot model.encoding=foo", "encoding=foo is not known", "allowed: onehot"),
 ]

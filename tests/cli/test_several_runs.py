@@ -73,7 +73,7 @@ def test_a_multirun_ends_with_a_row_for_each_run_and_each_cause_once(
     assert rows["huggingface"] == rows["proteinglm"] == "failed (1)  –"
     assert "\n(1) model.path is missing; give model.path=...\n" in table
     assert table.rstrip().endswith("1 skipped, 1 done, 2 failed")
-    assert done.stderr == "error: model.path is missing; give model.path=...\n"
+    assert refused(done) == "error: model.path is missing; give model.path=..."
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert not list(tmp_path.glob("results/.*")), "nothing of Hydra's is left"
 
@@ -101,6 +101,6 @@ def test_a_bug_ends_one_run_and_not_the_others(
     assert "Error executing job" not in done.stderr
     assert list((tmp_path / "results").glob("toy/onehot/linear/*/seed0.json"))
     alone = run_cli(*words[:2], "task=toy", "model=kmer", cwd=tmp_path)
-    assert alone.returncode == 70 and alone.stderr.count("\n") == 1
+    assert alone.returncode == 70 and "(ZeroDivisionError: x / 0)" in refused(alone)
     for log in re.findall(r"traceback in (\S+),", done.stderr + alone.stderr):
         Path(log).unlink()
