@@ -88,9 +88,13 @@ def row_of(record: Record) -> Row:
     }
     settings = json.dumps({**record.settings, **declared}, sort_keys=True)
     model = record.config.get("model", {})
-    target, place = str(model.get("_target_", "")), normpath(str(model.get("path") or "."))
+    target, path = str(model.get("_target_", "")), str(model.get("path") or "")
     row = Row(record.model, record.method, settings, target.startswith(BASELINES))
-    return row if record.config.get("name") else row._replace(target=target, place=place)
+    return (
+        row
+        if record.config.get("name")
+        else row._replace(target=target, place=path and normpath(path))
+    )
 
 
 def tabulate(records: Iterable[Record]) -> Cells:
@@ -162,7 +166,7 @@ def labels(rows: Collection[Row]) -> dict[Row, str]:
         keys = dict.fromkeys(key for row in same for key in settings[row])
         differing = [k for k in keys if len({repr(settings[row].get(k)) for row in same}) > 1]
         for row in same:
-            usual = usual_settings(row.model, row.target, row.method)
+            usual = usual_settings(row.model, row.target if row.place else "", row.method)
             given = [
                 key
                 for key, value in settings[row].items()
