@@ -62,6 +62,8 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     "words",
     [
         *(["list"], ["leaderboard"], ["store"], ["--help"], ["task=contct"]),
+        *(["audit", "--help"], ["--version"], ["dtype=fp16"], ["model=kmer"]),
+        *(["method=lora", "model=onehot"], ["task=variant_effect", "method=linear"]),
         [
             "why",
             *(

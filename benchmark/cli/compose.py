@@ -33,6 +33,14 @@ def with_current_names(cfg: Any) -> Any:
     return cfg
 
 
+def words_of(hydra: Any) -> list[str]:
+    """The words of a run, as they were given; their interpolations belong to the run's settings."""
+    from omegaconf import OmegaConf
+
+    words: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    return [str(word) for word in words]
+
+
 def build(node: Any) -> Any:
     """Make the object that a node's `_target_` names."""
     from hydra.utils import instantiate

@@ -3,19 +3,18 @@
 Only this file, `benchmark.cli.errors` and `benchmark.cli.compose` know Hydra.
 """
 
+import logging
 import os
-import sys
 import time
 from pathlib import Path
 from shutil import rmtree
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from yaml import YAMLError
-
+from benchmark.cli.combinations import check_combination
 from benchmark.cli.compose import build, with_current_names
-from benchmark.cli.errors import explain, fail
 from benchmark.cli.settings import check_settings, model_name
-from benchmark.core import ExitCode, UserError
+from benchmark.cli.several_runs import SeveralRuns
 from benchmark.distributed import rank
 from benchmark.results import storage
 from benchmark.results.record import Record
@@ -25,44 +24,33 @@ if TYPE_CHECKING:
     from benchmark.embedding.store import Store
 
 
-def run_hydra() -> None:
-    """Let Hydra compose the run or the runs, and turn its complaints into sentences."""
+def run_hydra() -> int:
+    """Let Hydra compose the runs, carry them out, and return the exit status."""
     import hydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole
-    decorate = hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
+    for library in ("matplotlib", "jax", "absl"):  # font caches, missing accelerators
+        logging.getLogger(library).setLevel(logging.ERROR)
+    runs, error = SeveralRuns(run), None
+
+    def job(cfg: Any) -> None:
+        nonlocal error
+        error = error or runs.job(cfg)
+
     try:
-        decorate(job)()
-    except JobError:
-        sys.exit(ExitCode.FAILED)
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise UserError(explain(error)) from None
+        with TemporaryDirectory(prefix="benchmark-") as folder:
+            os.environ["BENCHMARK_SWEEP"] = folder  # for files that Hydra writes
+            hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")(job)()
+    finally:
+        status = runs.show()
+    if error:
+        raise error
+    return status
 
 
-class JobError(Exception):
-    """One job of several has failed, and its sentence was printed; the others still run."""
-
-
-def job(cfg: Any) -> None:
-    """One of Hydra's jobs. A failure ends a single run, but not the other runs of a sweep."""
+def run(cfg: Any, alone: bool) -> list[str]:
+    """One run with the store open; its summary and how it ended; [] in other processes."""
     from hydra.core.hydra_config import HydraConfig
-    from hydra.errors import HydraException
-    from hydra.types import RunMode
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        run(cfg)
-    except (UserError, OSError, MemoryError, HydraException, OmegaConfBaseException) as error:
-        if HydraConfig.get().mode == RunMode.RUN:
-            fail(explain(error))
-        print(f"error: {explain(error)}", file=sys.stderr)
-        raise JobError from None
-
-
-def run(cfg: Any) -> None:
-    """One run, with the store open."""
     from omegaconf import OmegaConf
 
     from benchmark.backbones.checkpoint import remembered
@@ -73,16 +61,18 @@ def run(cfg: Any) -> None:
     cfg = with_current_names(cfg)
     config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     check_settings(config)
+    check_combination(build(cfg.task), config, HydraConfig.get().runtime.choices)
     with store.opened(config["store"], config["store_gb"]) as opened:
         remembered.set(opened.digests if opened else None)
-        carry_out(cfg, config, opened)
+        return carry_out(cfg, config, opened, alone)
 
 
-def carry_out(cfg: Any, config: dict[str, Any], opened: "Store | None") -> None:
+def carry_out(cfg: Any, config: dict[str, Any], opened: "Store | None", alone: bool) -> list[str]:
     """Evaluate, save, show."""
     from hydra.core.hydra_config import HydraConfig
 
     from benchmark.report import leaderboard
+    from benchmark.report.render.terminal import folded
     from benchmark.run.evaluation import clock
     from benchmark.run.execution import Run
     from benchmark.run.summary import summary
@@ -105,7 +95,7 @@ def carry_out(cfg: Any, config: dict[str, Any], opened: "Store | None") -> None:
     try:
         for seed in seeds:
             if ends:
-                print(ends[-1], flush=True)  # the last one is printed after the tables
+                print(folded(ends[-1]), flush=True)  # the last one is printed after the tables
             run = prepared.with_seed(seed)
             path = folder / run.path
             if path.exists() and not config["rerun"]:
@@ -125,11 +115,14 @@ def carry_out(cfg: Any, config: dict[str, Any], opened: "Store | None") -> None:
         if records and not rank():
             leaderboard.write(folder)  # the finished seeds
         raise
-    if not rank():
-        try:
-            leaderboard.tell(folder, records[-1])
-        finally:  # the Records are there, even where a table cannot be written
-            print(f"{summary(records)}\n{ends[-1]}")
+    if rank():
+        return []
+    lines = [summary(records), ends[-1]]
+    try:
+        leaderboard.tell(folder, records[-1], table=alone)
+    finally:  # the Records are there, even where a table cannot be written
+        print(folded("\n".join(lines)), flush=True)
+    return lines
 
 
 def skipped(path: Path, record: Record) -> str:

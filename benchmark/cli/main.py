@@ -5,18 +5,30 @@ import os
 import re
 import signal
 import sys
+import time
+import traceback
 from collections.abc import Sequence
 
-from yaml import YAMLError
-
+from benchmark import __version__, progress
 from benchmark.cli.array_api import allow_gpu_arrays
-from benchmark.cli.catalogue import check_names
-from benchmark.cli.errors import explain, fail, report_bug
+from benchmark.cli.catalogue import (
+    check_names,
+    check_not_shadowed,
+    check_one_name,
+    with_folder_last,
+)
+from benchmark.cli.errors import answer, fail, is_explained
 from benchmark.cli.job import run_hydra
-from benchmark.cli.verbs import VERBS, run_verb, spelled_out
+from benchmark.cli.quoting import quoted
+from benchmark.cli.verbs import HELP, VERBS, help_of, run_verb, spelled_out
 from benchmark.core import ExitCode, UserError, unknown
 from benchmark.distributed import rank
 from benchmark.results.reference import default_results
+
+OPTIONS = ("--help", "--version", "-m", "--config-dir")
+VALUED = ("--config-dir", "--cfg", "-c", "--package", "-p")
+FLAGS = (*OPTIONS, "--multirun", "--info", "-i", "--resolve", "--hydra-help", "--run", "-r")
+"""Options of Hydra's that work here; those in `VALUED` are followed by a word."""
 
 
 def main() -> None:
@@ -24,6 +36,7 @@ def main() -> None:
     argv = [word for word in sys.argv[1:] if word != "debug=true"]
     debug = len(argv) < len(sys.argv) - 1
     allow_gpu_arrays(argv)
+    progress.last_line = time.monotonic()
     if rank():
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
@@ -32,19 +45,19 @@ def main() -> None:
     # as Ctrl-C, so that a scheduler's kill leaves no scratch files either
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        if argv and argv[0] in VERBS:
-            sys.exit(do_verb(argv))
-        elif argv and "=" not in argv[0] and not argv[0].startswith("-"):
+        check_not_shadowed()
+        argv = with_folder_last(argv)
+        if "--version" in argv:
+            print(f"plm-benchmark {__version__}")
+            status = 0
+        elif argv and argv[0] in VERBS:
+            status = do_verb(argv)
+        elif argv and not re.match("[-~]|.*=", argv[0]) and argv[0] not in HELP:
             raise unknown("command", argv[0], list(VERBS))
         else:
-            check_names(argv)
-            sys.argv[1:] = with_seeds(argv)
-            os.environ.setdefault("BENCHMARK_RESULTS", str(default_results()))
-            run_hydra()
-    except UserError as error:
-        if debug:
-            raise
-        fail(str(error))
+            status = do_runs(argv)
+        sys.stdout.flush()  # a closed pipe is noticed here, not at exit
+        sys.exit(status)
     except KeyboardInterrupt:
         fail(
             "interrupted; finished runs are saved, and the same command resumes a training from "
@@ -53,28 +66,47 @@ def main() -> None:
         )
     except BrokenPipeError:
         os._exit(ExitCode.FAILED)  # the reader of our output has gone
-    except (OSError, YAMLError, MemoryError) as error:
-        if debug:
-            raise
-        fail(explain(error))
     except Exception as error:
         if debug:
-            raise
-        report_bug(error)
+            traceback.print_exc()
+            sys.exit(ExitCode.USER_ERROR if is_explained(error) else ExitCode.BUG)
+        fail(*answer(error))
 
 
 def do_verb(argv: list[str]) -> int:
-    """Run a verb, and return its exit status; Hydra's complaints become sentences here, too."""
-    try:
-        words = spelled_out(argv[0], argv[1:])
-        check_names(words)
-        return run_verb(argv[0], words)
-    except UserError:
-        raise
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] not in ("hydra", "omegaconf"):
-            raise
-        raise UserError(explain(error)) from None
+    """Run a verb, or show its help, and return the exit status."""
+    if set(HELP) & set(argv[1:]):
+        print(help_of(argv[0]))
+        return 0
+    words = spelled_out(argv[0], argv[1:])
+    check_names(words)
+    return run_verb(argv[0], words)
+
+
+def do_runs(argv: Sequence[str]) -> int:
+    """Carry out a run or a multirun, and return the exit status."""
+    several = bool({"-m", "--multirun"} & set(argv)) or any("suite=" in word for word in argv)
+    check_words(argv)
+    check_names(argv)
+    check_one_name(argv)
+    words = ["--help" if word in HELP else word for word in with_seeds(argv)]
+    sys.argv[1:] = quoted(words, several)
+    os.environ.setdefault("BENCHMARK_RESULTS", str(default_results()))
+    return run_hydra()
+
+
+def check_words(argv: Sequence[str]) -> None:
+    """Refuse options that there are not, and words that are no key=value pairs."""
+    rest = iter(argv)
+    for word in rest:
+        flag = word.partition("=")[0]
+        if flag in VALUED:
+            next(rest, None)
+        elif word.startswith("-") and flag not in (*FLAGS, *HELP):
+            hint = f"; write {flag.strip('-')}=VALUE for a setting" if flag[1:2] == "-" else ""
+            raise UserError(f"unknown option {flag!r}{hint}; there are {', '.join(OPTIONS)}")
+        elif "=" not in word and not word.startswith(("-", "~")) and word not in HELP:
+            raise UserError(f"{word!r} is not a setting; settings are key=value pairs")
 
 
 def with_seeds(argv: Sequence[str]) -> list[str]:

@@ -159,5 +159,6 @@ def check_lengths(backbone: Backbone, chains: Sequence[str]) -> None:
     if backbone.max_length is not None and longest > backbone.max_length:
         raise UserError(
             f"a chain has {longest} residues and the model reads {backbone.max_length}; "
-            f"cut all chains, for every model alike, with task.max_length={backbone.max_length}"
+            f"cut all chains, for every model alike, with task.max_length={backbone.max_length}, "
+            "and if the task limits how many may be cut, give task.allow.truncated=1.0"
         )

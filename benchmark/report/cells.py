@@ -3,13 +3,17 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, get_args
+from functools import cache
+from os.path import normpath
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from benchmark.core import Area
+from benchmark.report.suites import AREAS, built_in, find, merged, read
+from benchmark.report.suites import names as names_in
+from benchmark.results.identity import flat
 from benchmark.results.record import Record, primary
 from benchmark.stats.seeds import Estimate, estimate
 
-AREAS = get_args(Area)
 BASELINES = "benchmark.backbones.baselines."
 """The package of the models that are baselines."""
 NO_MODEL = f"{BASELINES}none.NoModel"
@@ -42,6 +46,10 @@ class Row(NamedTuple):
     model_free: bool = False
     """Whether the method uses no model; such rows are named by the method, and are in all tables
     of the same tasks."""
+    target: str = ""
+    """The model's class; "" if the user named the row."""
+    place: str = ""
+    """Where its weights were last; "" if the user named the row, which holds the newest weights."""
 
 
 class Cell(NamedTuple):
@@ -83,21 +91,27 @@ def row_of(record: Record) -> Row:
         if isinstance(versions[part], int)
     }
     settings = json.dumps({**record.settings, **declared}, sort_keys=True)
-    target = str(record.config.get("model", {}).get("_target_", ""))
+    model = record.config.get("model", {})
+    target, path = str(model.get("_target_", "")), str(model.get("path") or "")
     model_free = target == NO_MODEL
     name = record.method if model_free else record.model
-    return Row(name, record.method, settings, target.startswith(BASELINES), model_free)
+    row = Row(name, record.method, settings, target.startswith(BASELINES), model_free)
+    named = record.config.get("name")
+    return row if named else row._replace(target=target, place=path and normpath(path))
 
 
 def tabulate(records: Iterable[Record]) -> Cells:
     """The cells of all tables, from Records in the order of their creation.
 
-    Of one row and column only the Records count that have the key of the newest.
+    Of one row and column only the Records count that have the key of the newest. Weights that were
+    moved stay in one row, and those of equal names in different places have rows of their own.
     """
+    ranked = [(record, row_of(record)) for record in records if record.limit is None]
+    last = {record.backbone.get("digest"): row.place for record, row in ranked if row.place}
     runs = defaultdict[TaskColumn, dict[Row, list[Record]]](dict)
-    for record in records:
-        if record.limit is None:
-            runs[column_of(record)].setdefault(row_of(record), []).append(record)
+    for record, row in ranked:
+        place = row.place and last[record.backbone.get("digest")]
+        runs[column_of(record)].setdefault(row._replace(place=place), []).append(record)
     return {
         column: {row: cell(found) for row, found in rows.items()} for column, rows in runs.items()
     }
@@ -120,22 +134,76 @@ def is_higher_better(rows: Mapping[Row, Cell]) -> bool:
     return bool(record.higher_is_better[record.primary])
 
 
-def labels(rows: Collection[Row]) -> dict[Row, str]:
-    """Row names: the model, the settings that tell it from rows of the same name, its kind."""
-    settings = {row: json.loads(row.settings) for row in rows}
-    groups = defaultdict[str, list[Row]](list)
+def row_in(rows: Mapping[Row, Cell], record: Record) -> Row:
+    """The row of a Record: the one with its weights, or with newer ones in the same place."""
+    own = row_of(record)
+    same = [row for row in rows if row._replace(place=own.place) == own]
+    weights = record.backbone.get("digest")
+    has = (row for row in same if rows[row].records[-1].backbone.get("digest") == weights)
+    return next(has, own)
+
+
+def model_names(rows: Collection[Row]) -> dict[Row, str]:
+    """The models' names, with as much of their places as tells them apart."""
+    groups = defaultdict[str, dict[str, tuple[str, ...]]](dict)
     for row in rows:
-        groups[row.model].append(row)
-    result = {}
-    for same in groups.values():
+        groups[row.model][row.place] = Path(row.place).parts
+    names = {}
+    for row in rows:
+        places, own = set(groups[row.model].values()), Path(row.place).parts
+        lengths = range(1, max(map(len, places), default=0) + 1)
+        size = next((n for n in lengths if len({p[-n:] for p in places}) == len(places)), 1)
+        place = "/".join(own[-size:])
+        apart = place if own[-1:] == (row.model,) else f"{row.model} at {place}"
+        names[row] = apart if len(places) > 1 and own else row.model
+    return names
+
+
+def labels(rows: Collection[Row]) -> dict[Row, str]:
+    """Row names: the model, settings that are not its yaml's or tell rows apart, its kind."""
+    settings = {row: json.loads(row.settings) for row in rows}
+    groups, result, names = defaultdict[str, list[Row]](list), {}, model_names(rows)
+    for row, name in names.items():
+        groups[name].append(row)
+    for name, same in groups.items():
         keys = dict.fromkeys(key for row in same for key in settings[row])
         differing = [k for k in keys if len({repr(settings[row].get(k)) for row in same}) > 1]
         for row in same:
-            given = [key for key in differing if key in settings[row]]
+            usual = usual_settings(row.model, row.target if row.place else "", row.method)
+            given = [
+                key
+                for key, value in settings[row].items()
+                if key in differing or (key in usual and usual[key] != plain(value))
+            ]
             words = ", ".join(f"{key.split('.')[-1]}={settings[row][key]}" for key in given)
-            name = f"{row.model} ({words})" if words else row.model
-            result[row] = name + (" (baseline)" if row.baseline else "")
+            result[row] = f"{name} ({words})" if words else name
+            result[row] += " (baseline)" if row.baseline else ""
     return result
+
+
+@cache
+def usual_settings(model: str, target: str, method: str) -> dict[str, Any]:
+    """The settings in the yamls of a model and a method of ours; {} of a user's own."""
+    folders, found = [built_in()], dict[str, Any]()
+    if target and model not in (known := names_in("model", folders)):  # named after a checkpoint
+        own = (
+            name for name in known if read(find(folders, "model", name)).get("_target_") == target
+        )
+        model = next(own, "")
+    for group, name in {"model": model, "method": method}.items():
+        if name in names_in(group, folders):
+            found |= flat(group, merged(folders, group, name))
+    return {key: plain(value) for key, value in found.items() if "${" not in str(value)}
+
+
+def plain(value: Any) -> Any:
+    """A setting as JSON and YAML agree on it: numbers as floats, everything else as text."""
+    if isinstance(value, list):
+        return [plain(part) for part in value]
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return str(value)
 
 
 def headings(columns: Sequence[TaskColumn]) -> dict[TaskColumn, str]:

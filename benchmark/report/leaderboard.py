@@ -25,8 +25,9 @@ from benchmark.report.cells import (
     headings,
     is_higher_better,
     labels,
+    model_names,
     record_of,
-    row_of,
+    row_in,
     tabulate,
 )
 from benchmark.report.published import PublishedScore, published_rows, read_published
@@ -159,7 +160,7 @@ def describe(column: TaskColumn, cells: Cells) -> list[str]:
 
 def runs_table(cells: Cells) -> Table:
     """One row for each model, task, test set, metric and seed: the content of the CSV file."""
-    lines = list[list[Value]]()
+    lines, names = list[list[Value]](), model_names({r for rows in cells.values() for r in rows})
     for row, column in sorted((row, column) for column, rows in cells.items() for row in rows):
         for record in cells[column][row].records:
             for test, scores in record.scores.items():
@@ -167,7 +168,7 @@ def runs_table(cells: Cells) -> Table:
                     low, high = record.intervals[test].get(metric, (None, None))
                     lines.append(
                         [
-                            *(column.area, column.task, column.version, row.model, row.method),
+                            *(column.area, column.task, column.version, names[row], row.method),
                             *(test, metric, score, low, high, record.higher_is_better[metric]),
                             *(record.scored[test], record.units[test], record.seed),
                             *(*usage_of(record).values(), row.settings),
@@ -197,13 +198,15 @@ def write(results: Path) -> Cells:
     return cells
 
 
-def tell(results: Path, record: Record) -> None:
+def tell(results: Path, record: Record, table: bool = True) -> None:
     """Write the tables anew, and print how models compare on the Record's task, by its method."""
     cells = write(results)
     if record.limit is not None:
         return
-    print(render(Report(blocks(task_table(cells, record), get_terminal_size().columns)[:1])))
-    shown = cells[column_of(record)][row_of(record)].records[-1]
+    if table:
+        print(render(Report(blocks(task_table(cells, record), get_terminal_size().columns)[:1])))
+    rows = cells[column_of(record)]
+    shown = rows[row_in(rows, record)].records[-1]
     if shown.backbone["digest"] != record.backbone["digest"]:
         print(
             f"the tables show newer weights of the name {record.model}; name=WORD sets them apart"
@@ -217,9 +220,10 @@ def tell(results: Path, record: Record) -> None:
 
 def task_table(cells: Cells, record: Record) -> Table:
     """How models compare on the Record's task with its method; its own row is highlighted."""
-    here, better = row_of(record), record.higher_is_better
-    found = cells[column_of(record)].items()
-    rows = {r: c for r, c in found if r.method == here.method or r.model_free or here.model_free}
+    column = cells[column_of(record)]
+    here, better = row_in(column, record), record.higher_is_better
+    shown = (r for r in column if r.method == here.method or r.model_free or here.model_free)
+    rows = {row: column[row] for row in shown}
     names, others = labels(rows), [metric for metric in better if metric != record.primary]
     columns = [Column("model"), Column(record.primary, "score", 3, better[record.primary])]
     columns += [Column(metric, "number", 3, better[metric]) for metric in others]

@@ -21,7 +21,7 @@ from benchmark.core import (
     has_answer,
 )
 from benchmark.data.homology import Audit
-from benchmark.progress import track
+from benchmark.progress import note, track
 from benchmark.results import storage
 from benchmark.results.predictions import VALUES, PredictionTable, read_predictions
 from benchmark.results.record import Record
@@ -57,7 +57,8 @@ def complete(
         storage.write_record(replace(record, strata=strata, audit=found.facts), folder)
         done += 1
     if done:
-        print(f"{done} Records of this data have scores by band now")
+        have = "Record of this data has" if done == 1 else "Records of this data have"
+        note(f"{done} {have} scores by band now")
 
 
 def stored(task: Task, splits: Splits, table: PredictionTable) -> Stored:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from benchmark.core import UserError, unknown
-from benchmark.report.cells import AREAS
+from benchmark.core import Area, UserError, unknown
+
+AREAS = get_args(Area)
 
 
 def built_in() -> Path:
@@ -35,7 +36,11 @@ def read(file: Path) -> dict[str, Any]:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    values = yaml.load(file.read_text(encoding="utf-8"), loader)
+    try:
+        values = yaml.load(file.read_text(encoding="utf-8"), loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = f"{getattr(error, 'problem', error)}{getattr(error, 'problem_mark', '')}"
+        raise UserError(f"{file} is not yaml: {' '.join(reason.split())}; correct it") from None
     if not isinstance(values, dict):
         raise UserError(f"{file} is {'empty' if values is None else 'not a mapping'}; fill it")
     return values

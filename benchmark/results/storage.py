@@ -25,17 +25,17 @@ TITLE = "# Leaderboard"
 
 
 def save(record: Record, predictions: Mapping[str, Sequence[Any]], results: Path) -> Path:
-    """Write the predictions, then the Record; return the Record's path."""
+    """Write the predictions and the Record; on a full disk neither. Return the Record's path."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = results / record.path
-    as_text(record)  # fails before anything is written if a value is not JSON
+    path, text = results / record.path, as_text(record)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path.with_suffix(".parquet")) as file:
-        columns = {name: column(values) for name, values in predictions.items()}
-        pq.write_table(pa.table(columns), file, compression="zstd")
-    write_record(record, results)
+    with replacing(path) as file:
+        file.write_text(text, encoding="utf-8")
+        with replacing(path.with_suffix(".parquet")) as table:  # takes its place first
+            columns = {name: column(values) for name, values in predictions.items()}
+            pq.write_table(pa.table(columns), table, compression="zstd")
     return path
 
 
@@ -94,14 +94,14 @@ def find(word: str, results: Path) -> Record:
 def check_writable(results: Path) -> None:
     """Refuse a folder, before the run, to which the Record cannot be written."""
     try:
-        results.mkdir(parents=True, exist_ok=True)
+        existing = next(f for f in (results, *results.absolute().parents) if f.exists())
         readme = results / "README.md"
         if readme.exists() and not readme.read_text(errors="replace").startswith(TITLE):
             raise UserError(
                 f"results={results} holds a README.md that is not a leaderboard, which the tables "
                 "would replace; give another folder"
             )
-        tempfile.TemporaryFile(dir=results).close()
+        tempfile.TemporaryFile(dir=existing).close()  # the folder is made with its first Record
     except OSError as error:
         reason = f"cannot write to results={results} ({error.strerror}); give another folder"
         raise UserError(reason) from None

@@ -45,7 +45,7 @@ def commit() -> dict[str, Any]:
         return {}
 
     def git(*words: str) -> str:
-        command = ["git", "-C", str(root), *words]
+        command = ["git", "--no-optional-locks", "-C", str(root), *words]  # writes nothing
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     with suppress(OSError, subprocess.CalledProcessError):

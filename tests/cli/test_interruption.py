@@ -33,7 +33,7 @@ def test_interrupted_leaves_nothing(tmp_path: Path, kind: signal.Signals) -> Non
 
     assert process.returncode == 130, errors
     assert errors.strip().splitlines()[-1].startswith("error: interrupted; finished runs are saved")
-    assert [path.name for path in tmp_path.rglob("*")] == ["results"]
+    assert not list(tmp_path.rglob("*"))
 
 
 @pytest.mark.slow
@@ -60,23 +60,33 @@ def test_interrupted_between_seeds_writes_tables_of_finished_seeds(
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, toy_conf: Path) -> None:
-    """Files may not grow past 3 kB; the predictions, which come first, are larger."""
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (3000, ["model=kmer"]),  # of the predictions
+        (4400, ["model=kmer"]),  # of the Record, which is larger
+        (3000, ["model=pocket_mlm_s", "method=lora", "method.epochs=1", "limit=12"]),
+    ],
+)
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, toy_conf: Path, size: int, words: list[str]
+) -> None:
+    """Files may not grow past `size` bytes: of predictions, the Record, or a training's state."""
     code = (
         "import resource, runpy, sys\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
         "runpy.run_module('benchmark', run_name='__main__')\n"
     )
-    words = ["--config-dir", str(toy_conf), "task=toy", "model=kmer"]
     done = subprocess.run(
-        [sys.executable, "-c", code, *words],
+        [sys.executable, "-c", code, "--config-dir", str(toy_conf), "task=toy", *words],
         cwd=tmp_path,
         env=environment(),
         capture_output=True,
         text=True,
     )
 
-    assert "File too large" in refused(done)
+    assert done.returncode == 2
+    assert "the disk is full" in refused(done) and "File too large" in refused(done)
     assert not [path for path in (tmp_path / "results").rglob("*") if path.is_file()]
 
 

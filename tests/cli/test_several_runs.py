@@ -1,8 +1,12 @@
 """Several seeds and several runs of one command."""
 
 import json
+import re
 from pathlib import Path
 
+import pytest
+
+from benchmark.backbones.baselines.descriptors import Kmer
 from tests.command_line import refused, run_cli
 
 
@@ -49,3 +53,54 @@ def test_a_sweep_continues_after_a_failure(tmp_path: Path, toy_conf: Path) -> No
 
     assert "model.path is missing; give model.path=..." in refused(done)
     assert list((tmp_path / "results").glob("toy/kmer/linear/*/seed0.json"))
+
+
+def test_a_multirun_ends_with_a_row_for_each_run_and_each_cause_once(
+    tmp_path: Path, toy_conf: Path
+) -> None:
+    """Done, skipped and failed; a cause is one sentence however many runs it stopped."""
+    words = ("--config-dir", str(toy_conf), "task=toy")
+    assert run_cli(*words, "model=kmer", cwd=tmp_path).returncode == 0
+    models = "model=kmer,onehot,huggingface,proteinglm"
+    done = run_cli("-m", *words, models, cwd=tmp_path, env={"COLUMNS": "80"})
+    table = done.stdout.split("All runs of this command\n")[1]
+    rows = dict(line.split(maxsplit=1) for line in table.splitlines()[:5])
+
+    assert done.returncode == 1
+    assert rows["model"] == "run         score"
+    assert rows["kmer"].startswith("skipped     accuracy 0.")
+    assert rows["onehot"].startswith("done        accuracy 0.")
+    assert rows["huggingface"] == rows["proteinglm"] == "failed (1)  –"
+    assert "\n(1) model.path is missing; give model.path=...\n" in table
+    assert table.rstrip().endswith("1 skipped, 1 done, 2 failed")
+    assert refused(done) == "error: model.path is missing; give model.path=..."
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert not list(tmp_path.glob("results/.*")), "nothing of Hydra's is left"
+
+
+def test_failures_alike_but_for_their_data_are_one_cause(tmp_path: Path) -> None:
+    words = ("-m", "task=contact,fold,stability", "model=onehot")
+    done = run_cli(*words, cwd=tmp_path, env={"HF_HUB_OFFLINE": "1"})
+
+    assert done.stderr.count("error: ") == 1, done.stderr
+    assert "3 failed" in done.stdout and "(2)" not in done.stdout
+
+
+def test_a_bug_ends_one_run_and_not_the_others(
+    tmp_path: Path, toy_conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("x / 0")
+
+    monkeypatch.setattr(Kmer, "embed_proteins", fails)
+    words = ("--config-dir", str(toy_conf), "-m", "task=toy", "model=kmer,onehot")
+    done = run_cli(*words, cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "this is a bug in the benchmark (ZeroDivisionError: x / 0)" in refused(done)
+    assert "Error executing job" not in done.stderr
+    assert list((tmp_path / "results").glob("toy/onehot/linear/*/seed0.json"))
+    alone = run_cli(*words[:2], "task=toy", "model=kmer", cwd=tmp_path)
+    assert alone.returncode == 70 and "(ZeroDivisionError: x / 0)" in refused(alone)
+    for log in re.findall(r"traceback in (\S+),", done.stderr + alone.stderr):
+        Path(log).unlink()

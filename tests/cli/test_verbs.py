@@ -1,14 +1,18 @@
 """The quick verbs, in this process."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmark import __version__
 from benchmark.cli.main import main
+from benchmark.cli.verbs import VERBS
 from benchmark.results.storage import save
+from tests.command_line import environment, refused, run_process
 from tests.conftest import ROOT
 from tests.report.test_leaderboard import record
 
@@ -46,6 +50,57 @@ def test_list_of_one_group(shown: Any) -> None:
     assert rows["onehot"][1].startswith("Baseline: ")
     assert "| accuracy | higher is better |" in shown("list", "metrics", "format=markdown")
     assert shown("list", "tasks", "format=csv").splitlines()[0].startswith("table,task=,answers,")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_every_verb_has_help(shown: Any, verb: str, word: str) -> None:
+    text = shown(verb, word)
+
+    assert text.startswith(f"python -m benchmark {verb} ")
+    assert all(f"  {key}=" in text for key in VERBS[verb].takes)
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_version_is_ours(shown: Any) -> None:
+    assert shown("--version") == f"plm-benchmark {__version__}\n"
+
+
+def test_the_folder_of_yamls_may_stand_anywhere(shown: Any, toy_conf: Path) -> None:
+    folder = str(toy_conf)
+    for words in (
+        ("--config-dir", folder, "list", "tasks"),
+        ("list", f"--config-dir={folder}", "tasks"),
+        ("list", "tasks", "--config-dir", folder),
+    ):
+        assert "\ntoy  " in shown(*words)
+
+
+def test_a_default_is_named(shown: Any) -> None:
+    error = shown("audit", "results=/proc/none", refused=True)
+
+    assert error.splitlines()[0] == "task=pocket_ss8 (the default)"
+
+
+@pytest.mark.parametrize("name", ["tasks", "conf"])
+def test_packages_that_hide_ours_are_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").touch()
+    done = run_process("list", cwd=tmp_path)
+
+    assert f"hides the package {name!r} of the benchmark; use the program plm" in refused(done)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    """`python -m benchmark list | head -1`."""
+    command = [sys.executable, "-m", "benchmark", "list"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_from_the_run_to_the_tables(tmp_path: Path, near_conf: Path) -> None:
 
     audited = benchmark("audit", "toy", "--config-dir", str(near_conf), cwd=tmp_path)
     assert audited.returncode == 0, audited.stderr
-    assert "1 Records of this data have scores by band now" in audited.stdout
+    assert "1 Record of this data has scores by band now" in audited.stderr
     strata = strata_of(path)["test"]
     assert {name: stratum["examples"] for name, stratum in strata.items()} == {
         EXACT: 12, "90–100 %": 28, NONE: 30, WITHOUT_OVERLAP: 58,

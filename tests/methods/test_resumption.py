@@ -94,7 +94,10 @@ def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(
 
 
 def test_a_state_from_any_step_gives_the_same_bits(
-    esm: Transformer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    esm: Transformer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Stopped before each step in turn, and at each epoch's end, with all weights trained."""
     train, test = examples("residue", 12), examples("residue", 5, 1)
@@ -126,6 +129,8 @@ def test_a_state_from_any_step_gives_the_same_bits(
         assert resumed.choices == whole.choices
         for a, b in zip(answer(resumed, test), answer(whole, test), strict=True):
             assert np.array_equal(a, b)
+    said = capsys.readouterr().err
+    assert said.count("resumed the training in epoch ") == 7, "all but the one that was not stopped"
 
 
 def test_a_damaged_state_is_one_sentence(esm: Transformer, tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from benchmark.cli.catalogue import default_name
+from benchmark.cli.quoting import quoted, unquoted
 from benchmark.cli.verbs.audit import show_audit
 from benchmark.cli.verbs.check import show_check
 from benchmark.cli.verbs.leaderboard import show_leaderboard
@@ -13,7 +16,9 @@ from benchmark.cli.verbs.listing import show_list
 from benchmark.cli.verbs.request import Request
 from benchmark.cli.verbs.store import show_store
 from benchmark.cli.verbs.why import show_why
-from benchmark.core import UserError
+from benchmark.core import UserError, unknown
+from benchmark.report.render import FORMATS
+from benchmark.report.render.terminal import folded
 from benchmark.results.reference import default_results
 
 
@@ -30,13 +35,43 @@ class Verb(NamedTuple):
 
 
 VERBS = {
-    "list": Verb(show_list, ("group", "format", "config_dir"), bare=("group",)),
+    "list": Verb(show_list, ("group", "format"), bare=("group",)),
     "leaderboard": Verb(show_leaderboard, ("results", "by", "format")),
-    "audit": Verb(show_audit, ("task", "mirror", "results", "config_dir"), bare=("task",)),
-    "check": Verb(show_check, ("model", "device", "dtype", "batch_tokens", "config_dir")),
+    "audit": Verb(show_audit, ("task", "mirror", "results", "format"), bare=("task",)),
+    "check": Verb(show_check, ("model", "device", "dtype", "batch_tokens"), bare=("model",)),
     "store": Verb(show_store, ("store", "clear", "format")),
     "why": Verb(show_why, ("a", "b", "results", "format"), bare=("a", "b")),
 }
+SETTINGS = {
+    "group": "tasks, models, methods, metrics or suites; default: all of them",
+    "format": "terminal (default), markdown, csv, latex or json",
+    "config_dir": "your own folder of yamls, also as --config-dir DIR",
+    "results": "folder of results",
+    "by": "identity (scores by identity to train) or method (all of them)",
+    "task": "a task of `list tasks`; task.KEY=VALUE changes its settings",
+    "model": "a model of `list models`; model.KEY=VALUE changes its settings",
+    "mirror": "folder that replaces the hub for data sets",
+    "device": "cpu, cuda, cuda:1 or auto (default)",
+    "dtype": "float32, bfloat16 or auto (default)",
+    "batch_tokens": "residues in a batch, padding included",
+    "store": "folder of the embedding store",
+    "clear": "the group of embeddings to remove, or all",
+    "a": "a result: its file, folder or key",
+    "b": "another result",
+}
+"""What the settings of verbs mean."""
+HELP = ("--help", "-h", "help")
+"""Words that ask for help."""
+DEFAULTS = {"audit": "task", "check": "model"}
+"""What a verb takes from conf/config.yaml if it is not given, and names."""
+
+
+def help_of(name: str) -> str:
+    """How to call a verb, what it does, and its settings."""
+    verb = VERBS[name]
+    call = " ".join(["python -m benchmark", name, *(f"[{word.upper()}]" for word in verb.bare)])
+    rows = [f"  {key + '=':<14}{SETTINGS[key]}" for key in (*verb.takes, "config_dir")]
+    return "\n".join([f"{call} [key=value ...]", "", folded(str(verb.do.__doc__)), "", *rows])
 
 
 def spelled_out(name: str, words: Sequence[str]) -> list[str]:
@@ -46,27 +81,31 @@ def spelled_out(name: str, words: Sequence[str]) -> list[str]:
     for word in rest:
         if word in ("--config-dir", "-cd"):
             word = f"config_dir={next(rest, '')}"
-        elif re.fullmatch(r"[\w./~-]+", word) and (place := next(bare, None)):
-            word = f"{place}={word}"
+        elif re.fullmatch(r"[\w./~-]+", word) or ("=" in word and Path(word).exists()):
+            word = f"{place}={word}" if (place := next(bare, None)) else word
         found.append(word.removeprefix("--").replace("config-dir=", "config_dir=", 1))
     return found
 
 
 def run_verb(name: str, words: Sequence[str]) -> int:
     """Run a verb with key=value words."""
-    from omegaconf import OmegaConf
-
     verb = VERBS[name]
     for word in words:
         key, equals, _ = word.lstrip("+").partition("=")
-        if key.partition(".")[0] not in verb.takes or not equals:
-            takes = " ".join(f"{key}=..." for key in verb.takes) or "no settings"
+        if key.partition(".")[0] not in (*verb.takes, "config_dir") or not equals:
+            takes = " ".join(f"{key}=..." for key in verb.takes)
             raise UserError(f"{name} takes {takes}, not {word!r}")
-    if "results" in verb.takes and not any(word.startswith("results=") for word in words):
-        words = [*words, f"results={os.environ.get('BENCHMARK_RESULTS') or default_results()}"]
-    options: Any = OmegaConf.to_container(OmegaConf.from_cli(list(words)))
-    folder = Path(str(options["config_dir"])) if "config_dir" in options else None
+    options = {key: unquoted(value) for key, _, value in (word.partition("=") for word in words)}
+    if "results" in verb.takes and "results" not in options:
+        options["results"] = os.environ.get("BENCHMARK_RESULTS") or str(default_results())
+        words = [*words, f"results={options['results']}"]
+    if (form := options.get("format", "terminal")) not in FORMATS:
+        raise unknown("format", form, FORMATS)
+    if (group := DEFAULTS.get(name)) and group not in options:
+        print(f"{group}={default_name(group)} (the default)", file=sys.stderr)
+    folder = Path(options["config_dir"]) if "config_dir" in options else None
     if folder and not folder.is_dir():
         raise UserError(f"config_dir={folder} is not a folder")
-    rest = [word for word in words if not word.startswith("config_dir=")]
+    own = ("config_dir=", "format=")  # not of a run
+    rest = quoted([word for word in words if not word.startswith(own)])
     return verb.do(Request(options, rest, [folder] if folder else [])) or 0

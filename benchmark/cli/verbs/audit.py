@@ -26,7 +26,6 @@ from benchmark.data.homology import (
     write_audit,
 )
 from benchmark.data.splits import count_shared
-from benchmark.report.render import render
 from benchmark.report.rescore import complete
 from benchmark.report.table import Column, Report, Table, Value
 
@@ -39,12 +38,12 @@ def show_audit(request: Request) -> None:
     cfg = compose(request.words, request.folders)
     folder = Path(str(cfg.results)).expanduser()
     check_writable(folder)
-    audit(build(cfg.task), folder)
+    request.show(audit(build(cfg.task), folder))
     leaderboard.write(folder)
 
 
-def audit(task: Task, folder: Path) -> None:
-    """Search or read an earlier search, print it, and complete the Records in `folder`."""
+def audit(task: Task, folder: Path) -> Report:
+    """Search or read an earlier search, and complete the Records in `folder`."""
     started = time.perf_counter()
     splits = task.load()
     if not any(learned(splits, test) for test in splits.tests):
@@ -59,13 +58,12 @@ def audit(task: Task, folder: Path) -> None:
         found = search(splits, facts)
         write_audit(found, splits, path)
         line = f"{path}, {time.perf_counter() - started:.1f} s"
-    show(splits, found)
-    print(line)
     complete(task, splits, data, found, folder)
+    return overlap(splits, found)._replace(text=line)
 
 
-def show(splits: Splits, found: Audit) -> None:
-    """Print, by test set, its overlap with train and valid and the share in each identity band."""
+def overlap(splits: Splits, found: Audit) -> Report:
+    """By test set, its overlap with train and valid and the share in each identity band."""
     bands = {name: Counter(found.bands(name)) for name in splits.tests}
     present = [band for band in BANDS if any(band in count for count in bands.values())]
     chains = max(len(example.chains) for test in splits.tests.values() for example in test)
@@ -84,15 +82,17 @@ def show(splits: Splits, found: Audit) -> None:
         Column("test set"),
         *(Column(heading, "count") for heading in [*headings, "repeated"]),
     ]
-    print(render(Report([Table("", counts, rows)])))
-    if count := count_shared(splits.valid, splits.train):
-        print(f"{count:,} of {len(splits.valid):,} valid examples are also in train")
     columns = [Column("nearest relative"), *(Column(band, "share", 1) for band in present)]
-    print(render(Report([Table("", columns, shares)])))
+    notes, more = list[str](), list[str]()
+    if count := count_shared(splits.valid, splits.train):
+        notes.append(f"{count:,} of {len(splits.valid):,} valid examples are also in train")
     if chains > 1:
-        print(f"{EXACT}: every chain of a row is in train or valid, but maybe not in the same row")
+        more.append(
+            f"{EXACT}: every chain of a row is in train or valid, but maybe not in the same row"
+        )
     if SHORT in present:
-        print(
+        more.append(
             f"{SHORT}: MMseqs2 misses too many relatives of chains under {PARAMETERS['shortest']} "
             "residues, so only equal chains are counted"
         )
+    return Report([Table("", counts, rows, notes), Table("", columns, shares, more)])

@@ -12,7 +12,7 @@ def show_leaderboard(request: Request) -> None:
     from benchmark.report.breakdowns import by_identity, by_method
     from benchmark.report.published import read_published
 
-    results = Path(str(request.options.get("results", "results"))).expanduser()
+    results = Path(request.options.get("results", "results")).expanduser()
     views = {"identity": by_identity, "method": by_method}
     by = request.options.get("by")
     if by is not None and by not in views:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from benchmark.report.render import render
 from benchmark.report.table import Report
@@ -11,7 +11,7 @@ from benchmark.report.table import Report
 class Request(NamedTuple):
     """The words after a verb."""
 
-    options: Mapping[str, Any]
+    options: Mapping[str, str]
     words: Sequence[str]
     """As given, for `benchmark.cli.compose`; without config_dir and format."""
     folders: Sequence[Path]
@@ -19,5 +19,4 @@ class Request(NamedTuple):
 
     def show(self, report: Report) -> None:
         """Print a report in the format that format= names."""
-        text = render(report, str(self.options.get("format", "terminal")))
-        print(text, flush=True)  # a closed pipe is noticed here, not at exit
+        print(render(report, self.options.get("format", "terminal")))

@@ -12,10 +12,10 @@ def show_why(request: Request) -> None:
     from benchmark.results.identity import differences
     from benchmark.results.storage import find
 
-    results = Path(str(request.options.get("results", "results"))).expanduser()
-    if set(request.options) - {"results", "format"} != {"a", "b"}:
+    results = Path(request.options.get("results", "results")).expanduser()
+    if set(request.options) - {"results", "format", "config_dir"} != {"a", "b"}:
         raise UserError("why compares two results; give two keys, folders or files of Records")
-    records = [find(str(request.options[name]), results) for name in ("a", "b")]
+    records = [find(request.options[name], results) for name in ("a", "b")]
     files = [Column(name, detail=str(r.path)) for name, r in zip("ab", records, strict=True)]
     same = records[0].key == records[1].key
     tables = [

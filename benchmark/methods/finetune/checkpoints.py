@@ -38,8 +38,8 @@ class Epoch(NamedTuple):
 def save_state(folder: Path, state: Mapping[str, Any]) -> None:
     """Write a state of tensors, numbers, and lists and dictionaries of them."""
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / STATE) as file:
-        torch.save({"format": FORMAT, **state}, file)
+    with replacing(folder / STATE) as file, file.open("wb") as stream:  # whose errors have numbers
+        torch.save({"format": FORMAT, **state}, stream)
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:

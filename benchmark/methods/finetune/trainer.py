@@ -28,7 +28,7 @@ from benchmark.methods.finetune.checkpoints import Epoch
 from benchmark.methods.finetune.heads import Head, Objective, Target
 from benchmark.methods.finetune.replicas import check_replicas
 from benchmark.methods.finetune.schedule import effective_batches, rate
-from benchmark.progress import track
+from benchmark.progress import note, track
 
 Float32 = NDArray[np.float32]
 ROWS = 16_384
@@ -289,6 +289,7 @@ class Trainer:
             for name, parameter in self.trained.items():
                 parameter.copy_(state["trained"][name])
         self.optimizer.load_state_dict(state["optimizer"])
+        note(f"resumed the training in epoch {self.epoch + 1}, after {self.step} of its steps")
 
 
 def add_usage(backbone: Backbone, cost: Mapping[str, int]) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
+from shutil import get_terminal_size
 from textwrap import wrap
 
 from benchmark.report.table import Column, Report, Table
@@ -27,6 +28,16 @@ def render(report: Report, width: int) -> str:
         parts += ["\n".join([*title, shown[0]]), *shown[1:]]
         parts += ["\n".join(wrap(note, width)) for note in table.notes]
     return "\n\n".join(parts)
+
+
+def folded(text: str) -> str:
+    """Lines no wider than the screen; only a word that is longer, such as a path, stays whole."""
+    width = get_terminal_size().columns
+    lines = [
+        wrap(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        for line in text.splitlines()
+    ]
+    return "\n".join(part for parts in lines for part in parts)
 
 
 def blocks(table: Table, width: int) -> list[Table]:
