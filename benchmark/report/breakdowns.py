@@ -8,11 +8,8 @@ from benchmark.data.homology import BANDS
 from benchmark.report.cells import Cell, Cells, Row, headings, is_higher_better, labels, record_of
 from benchmark.report.leaderboard import describe, usage_of
 from benchmark.report.table import ARROWS, Column, Report, Table, Value
-from benchmark.results.record import WITHOUT_OVERLAP, Record
+from benchmark.results.record import WITHOUT_OVERLAP, Record, primary
 from benchmark.stats.seeds import estimate
-
-KINDS = ("scores", "intervals", "units")
-"""What a stratum has in common with the whole test set."""
 
 
 def by_identity(cells: Cells) -> Report:
@@ -97,17 +94,18 @@ def strata_table(title: str, rows: Mapping[Row, Cell], test: str, notes: Sequenc
     columns = [Column(name, "score", higher_is_better=better) for name in titles]
     names, lines = labels(rows), list[list[Value]]()
     for row, (_, found) in rows.items():
-        metric, strata = found[-1].primary, [record.strata.get(test, {}) for record in found]
+        metric, scale = found[-1].primary, primary(found)[-1]
+        strata = [record.strata.get(test, {}) for record in found]
         parts: list[list[Any]] = [[stratum.get(name, {}) for stratum in strata] for name in shown]
-        parts[:0] = [[{kind: getattr(r, kind)[test] for kind in KINDS} for r in found]]
-        scale = found[-1].scales.get(metric, "identity")
-        estimates: list[Value] = []
-        for seeds in parts:
-            scores, intervals = (
-                [part.get(kind, {}).get(metric) for part in seeds] for kind in KINDS[:2]
-            )
-            units = seeds[-1].get("units", 0)
-            estimates.append(estimate(scores, intervals, units, scale) if any(seeds) else None)
+        parts[:0] = [[{"scores": r.scores[test], "intervals": r.intervals[test]} for r in found]]
+        pairs = [
+            [[part.get(kind, {}).get(metric) for part in seeds] for kind in ("scores", "intervals")]
+            for seeds in parts
+        ]
+        estimates = [
+            estimate(scores, intervals, scale) if any(seeds) else None
+            for seeds, (scores, intervals) in zip(parts, pairs, strict=True)
+        ]
         lines.append([names[row], *estimates])
     return Table(title, [Column("model"), *columns], lines, notes).ranked(whole)
 

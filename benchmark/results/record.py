@@ -80,12 +80,9 @@ class Record:
 Interval = tuple[float, float]
 
 
-def primary(
-    records: Sequence[Record],
-) -> tuple[list[float | None], list[Interval | None], int, str]:
-    """Each Record's ranking score and its interval (None: undefined); its units and its scale."""
+def primary(records: Sequence[Record]) -> tuple[list[float | None], list[Interval | None], str]:
+    """Each Record's ranking score and its interval (None: undefined), and the interval's scale."""
     first = [(record, next(iter(record.scores))) for record in records]
     scores = [record.scores[test].get(record.primary) for record, test in first]
     found = [record.intervals[test].get(record.primary) for record, test in first]
-    record, test = first[-1]
-    return scores, found, record.units[test], record.scales.get(record.primary, "identity")
+    return scores, found, records[-1].scales.get(records[-1].primary, "identity")

@@ -61,7 +61,7 @@ def interval(statistic: Statistic, scale: str) -> Interval | None:
     intervals without an end have none.
     """
     score, error, freedom = statistic
-    to, back, slope, low, high = SCALES[scale]
+    low, high = SCALES[scale][3:]
     if not low - ROUNDING <= score <= high + ROUNDING:
         bounds = f"between {low} and {high}" if high < inf else f"above {low}"
         raise ValueError(f"a score of {score:g}, but scale={scale} is for scores {bounds}")
@@ -70,19 +70,27 @@ def interval(statistic: Statistic, scale: str) -> Interval | None:
             return None
         nearest = ((1 - LEVEL) / 2) ** (1 / (freedom + 1))
         return (nearest, 1.0) if score > 0.5 else (0.0, 1 - nearest)
-    if not error > ROUNDING * abs(score):
+    return (
+        around(score, quantile(freedom) * error, scale) if error > ROUNDING * abs(score) else None
+    )
+
+
+def around(score: float, half: float, scale: str) -> Interval | None:
+    """The interval with this half-width near the score, symmetric on the scale; None: endless."""
+    to, back, slope, low, high = SCALES[scale]
+    if not low < score < high:
         return None
-    half = quantile(freedom) * error * slope(score)
+    half *= slope(score)
     found = back(to(score) - half), back(to(score) + half)
     return found if isfinite(found[0]) and isfinite(found[1]) else None
 
 
-def standard_error(score: float, found: Interval, freedom: float, scale: str) -> float:
-    """The standard error of a score that makes this interval with these degrees of freedom."""
+def half_width(score: float, found: Interval, scale: str) -> float:
+    """The half-width from which `around` makes this interval."""
     to, _, slope, low, high = SCALES[scale]
-    inside = low < found[0] and found[1] < high
-    width = (to(found[1]) - to(found[0])) / slope(score) if inside else found[1] - found[0]
-    return width / 2 / quantile(freedom)
+    if low < found[0] and found[1] < high and low < score < high:
+        return (to(found[1]) - to(found[0])) / slope(score) / 2
+    return (found[1] - found[0]) / 2
 
 
 def quantile(freedom: float) -> float:
