@@ -115,12 +115,12 @@ def test_interval_of_a_share_is_the_textbooks() -> None:
 
 
 def test_resamples_weigh_units_evenly_and_by_their_names() -> None:
-    """Each unit once or three times; independent of the others; the same among other units."""
+    """Each unit once or four times; independent of the others; the same among other units."""
     units = [f"unit {i}" for i in range(200)]
     weights = np.concatenate(list(resamples(units, seed=1)))
 
-    assert weights.shape == (RESAMPLES, 200) and set(np.unique(weights)) == {1, 3}
-    assert weights.mean() == pytest.approx(2, abs=0.02)
+    assert weights.shape == (RESAMPLES, 200) and set(np.unique(weights)) == {1, 4}
+    assert weights.mean() == pytest.approx(2.5, abs=0.02)
     correlation = np.corrcoef(weights.T)[np.triu_indices(200, 1)]
     assert correlation.std() == pytest.approx(RESAMPLES**-0.5, rel=0.05)
     np.testing.assert_array_equal(
