@@ -6,6 +6,7 @@ geometric distribution with mean 3. The truth is the score of a very large test 
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from benchmark.stats.bootstrap import score
 
 Data = Callable[[np.random.Generator, Array], tuple[Any, Any]]
 """From the unit of each answer to predictions and labels."""
-LARGE = 200_000
+LARGE = 100_000
 CLASS, NUMBER = Readout("protein", "classification", 2), Readout("protein", "regression")
 
 
@@ -77,15 +78,23 @@ def contacts(rng: np.random.Generator, unit: Array) -> tuple[Any, Any]:
 
 FAMILIES: dict[str, tuple[Data, list[Metric], Readout]] = {
     "share 0.5": (classes(0.5), [find("accuracy")], CLASS),
-    "share 0.7": (classes(0.7), [find("accuracy"), find("mcc"), find("f1_macro")], CLASS),
+    "share 0.7": (classes(0.7), [find("accuracy"), find("mcc")], CLASS),
     "share 0.9": (classes(0.9), [find("accuracy"), find("f1_macro")], CLASS),
     "area 0.7": (ranking(0.7), [find("roc_auc"), find("pr_auc")], CLASS),
     "area 0.9": (ranking(0.9), [find("roc_auc"), find("pr_auc")], CLASS),
-    "numbers 0.6": (numbers(0.6), [find("spearman"), find("pearson"), find("rmse"), mae], NUMBER),
+    "numbers 0.6": (numbers(0.6), [find("spearman"), find("rmse"), mae], NUMBER),
     "numbers 0.9": (numbers(0.9), [find("spearman"), find("pearson")], NUMBER),
     "perplexity": (surprise, [find("perplexity")], NUMBER),
     "p_at_l5": (contacts, [P_AT_L5], NUMBER),
 }
+
+
+@cache
+def true_scores(family: str) -> dict[str, float]:
+    make, metrics, _ = FAMILIES[family]
+    predictions, labels = make(np.random.default_rng(0), np.arange(LARGE))
+    rows = examples(labels, np.arange(LARGE))
+    return {metric.name: float(metric.scores(predictions, rows)[0]) for metric in metrics}
 
 
 def coverage(family: str, units: int, unequal: bool, count: int) -> dict[str, float]:
@@ -93,8 +102,7 @@ def coverage(family: str, units: int, unequal: bool, count: int) -> dict[str, fl
     make, metrics, readout = FAMILIES[family]
     rng = np.random.default_rng(units)
     held: dict[str, list[bool]] = {metric.name: [] for metric in metrics}
-    large = make(rng, np.arange(LARGE))
-    truth = {m.name: m.scores(large[0], examples(large[1], np.arange(LARGE)))[0] for m in metrics}
+    truth = true_scores(family)
     for seed in range(count):
         sizes = rng.geometric(1 / 3, units) if unequal else np.ones(units, int)
         unit = np.repeat(np.arange(units), sizes)
