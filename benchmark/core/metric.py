@@ -163,8 +163,8 @@ class SetMetric(Metric):
     """A metric of a set whose score depends on its size: shares of clusters, duplicates.
 
     `fn(predictions, examples)` returns a number. It is computed on `size` examples, drawn without
-    replacement by a fixed seed (None: all): it is not defined under resampling with replacement,
-    and has no bootstrap interval. With fewer examples the score is undefined.
+    replacement by a fixed seed (None: all): it is not defined under resampling, and has no
+    interval. With fewer examples the score is undefined.
     """
 
     size: int | None = None
