@@ -77,9 +77,7 @@ def balanced_accuracy(predictions: Predictions, examples: Examples) -> Scorer:
     >>> float(balanced_accuracy.scores([0.9, 0.2, 0.7, 0.1, 0.1], labelled(1, 0, 0, 0, 0))[0])
     0.875
     """
-    return of_counts(
-        predictions, examples, lambda counts: mean_of_defined(ratio(counts.right, counts.labelled))
-    )
+    return of_counts(predictions, examples, lambda c: mean_of_defined(ratio(c.right, c.labelled)))
 
 
 @corpus_metric(higher_is_better=True, version=1, scale="logit")

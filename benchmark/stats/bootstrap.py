@@ -91,17 +91,9 @@ def score(
     units, unit = np.unique([examples[row].group for row in rows], return_inverse=True)
     draws, unit_sizes = resampled_scores(scorers, units.tolist(), unit, seed)
     found = {m: statistic(scores[m], draws[m], unit_sizes[m]) for m in draws}
-    return Scores(
-        scores,
-        intervals(metrics, found, len(units)),
-        len(rows),
-        list(predictions),
-        draws,
-        found,
-        frozenset(units.tolist()),
-        values,
-        sizes,
-    )
+    bounds, groups = intervals(metrics, found, len(units)), frozenset(units.tolist())
+    answers = list(predictions)
+    return Scores(scores, bounds, len(rows), answers, draws, found, groups, values, sizes)
 
 
 def unfit(metric: Metric, error: Exception) -> UserError:
@@ -134,8 +126,7 @@ def mean(
             raw = (variances * freedom / (freedom + 1)).sum()
             error = SPREAD * float(np.nanstd(draws[m], ddof=1)) * sqrt(total / raw)
             found[m] = Statistic(scores[m], error, joint)
-    scored = sum(part.scored for part in parts)
-    known = intervals(metrics, found, len(groups))
+    scored, known = sum(part.scored for part in parts), intervals(metrics, found, len(groups))
     return Scores(scores, known, scored, [], draws, found, groups)
 
 
@@ -159,14 +150,13 @@ def intervals(
 ) -> dict[str, Interval]:
     """Each metric's 95 % interval on its scale; none with few units."""
     found = dict[str, Interval]()
-    for metric in metrics if units >= FEWEST_UNITS else ():
-        if metric.name in statistics:
-            try:
-                bounds = interval(statistics[metric.name], metric.scale)
-            except ValueError as error:
-                raise unfit(metric, error) from None
-            if bounds:
+    for metric in metrics:
+        try:
+            known = statistics.get(metric.name) if units >= FEWEST_UNITS else None
+            if known and (bounds := interval(known, metric.scale)):
                 found[metric.name] = bounds
+        except ValueError as error:
+            raise unfit(metric, error) from None
     return found
 
 
@@ -177,17 +167,14 @@ def resampled_scores(
 
     unit: (n,), the unit of each example. Values of example metrics are added up by unit first.
     """
-    summed = {
-        name: scorer.by_unit(unit, len(units))
-        for name, scorer in scorers.items()
-        if isinstance(scorer, ExampleValues)
-    }
+    kinds, n = scorers.items(), len(units)
+    summed = {m: s.by_unit(unit, n) for m, s in kinds if isinstance(s, ExampleValues)}
     parts: dict[str, list[Array]] = {name: [] for name in scorers}
     for counts in resamples(units, seed, len(unit)) if scorers else ():
         weights = counts[:, unit] if len(summed) < len(scorers) else counts
         for name, scorer in scorers.items():
             parts[name].append(summed[name](counts) if name in summed else scorer(weights))
-    examples = np.bincount(unit, minlength=len(units))
+    examples = np.bincount(unit, minlength=n)
     sizes = {name: summed[name].sizes if name in summed else examples for name in scorers}
     return {name: np.concatenate(part) for name, part in parts.items()}, sizes
 

@@ -26,31 +26,20 @@ class Statistic(NamedTuple):
     """Degrees of freedom of the standard error."""
 
 
-class Transform(NamedTuple):
-    """A scale: a monotone function of scores between two bounds."""
-
-    to: Callable[[float], float]
-    back: Callable[[float], float]
-    slope: Callable[[float], float]
-    """Derivative of `to`."""
-    low: float
-    high: float
-
-
-SCALES = {
-    "identity": Transform(float, float, lambda s: 1.0, -inf, inf),
-    "logit": Transform(
+Function = Callable[[float], float]
+SCALES: dict[str, tuple[Function, Function, Function, float, float]] = {
+    "identity": (float, float, lambda s: 1.0, -inf, inf),
+    "logit": (
         lambda s: log(s / (1 - s)),
         lambda x: (1 + tanh(x / 2)) / 2,
         lambda s: 1 / (s * (1 - s)),
         *(0, 1),
     ),
-    "fisher": Transform(atanh, tanh, lambda s: 1 / (1 - s**2), -1, 1),
-    "log": Transform(log, lambda x: exp(x) if x < 700 else inf, lambda s: 1 / s, 0, inf),
-    "inverse": Transform(
-        lambda s: -1 / s, lambda x: -1 / x if x < 0 else inf, lambda s: s**-2, 0, inf
-    ),
+    "fisher": (atanh, tanh, lambda s: 1 / (1 - s**2), -1, 1),
+    "log": (log, lambda x: exp(x) if x < 700 else inf, lambda s: 1 / s, 0, inf),
+    "inverse": (lambda s: -1 / s, lambda x: -1 / x if x < 0 else inf, lambda s: s**-2, 0, inf),
 }
+"""Scale -> the function to it, that back to scores, its derivative, and the bounds of scores."""
 
 
 def interval(statistic: Statistic, scale: str) -> Interval | None:

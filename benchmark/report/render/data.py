@@ -5,7 +5,7 @@ import io
 import json
 from typing import Any
 
-from benchmark.report.table import Noted, Report, Table, Value
+from benchmark.report.table import Noted, Report, Value
 from benchmark.stats.seeds import Estimate
 
 
@@ -15,35 +15,22 @@ def as_csv(report: Report) -> str:
     Parts of an estimate have columns of their own. Several tables share one file: their titles are
     the column `table`.
     """
-    parts = [csv_columns(table) for table in report.tables]
-    names = list(dict.fromkeys(name for part in parts for name in part))
+    lines = []
+    for table in report.tables:
+        for row in table.rows:
+            line: dict[str, Any] = {"table": table.title} if len(report.tables) > 1 else {}
+            for name, value in zip([column.name for column in table.columns], row, strict=True):
+                if not isinstance(value, Estimate | Noted):
+                    line[name] = value if value == value else None
+                    continue
+                for part, content in fields(value, undefined=None).items():
+                    line[name if part in ("score", "value") else f"{name} {part}"] = content
+            lines.append(line)
     stream = io.StringIO()
+    names = list(dict.fromkeys(name for line in lines for name in line))
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["table", *names] if len(parts) > 1 else names)
-    for table, part in zip(report.tables, parts, strict=True):
-        missing = [None] * len(table.rows)
-        columns = [part.get(name, missing) for name in names]
-        title = [[table.title] * len(table.rows)] if len(parts) > 1 else []
-        writer.writerows(zip(*title, *columns, strict=True))
+    writer.writerows([names, *([line.get(name) for name in names] for line in lines)])
     return stream.getvalue().rstrip("\n")
-
-
-def csv_columns(table: Table) -> dict[str, list[Any]]:
-    """The columns of a table by name, each part of its values in a column of its own."""
-    columns = dict[str, list[Any]]()
-    for place, column in enumerate(table.columns):
-        values = [row[place] for row in table.rows]
-        if not any(isinstance(value, Estimate | Noted) for value in values):
-            columns[column.name] = [value if value == value else None for value in values]
-            continue
-        parts = [
-            {name.replace("value", "score"): part for name, part in fields(value, None).items()}
-            for value in values
-        ]
-        for name in dict.fromkeys(name for part in parts for name in part):
-            full = column.name if name == "score" else f"{column.name} {name}"
-            columns[full] = [part.get(name) for part in parts]
-    return columns
 
 
 def as_json(report: Report) -> str:
