@@ -18,9 +18,10 @@ Predictions = Sequence[Value]
 Examples = Sequence[Example]
 Scorer = Callable[[Array], Array]
 """From weights (R, n) to scores (R,)."""
-Scale = Literal["identity", "logit", "fisher", "log", "inverse"]
-"""Where a score's interval is symmetric: "logit" for scores from 0 to 1, "fisher" (Fisher's z) from
--1 to 1, "log" and "inverse" (1 / score, for roots of mean squares) above 0."""
+Scale = Literal["identity", "logit", "probit", "fisher", "log", "inverse"]
+"""Where a score's interval is symmetric: "logit" or (areas under ROC curves) "probit" for scores
+from 0 to 1, "fisher" (Fisher's z) from -1 to 1, "log" and "inverse" (1 / score, for roots of mean
+squares) above 0."""
 SUBSAMPLE_SEED = 0
 FORMS = (
     "write @example_metric(higher_is_better=...) on `def f(predictions, examples)`, which returns "

@@ -77,7 +77,7 @@ def over_labels(area: Area, predictions: Predictions, examples: Examples) -> Sco
     return lambda weights: mean_of_defined(np.stack([score(weights) for score in areas], axis=-1))
 
 
-@corpus_metric(higher_is_better=True, version=1, scale="logit")
+@corpus_metric(higher_is_better=True, version=1, scale="probit")
 def roc_auc(predictions: Predictions, examples: Examples) -> Scorer:
     """Chance that a positive is ranked above a negative, a tie counting half.
 
@@ -87,7 +87,7 @@ def roc_auc(predictions: Predictions, examples: Examples) -> Scorer:
     return roc_area(flatten(predictions, examples))
 
 
-@corpus_metric(higher_is_better=True, version=1, scale="logit")
+@corpus_metric(higher_is_better=True, version=1, scale="probit")
 def roc_auc_macro(predictions: Predictions, examples: Examples) -> Scorer:
     """`roc_auc` of each of K labels, averaged over the labels that have both classes.
 

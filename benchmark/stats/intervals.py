@@ -7,6 +7,7 @@ interval of a single score is on a scale (`benchmark.core.metric.Scale`) that re
 
 from collections.abc import Callable
 from math import atanh, exp, inf, isfinite, log, tanh
+from statistics import NormalDist
 from typing import NamedTuple
 
 LEVEL = 0.95
@@ -26,6 +27,7 @@ class Statistic(NamedTuple):
     """Degrees of freedom of the standard error."""
 
 
+NORMAL = NormalDist()
 Function = Callable[[float], float]
 SCALES: dict[str, tuple[Function, Function, Function, float, float]] = {
     "identity": (float, float, lambda s: 1.0, -inf, inf),
@@ -35,6 +37,7 @@ SCALES: dict[str, tuple[Function, Function, Function, float, float]] = {
         lambda s: 1 / (s * (1 - s)),
         *(0, 1),
     ),
+    "probit": (NORMAL.inv_cdf, NORMAL.cdf, lambda s: 1 / NORMAL.pdf(NORMAL.inv_cdf(s)), 0, 1),
     "fisher": (atanh, tanh, lambda s: 1 / (1 - s**2), -1, 1),
     "log": (log, lambda x: exp(x) if x < 700 else inf, lambda s: 1 / s, 0, inf),
     "inverse": (lambda s: -1 / s, lambda x: -1 / x if x < 0 else inf, lambda s: s**-2, 0, inf),
@@ -55,7 +58,7 @@ def interval(statistic: Statistic, scale: str) -> Interval | None:
         bounds = f"between {low} and {high}" if high < inf else f"above {low}"
         raise ValueError(f"a score of {score:g}, but scale={scale} is for scores {bounds}")
     if not low + ROUNDING < score < high - ROUNDING:
-        if scale != "logit" or not freedom > 0:
+        if (low, high) != (0, 1) or not freedom > 0:
             return None
         nearest = ((1 - LEVEL) / 2) ** (1 / (freedom + 1))
         return (nearest, 1.0) if score > 0.5 else (0.0, 1 - nearest)

@@ -38,7 +38,7 @@ METRICS = {
     ),
     "example_metric(higher_is_better=True, scale='share')|lambda p, e: 0": (
         "scale=share of the metric <lambda>",
-        "give identity, logit, fisher, log, inverse",
+        "give identity, logit, probit, fisher, log, inverse",
     ),
     "example_metric(higher_is_better=True, scale='logit')|lambda p, e: [50.0] * len(e)": (
         "a score of 50, but scale=logit",

@@ -59,9 +59,11 @@ def test_a_share_at_its_bound_has_the_exact_binomial_interval(right: int) -> Non
 def test_intervals_are_symmetric_on_their_scale() -> None:
     score_, error, freedom = 0.9, 0.05, 14.0
     half = stats.t.ppf(0.975, freedom) * error
+    normal = stats.norm.ppf(0.9)
     expected = {
         "identity": (0.9 - half, 0.9 + half),
         "logit": tuple(expit(logit(0.9) + np.array([-1, 1]) * half / 0.09)),
+        "probit": tuple(stats.norm.cdf(normal + np.array([-1, 1]) * half / stats.norm.pdf(normal))),
         "fisher": tuple(np.tanh(np.arctanh(0.9) + np.array([-1, 1]) * half / 0.19)),
         "log": (0.9 * np.exp(-half / 0.9), 0.9 * np.exp(half / 0.9)),
         "inverse": (1 / (1 / 0.9 + half / 0.81), 1 / (1 / 0.9 - half / 0.81)),
