@@ -1,12 +1,13 @@
 """How predictions are scored: three forms of metrics, and which direction is better.
 
-n examples, R resamples; `weights`, (R, n), are how often each example occurs in each resample.
+n examples, R resamples; `weights`, (R, n), are how often each example counts in each resample.
 """
 
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -17,6 +18,10 @@ Predictions = Sequence[Value]
 Examples = Sequence[Example]
 Scorer = Callable[[Array], Array]
 """From weights (R, n) to scores (R,)."""
+Scale = Literal["identity", "logit", "probit", "fisher", "log", "inverse"]
+"""Where a score's interval is symmetric: "logit" or (areas under ROC curves) "probit" for scores
+from 0 to 1, "fisher" (Fisher's z) from -1 to 1, "log" and "inverse" (1 / score, for roots of mean
+squares) above 0."""
 SUBSAMPLE_SEED = 0
 FORMS = (
     "write @example_metric(higher_is_better=...) on `def f(predictions, examples)`, which returns "
@@ -35,15 +40,20 @@ class Metric:
     """None: no direction; the score is compared with natural proteins, and does not rank."""
     version: int | None = None
     """Raised by hand when a change moves scores; None: the digest of its module is used."""
-    parameters: ClassVar[int] = 0
-    """Parameters that `fn` takes."""
+    scale: Scale = "identity"
+    """The scale of its interval."""
+    parameters: ClassVar[tuple[int, ...]] = ()
+    """How many parameters `fn` may take."""
 
     def __post_init__(self) -> None:
         names = tuple(inspect.signature(self.fn).parameters)
         if not self.parameters or "labels" in names:
             raise old_form(self.name)
-        if len(names) != self.parameters:
+        if len(names) not in self.parameters:
             raise UserError(f"the metric {self.name} takes ({', '.join(names)}); {FORMS}")
+        if self.scale not in get_args(Scale):
+            allowed = ", ".join(get_args(Scale))
+            raise UserError(f"scale={self.scale} of the metric {self.name}; give {allowed}")
 
     def scores(
         self, predictions: Predictions, examples: Examples, weights: Array | None = None
@@ -91,6 +101,12 @@ class ExampleValues:
         total = np.where(self.sizes > 0, self.values * self.sizes, 0.0)
         return np.asarray(self.finish(ratio(weights @ total, weights @ self.sizes)))
 
+    def by_unit(self, unit: Array, units: int) -> "ExampleValues":
+        """The mean value and the total size of each resampling unit; unit: (n,), from 0."""
+        total = np.where(self.sizes > 0, self.values * self.sizes, 0.0)
+        sizes = np.bincount(unit, self.sizes, units)
+        return ExampleValues(ratio(np.bincount(unit, total, units), sizes), sizes, self.finish)
+
     def spread(self, rows: Sequence[int], n: int) -> "ExampleValues":
         """The values at the given rows of n examples; NaN at the others."""
         values, sizes = np.full(n, np.nan), np.zeros(n)
@@ -107,7 +123,7 @@ class ExampleMetric(Metric):
     """
 
     finish: Callable[[Array], Array] = np.positive
-    parameters = 2
+    parameters = (2,)
 
     def values(self, predictions: Predictions, examples: Examples) -> ExampleValues:
         """Value and size of each example."""
@@ -127,16 +143,20 @@ class ExampleMetric(Metric):
 class CorpusMetric(Metric):
     """A metric of all examples together: a correlation, an area.
 
-    `fn(predictions, examples, weights)` returns scores (R,); NaN: undefined in that resample.
+    `fn(predictions, examples, weights)` returns scores (R,); NaN: undefined in that resample. Or
+    `fn(predictions, examples)` returns a function from weights to scores: what does not depend on
+    weights, such as a sort, is then computed once for all resamples.
     """
 
-    parameters = 3
+    parameters = (2, 3)
 
     def _scorer(self, predictions: Predictions, examples: Examples) -> Scorer:
         wanted = "one score for each row of weights"
-        return lambda weights: checked(
-            self.fn(predictions, examples, weights), (len(weights),), "the shape", wanted
-        )
+        if len(inspect.signature(self.fn).parameters) == 3:
+            score = partial(self.fn, predictions, examples)
+        elif not callable(score := self.fn(predictions, examples)):
+            raise ValueError(f"it returned a {type(score).__name__}; {FORMS}")
+        return lambda weights: checked(score(weights), (len(weights),), "the shape", wanted)
 
 
 @dataclass(frozen=True)
@@ -144,12 +164,12 @@ class SetMetric(Metric):
     """A metric of a set whose score depends on its size: shares of clusters, duplicates.
 
     `fn(predictions, examples)` returns a number. It is computed on `size` examples, drawn without
-    replacement by a fixed seed (None: all): it is not defined under resampling with replacement,
-    and has no bootstrap interval. With fewer examples the score is undefined.
+    replacement by a fixed seed (None: all): it is not defined under resampling, and has no
+    interval. With fewer examples the score is undefined.
     """
 
     size: int | None = None
-    parameters = 2
+    parameters = (2,)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -185,26 +205,30 @@ def checked(found: object, shape: tuple[int, ...], what: str, wanted: str) -> Ar
 
 
 def example_metric(
-    *, higher_is_better: bool | None, version: int | None = None, finish: Scorer | None = None
+    *,
+    higher_is_better: bool | None,
+    version: int | None = None,
+    scale: Scale = "identity",
+    finish: Scorer | None = None,
 ) -> Callable[[Callable[..., Any]], ExampleMetric]:
     """Make an example metric of a function; the function's name is the metric's."""
     return lambda fn: ExampleMetric(
-        fn.__name__, fn, higher_is_better, version, finish or np.positive
+        fn.__name__, fn, higher_is_better, version, scale, finish or np.positive
     )
 
 
 def corpus_metric(
-    *, higher_is_better: bool | None, version: int | None = None
+    *, higher_is_better: bool | None, version: int | None = None, scale: Scale = "identity"
 ) -> Callable[[Callable[..., Any]], CorpusMetric]:
     """Make a corpus metric of a function; the function's name is the metric's."""
-    return lambda fn: CorpusMetric(fn.__name__, fn, higher_is_better, version)
+    return lambda fn: CorpusMetric(fn.__name__, fn, higher_is_better, version, scale)
 
 
 def set_metric(
     *, higher_is_better: bool | None, version: int | None = None, size: int | None = None
 ) -> Callable[[Callable[..., Any]], SetMetric]:
     """Make a set metric of a function; the function's name is the metric's."""
-    return lambda fn: SetMetric(fn.__name__, fn, higher_is_better, version, size)
+    return lambda fn: SetMetric(fn.__name__, fn, higher_is_better, version, size=size)
 
 
 def metric(**settings: object) -> Callable[[Callable[..., Any]], Metric]:

@@ -86,7 +86,7 @@ def precision_at(divisor: int, range_name: str) -> ExampleMetric:
 
     name = f"p_at_l{divisor if divisor > 1 else ''}"
     name += "" if range_name == "all" else f"_{range_name}"
-    return ExampleMetric(name, values, higher_is_better=True, version=1)
+    return ExampleMetric(name, values, higher_is_better=True, version=1, scale="logit")
 
 
 p_at_l5, p_at_l2, p_at_l = (precision_at(n, "all") for n in (5, 2, 1))

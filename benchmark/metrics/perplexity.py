@@ -23,7 +23,7 @@ def surprise(predictions: Predictions, examples: Examples) -> tuple[Array, Array
     return answers.means(-answers.prediction)
 
 
-@example_metric(higher_is_better=False, version=1, finish=np.exp)
+@example_metric(higher_is_better=False, version=1, scale="log", finish=np.exp)
 def perplexity(predictions: Predictions, examples: Examples) -> tuple[Array, Array]:
     """Exponential of the mean negative log-probability over the residues of all proteins.
 
@@ -36,7 +36,7 @@ def perplexity(predictions: Predictions, examples: Examples) -> tuple[Array, Arr
     return surprise(predictions, examples)
 
 
-@example_metric(higher_is_better=False, version=1)
+@example_metric(higher_is_better=False, version=1, scale="log")
 def perplexity_per_protein(predictions: Predictions, examples: Examples) -> Array:
     """Mean over proteins of each protein's perplexity.
 

@@ -6,19 +6,20 @@ labels, the last axis, and average those that are defined in a resample.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from benchmark.core import Array, Examples, Predictions, corpus_metric
+from benchmark.core import Array, Examples, Predictions, Scorer, corpus_metric
 from benchmark.core.metric import ratio
 from benchmark.metrics.answers import Answers, cumulate, flatten, mean_of_defined, one_number
 
-Area = Callable[[Answers, Array], Array]
-"""From answers and weights (R, n) to areas (R,)."""
+Area = Callable[[Answers], Scorer]
+"""From answers to the function from weights (R, n) to areas (R,)."""
 
 
-def roc_area(answers: Answers, weights: Array) -> Array:
-    """Share of pairs (positive, negative) in the right order, a tie counting half: (R,)."""
+def roc_area(answers: Answers) -> Scorer:
+    """Share of pairs (positive, negative) in the right order, a tie counting half."""
     answers, positives, negatives = by_side(answers)
     lower = np.searchsorted(negatives, positives, "left")
     not_higher = np.searchsorted(negatives, positives, "right")
@@ -30,11 +31,11 @@ def roc_area(answers: Answers, weights: Array) -> Array:
         pairs = positive.sum(1) * cumulative[:, -1]
         return ratio(np.einsum("rn,rn->r", positive, beaten), 2 * pairs)
 
-    return answers.score(score, weights)
+    return partial(answers.score, score)
 
 
-def pr_area(answers: Answers, weights: Array) -> Array:
-    """Precision at each positive's score, averaged over positives: (R,).
+def pr_area(answers: Answers) -> Scorer:
+    """Precision at each positive's score, averaged over positives.
 
     Also NaN without negatives, when precision is 1 for any predictions.
     """
@@ -52,7 +53,7 @@ def pr_area(answers: Answers, weights: Array) -> Array:
         n_true, n_false = true[:, -1], false[:, -1]
         return ratio(np.einsum("rn,rn->r", positive, precision), n_true * (n_false > 0))
 
-    return answers.score(score, weights)
+    return partial(answers.score, score)
 
 
 def by_side(answers: Answers) -> tuple[Answers, Array, Array]:
@@ -65,51 +66,52 @@ def by_side(answers: Answers) -> tuple[Answers, Array, Array]:
     return answers, answers.prediction[:n_positive], answers.prediction[n_positive:]
 
 
-def over_labels(area: Area, predictions: Predictions, examples: Examples, weights: Array) -> Array:
+def over_labels(area: Area, predictions: Predictions, examples: Examples) -> Scorer:
     """Average the area of each of K labels, the last axis, over those where it is defined."""
     answers = one_number(flatten(predictions, examples))
     sizes = {np.shape(example.label)[-1:] for example in examples}
     if len(sizes) > 1 or () in sizes:
         raise ValueError("labels need a last axis of one size, or use the metric without _macro")
     columns = np.arange(len(answers.label)).reshape(-1, *sizes.pop())
-    return mean_of_defined(np.stack([area(answers.take(k), weights) for k in columns.T], axis=-1))
+    areas = [area(answers.take(k)) for k in columns.T]
+    return lambda weights: mean_of_defined(np.stack([score(weights) for score in areas], axis=-1))
 
 
-@corpus_metric(higher_is_better=True, version=1)
-def roc_auc(predictions: Predictions, examples: Examples, weights: Array) -> Array:
+@corpus_metric(higher_is_better=True, version=1, scale="probit")
+def roc_auc(predictions: Predictions, examples: Examples) -> Scorer:
     """Chance that a positive is ranked above a negative, a tie counting half.
 
     >>> float(roc_auc.scores([0.1, 0.4, 0.4, 0.8], labelled(0, 0, 1, 1))[0])
     0.875
     """
-    return roc_area(flatten(predictions, examples), weights)
+    return roc_area(flatten(predictions, examples))
 
 
-@corpus_metric(higher_is_better=True, version=1)
-def roc_auc_macro(predictions: Predictions, examples: Examples, weights: Array) -> Array:
+@corpus_metric(higher_is_better=True, version=1, scale="probit")
+def roc_auc_macro(predictions: Predictions, examples: Examples) -> Scorer:
     """`roc_auc` of each of K labels, averaged over the labels that have both classes.
 
     >>> float(roc_auc_macro.scores([[0.1, 0.3], [0.9, 0.6]], labelled([0, 1], [1, 1]))[0])
     1.0
     """
-    return over_labels(roc_area, predictions, examples, weights)
+    return over_labels(roc_area, predictions, examples)
 
 
-@corpus_metric(higher_is_better=True, version=1)
-def pr_auc(predictions: Predictions, examples: Examples, weights: Array) -> Array:
+@corpus_metric(higher_is_better=True, version=1, scale="logit")
+def pr_auc(predictions: Predictions, examples: Examples) -> Scorer:
     """Average precision: the area under the precision-recall curve, as steps.
 
     >>> float(pr_auc.scores([0.1, 0.6, 0.4, 0.8], labelled(0, 0, 1, 1))[0])
     0.8333333333333333
     """
-    return pr_area(flatten(predictions, examples), weights)
+    return pr_area(flatten(predictions, examples))
 
 
-@corpus_metric(higher_is_better=True, version=1)
-def pr_auc_macro(predictions: Predictions, examples: Examples, weights: Array) -> Array:
+@corpus_metric(higher_is_better=True, version=1, scale="logit")
+def pr_auc_macro(predictions: Predictions, examples: Examples) -> Scorer:
     """`pr_auc` of each of K labels, averaged over the labels that have both classes.
 
     >>> float(pr_auc_macro.scores([[0.1, 0.3], [0.9, 0.6]], labelled([0, 1], [1, 1]))[0])
     1.0
     """
-    return over_labels(pr_area, predictions, examples, weights)
+    return over_labels(pr_area, predictions, examples)

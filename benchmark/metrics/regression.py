@@ -5,10 +5,11 @@ correlation of a constant is NaN.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from benchmark.core import Array, Examples, Predictions, corpus_metric, example_metric
+from benchmark.core import Array, Examples, Predictions, Scorer, corpus_metric, example_metric
 from benchmark.core.metric import ratio
 from benchmark.metrics.answers import Answers, cumulate, flatten, one_number
 
@@ -67,8 +68,8 @@ def centred(weights: Array, values: Array) -> Array:
     return np.where((lowest < highest)[:, None], values - mean[:, None], 0.0)
 
 
-@corpus_metric(higher_is_better=True, version=1)
-def spearman(predictions: Predictions, examples: Examples, weights: Array) -> Array:
+@corpus_metric(higher_is_better=True, version=1, scale="fisher")
+def spearman(predictions: Predictions, examples: Examples) -> Scorer:
     """Spearman's rank correlation, equal values sharing their average rank.
 
     >>> float(spearman.scores([9.0, 7.0, 5.0, 6.0], labelled(1.0, 2.0, 3.0, 4.0))[0])
@@ -78,24 +79,25 @@ def spearman(predictions: Predictions, examples: Examples, weights: Array) -> Ar
     # in the order of predictions, so that half of the look-ups in `ranker` are sequential
     answers = answers.take(np.lexsort((answers.label, answers.prediction)))
     rank_predictions, rank_labels = ranker(answers.prediction), ranker(answers.label)
-    return answers.score(lambda w: correlate(w, rank_predictions(w), rank_labels(w)), weights)
+    return partial(answers.score, lambda w: correlate(w, rank_predictions(w), rank_labels(w)))
 
 
-@corpus_metric(higher_is_better=True, version=1)
-def pearson(predictions: Predictions, examples: Examples, weights: Array) -> Array:
+@corpus_metric(higher_is_better=True, version=1, scale="fisher")
+def pearson(predictions: Predictions, examples: Examples) -> Scorer:
     """Pearson's correlation.
 
     >>> float(pearson.scores([3.0, 2.0, 1.0], labelled(0.0, 1.0, 2.0))[0])
     -1.0
     """
     answers = known_finite(predictions, examples)
-    return answers.score(
-        lambda w: correlate(w, centred(w, answers.prediction), centred(w, answers.label)), weights
+    return partial(
+        answers.score,
+        lambda w: correlate(w, centred(w, answers.prediction), centred(w, answers.label)),
     )
 
 
 @corpus_metric(higher_is_better=True, version=1)
-def r2(predictions: Predictions, examples: Examples, weights: Array) -> Array:
+def r2(predictions: Predictions, examples: Examples) -> Scorer:
     """Share of the labels' variance that is explained; below 0 if their mean predicts better.
 
     >>> float(r2.scores([1.0, 2.0, 2.0], labelled(1.0, 2.0, 3.0))[0])
@@ -108,10 +110,10 @@ def r2(predictions: Predictions, examples: Examples, weights: Array) -> Array:
         of_labels = np.einsum("rn,rn->r", w, centred(w, answers.label) ** 2)
         return 1 - ratio(w @ errors, of_labels)
 
-    return answers.score(score, weights)
+    return partial(answers.score, score)
 
 
-@example_metric(higher_is_better=False, version=1, finish=np.sqrt)
+@example_metric(higher_is_better=False, version=1, scale="inverse", finish=np.sqrt)
 def rmse(predictions: Predictions, examples: Examples) -> tuple[Array, Array]:
     """Root of the mean squared error, in the unit of the labels.
 

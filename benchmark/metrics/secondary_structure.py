@@ -34,7 +34,7 @@ def shares(predictions: Predictions, examples: Examples, states: int) -> tuple[A
     return answers.means(prediction == label)
 
 
-@example_metric(higher_is_better=True, version=1)
+@example_metric(higher_is_better=True, version=1, scale="logit")
 def q8(predictions: Predictions, examples: Examples) -> tuple[Array, Array]:
     """Share of residues whose state, of eight, is right.
 
@@ -45,7 +45,7 @@ def q8(predictions: Predictions, examples: Examples) -> tuple[Array, Array]:
     return shares(predictions, examples, len(DSSP8))
 
 
-@example_metric(higher_is_better=True, version=1)
+@example_metric(higher_is_better=True, version=1, scale="logit")
 def q8_per_protein(predictions: Predictions, examples: Examples) -> Array:
     """Mean over proteins of the share of residues whose state, of eight, is right.
 
@@ -56,7 +56,7 @@ def q8_per_protein(predictions: Predictions, examples: Examples) -> Array:
     return shares(predictions, examples, len(DSSP8))[0]
 
 
-@example_metric(higher_is_better=True, version=1)
+@example_metric(higher_is_better=True, version=1, scale="logit")
 def q3(predictions: Predictions, examples: Examples) -> tuple[Array, Array]:
     """Share of residues whose state, of three, is right; classes are those of DSSP8 or DSSP3.
 
@@ -69,7 +69,7 @@ def q3(predictions: Predictions, examples: Examples) -> tuple[Array, Array]:
     return shares(predictions, examples, len(DSSP3))
 
 
-@example_metric(higher_is_better=True, version=1)
+@example_metric(higher_is_better=True, version=1, scale="logit")
 def q3_per_protein(predictions: Predictions, examples: Examples) -> Array:
     """Mean over proteins of the share of residues whose state, of three, is right.
 

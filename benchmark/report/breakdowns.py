@@ -8,7 +8,7 @@ from benchmark.data.homology import BANDS
 from benchmark.report.cells import Cell, Cells, Row, headings, is_higher_better, labels, record_of
 from benchmark.report.leaderboard import describe, usage_of
 from benchmark.report.table import ARROWS, Column, Report, Table, Value
-from benchmark.results.record import WITHOUT_OVERLAP, Record
+from benchmark.results.record import WITHOUT_OVERLAP, Record, primary
 from benchmark.stats.seeds import estimate
 
 
@@ -94,7 +94,8 @@ def strata_table(title: str, rows: Mapping[Row, Cell], test: str, notes: Sequenc
     columns = [Column(name, "score", higher_is_better=better) for name in titles]
     names, lines = labels(rows), list[list[Value]]()
     for row, (_, found) in rows.items():
-        metric, strata = found[-1].primary, [record.strata.get(test, {}) for record in found]
+        metric, scale = found[-1].primary, primary(found)[-1]
+        strata = [record.strata.get(test, {}) for record in found]
         parts: list[list[Any]] = [[stratum.get(name, {}) for stratum in strata] for name in shown]
         parts[:0] = [[{"scores": r.scores[test], "intervals": r.intervals[test]} for r in found]]
         pairs = [
@@ -102,8 +103,8 @@ def strata_table(title: str, rows: Mapping[Row, Cell], test: str, notes: Sequenc
             for seeds in parts
         ]
         estimates = [
-            estimate(*pair) if any(seeds) else None
-            for seeds, pair in zip(parts, pairs, strict=True)
+            estimate(scores, intervals, scale) if any(seeds) else None
+            for seeds, (scores, intervals) in zip(parts, pairs, strict=True)
         ]
         lines.append([names[row], *estimates])
     return Table(title, [Column("model"), *columns], lines, notes).ranked(whole)

@@ -163,6 +163,7 @@ def runs_table(cells: Cells) -> Table:
     lines, names = list[list[Value]](), model_names({r for rows in cells.values() for r in rows})
     for row, column in sorted((row, column) for column, rows in cells.items() for row in rows):
         for record in cells[column][row].records:
+            usage, path = usage_of(record).values(), str(record.path)
             for test, scores in record.scores.items():
                 for metric, score in scores.items():
                     low, high = record.intervals[test].get(metric, (None, None))
@@ -171,8 +172,8 @@ def runs_table(cells: Cells) -> Table:
                             *(column.area, column.task, column.version, names[row], row.method),
                             *(test, metric, score, low, high, record.higher_is_better[metric]),
                             *(record.scored[test], record.units[test], record.seed),
-                            *(*usage_of(record).values(), row.settings),
-                            *(record.created, str(record.path)),
+                            *(*usage, row.settings),
+                            *(record.created, path),
                         ]
                     )
     return Table("runs", [Column(name) for name in RUN], lines, names=0)

@@ -14,7 +14,9 @@ from benchmark.core import (
     Array,
     CorpusMetric,
     ExampleMetric,
+    Examples,
     Metric,
+    Scorer,
     Splits,
     Task,
     UserError,
@@ -83,10 +85,10 @@ def from_values(metric: Metric, table: PredictionTable) -> Metric | None:
         return replace(metric, fn=values)
     if isinstance(metric, CorpusMetric) and "prediction" in table.columns:
 
-        def scores(predictions: list[dict[str, Any]], examples: object, weights: Array) -> Any:
-            return metric.fn([row["prediction"] for row in predictions], examples, weights)
+        def scorer(predictions: list[dict[str, Any]], examples: Examples) -> Scorer:
+            return metric.scorer([row["prediction"] for row in predictions], examples)
 
-        return replace(metric, fn=scores)
+        return replace(metric, fn=scorer)
     return None
 
 

@@ -62,6 +62,8 @@ class Record:
     `peak_gpu_bytes`. What was not counted is absent."""
     set_sizes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Test set -> set metric -> number of examples that it was computed on."""
+    scales: Mapping[str, str] = field(default_factory=dict)
+    """Metric -> scale of its intervals (`benchmark.core.metric.Scale`); "identity" where absent."""
     format: int = FORMAT
 
     @property
@@ -78,8 +80,9 @@ class Record:
 Interval = tuple[float, float]
 
 
-def primary(records: Sequence[Record]) -> tuple[list[float | None], list[Interval | None]]:
-    """Each Record's ranking score and its interval; None where it is undefined."""
+def primary(records: Sequence[Record]) -> tuple[list[float | None], list[Interval | None], str]:
+    """Each Record's ranking score and its interval (None: undefined), and the interval's scale."""
     first = [(record, next(iter(record.scores))) for record in records]
     scores = [record.scores[test].get(record.primary) for record, test in first]
-    return scores, [record.intervals[test].get(record.primary) for record, test in first]
+    found = [record.intervals[test].get(record.primary) for record, test in first]
+    return scores, found, records[-1].scales.get(records[-1].primary, "identity")

@@ -95,7 +95,7 @@ def evaluate(
         predictor = fit(splits.train, splits.valid, folder)
         choices |= predictor.choices
     tests = {}
-    for index, (name, examples) in enumerate(splits.tests.items()):
+    for name, examples in splits.tests.items():
         if name in own:
             predictor = fit(*own[name], folder and folder / quote(name, safe=""))
             choices[name] = dict(predictor.choices)
@@ -113,16 +113,12 @@ def evaluate(
             returned = f"{solver} returned {len(answers)} predictions"
             raise UserError(f"{returned} for the {len(examples)} examples of {name}")
         with clock(seconds, "score"):
-            # each test set has its own seed: in a mean over sets the resamples are independent
-            tests[name] = score(metrics, answers, examples, task.readout, (seed, index))
+            tests[name] = score(metrics, answers, examples, task.readout, seed)
     if both := set(splits.aggregates) & set(tests):
         raise UserError(f"{min(both)} names a test set and a mean; rename the test set")
     with clock(seconds, "score"):
-        means = {
-            name: mean(metrics, tests, splits.tests, weights, (seed, len(tests)))
-            for name, weights in splits.aggregates.items()
-            if not rank()
-        }
+        aggregates = {} if rank() else splits.aggregates
+        means = {name: mean(metrics, tests, weights) for name, weights in aggregates.items()}
     return Outcome({**means, **tests}, choices, seconds)
 
 

@@ -154,6 +154,7 @@ class Run:
             examples={"train": len(splits.train), "valid": len(splits.valid), **sizes},
             scored={name: test.scored for name, test in tests.items()},
             units={name: test.units for name, test in tests.items()},
+            scales={scorer.name: scorer.scale for scorer in self.scorers},
             set_sizes={name: dict(t.set_sizes) for name, t in tests.items() if t.set_sizes},
             strata=outcome.strata,
             usage=outcome.usage,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from math import isnan
 
 from benchmark.results.record import WITHOUT_OVERLAP, Record, primary
+from benchmark.stats.bootstrap import FEWEST_UNITS
 from benchmark.stats.seeds import estimate
 
 
@@ -18,7 +19,8 @@ def summary(records: Sequence[Record]) -> str:
     if found.interval:
         text += f" (95% CI, {units})"
     elif not isnan(found.score):
-        text += f" ({units}: too few for a confidence interval)"
+        few = record.units[test] < FEWEST_UNITS
+        text += f" ({units}: {'too few for a' if few else 'no'} confidence interval)"
     lines = [text]
     if usage := format_usage(records):
         lines.append(usage)

@@ -7,7 +7,7 @@ chains, all together, are in no example of train or valid. The last needs no aud
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmark.core import Example, Metric, Readout, Splits, Value, has_answer
+from benchmark.core import Metric, Readout, Splits, Value, has_answer
 from benchmark.data.homology import BANDS, Audit, learned
 from benchmark.results.record import WITHOUT_OVERLAP
 from benchmark.stats.bootstrap import Scores, mean, score
@@ -36,20 +36,19 @@ def stratify(
         known[test] = [row for row, e in enumerate(examples) if has_answer(e.label, readout)]
         apart[test] = [row for row in known[test] if examples[row].chains not in seen]
     parts: dict[str, dict[str, Scores]] = {name: {} for name in (*BANDS, WITHOUT_OVERLAP)}
-    members: dict[str, dict[str, list[Example]]] = {name: {} for name in parts}
-    for index, (test, examples) in enumerate(splits.tests.items()):
+    for test, examples in splits.tests.items():
         bands = audit.bands(test) if audit else [""] * len(examples)
         rows_of = {name: [row for row in known[test] if bands[row] == name] for name in BANDS}
         rows_of[WITHOUT_OVERLAP] = apart[test]
         for name, rows in rows_of.items():
             if rows if name in BANDS else apart != known:
-                mine = members[name][test] = [examples[row] for row in rows]
+                mine = [examples[row] for row in rows]
                 answers = [predictions[test][row] for row in rows]
-                parts[name][test] = score(metrics, answers, mine, readout, (seed, index))
+                parts[name][test] = score(metrics, answers, mine, readout, seed)
     found: Strata = {}
     for name, scores in parts.items():
         means = {
-            m: mean(metrics, scores, members[name], weights, (seed, len(splits.tests)))
+            m: mean(metrics, scores, weights)
             for m, weights in splits.aggregates.items()
             if set(weights) <= set(scores)
         }

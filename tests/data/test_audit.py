@@ -70,9 +70,7 @@ def test_folds_and_their_mean() -> None:
     splits = Splits([], [], tests, {}, learn, {"mean": weights})
     kept = {t: list(np.random.default_rng(int(t)).normal(size=20)) for t in tests}
     metrics = [find("spearman"), find("rmse")]
-    whole = {
-        t: score(metrics, kept[t], f, NUMBER, (7, i)) for i, (t, f) in enumerate(tests.items())
-    }
+    whole = {t: score(metrics, kept[t], fold, NUMBER, 7) for t, fold in tests.items()}
 
     found_by = search(splits, {})
     assert found_by.bands("1") == [EXACT] * 3 + [NONE] * 17
@@ -81,9 +79,9 @@ def test_folds_and_their_mean() -> None:
         "there is no mean over folds that lack a stratum"
     )
     assert found["0"][NONE]["intervals"] == whole["0"].intervals
-    part = score(metrics, kept["1"][3:], folds[1][3:], NUMBER, (7, 1))
+    part = score(metrics, kept["1"][3:], folds[1][3:], NUMBER, 7)
     scores = {**whole, "1": part}
-    together = mean(metrics, scores, {**tests, "1": folds[1][3:]}, weights, (7, 3))
+    together = mean(metrics, scores, weights)
     for name in (NONE, WITHOUT_OVERLAP):
         assert found["mean"][name]["examples"] == 57
         assert found["mean"][name]["scores"] == together.scores

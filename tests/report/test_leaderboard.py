@@ -230,7 +230,9 @@ def test_intervals_over_seeds_hold_the_truth(seeds: int, between: float) -> None
     half = 1.96 / np.sqrt(proteins)
     sampled = truth + rng.normal(size=(count, proteins)).mean(axis=1, keepdims=True)
     scores = sampled + between * rng.normal(size=(count, seeds))
-    found = [estimate(row, [(x - half, x + half) for x in row]) for row in scores.tolist()]
+    found = [
+        estimate(row, [(x - half, x + half) for x in row], "identity") for row in scores.tolist()
+    ]
     ends = np.array([one.interval for one in found])
     held = np.mean((ends[:, 0] <= truth) & (truth <= ends[:, 1]))
     plain = np.mean(np.abs(scores.mean(axis=1) - truth) <= half)

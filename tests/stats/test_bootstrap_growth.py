@@ -1,78 +1,77 @@
-"""The work of the bootstrap grows with the number of units, counted in random draws."""
+"""The work of resampling grows with rows and units, counted in weights that are made and scored."""
 
-from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmark.core import Array, Example, Method, Predictor, Splits, corpus_metric
+from benchmark.metrics import find
+from benchmark.run.evaluation import evaluate
+from benchmark.stats import bootstrap
 from benchmark.stats.bootstrap import RESAMPLES
-from tests.command_line import run_cli
-from tests.conftest import random_chain
+from tests.conftest import make_task
 
-DRAWN: Counter[str] = Counter()
 ROWS = 40
-"""Test rows of a fold, each a unit of its own but the last."""
+"""Test rows of a fold, each a unit of its own but the first."""
 
 
-class CountingGenerator(np.random.Generator):
-    """Counts the numbers that it draws."""
+class Half(Method):
+    """Predicts 0.5."""
 
-    def integers(self, *given: Any, **named: Any) -> Any:
-        drawn = super().integers(*given, **named)
-        DRAWN["numbers"] += np.size(drawn)
-        return drawn
-
-    def multinomial(self, *given: Any, **named: Any) -> Any:
-        drawn = super().multinomial(*given, **named)
-        DRAWN["numbers"] += np.size(drawn)
-        return drawn
+    def fit(self, train: Any, valid: Any, context: Any) -> Predictor:
+        return Predictor(lambda chains: [np.asarray(0.5)] * len(chains), {})
 
 
-def draws(folder: Path, folds: int, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Numbers drawn in a cross-validated run whose folds all share one unit."""
+def work(folds: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Weights made and scored, and preparations, in a run whose folds all share one unit."""
+    counted = {"made": 0, "scored": 0, "prepared": 0}
+    make = bootstrap.resamples
+
+    def counting(*given: Any) -> Any:
+        for weights in make(*given):
+            counted["made"] += weights.size
+            yield weights
+
+    @corpus_metric(higher_is_better=False)
+    def counted_mean(predictions: Any, examples: Any) -> Any:
+        counted["prepared"] += 1
+        labels = np.array([float(example.label) for example in examples])
+
+        def score(weights: Array) -> Array:
+            counted["scored"] += weights.size
+            return np.asarray(weights @ labels / weights.sum(axis=1))
+
+        return score
+
     rng = np.random.default_rng(0)
-    rows = ["seq,label,fold,family"]
-    for fold in range(folds):
-        for row in range(ROWS):
-            chain = random_chain(rng, 20)
-            family = "shared" if row == 0 else f"{fold}-{row}"
-            rows.append(f"{chain},{int(chain.count('W') > 0)},{fold},{family}")
-    (folder / "task").mkdir(parents=True)
-    (folder / "table.csv").write_text("\n".join(rows))
-    (folder / "task" / "folds.yaml").write_text(
-        "defaults: [/source@_here_: table, _self_]\n"
-        "_target_: tasks.protein.Protein\n"
-        "area: function\nversion: 1\nkind: classification\nsize: 2\n"
-        f"source: file:{folder / 'table.csv'}\n"
-        "columns: {fold: fold, group: family}\n"
-        "unit: {name: family}\n"
-        "metrics: [accuracy]\n"
-    )
-    DRAWN.clear()
+    tests = {
+        str(fold): [
+            Example(
+                ("A",), np.asarray(rng.random()), f"{fold}-{row}", f"{fold}-{row}" if row else ""
+            )
+            for row in range(ROWS)
+        ]
+        for fold in range(folds)
+    }
+    own = {name: (examples, examples) for name, examples in tests.items()}
+    splits = Splits([], [], tests, {}, own, {"mean": dict.fromkeys(tests, 1 / folds)})
+    task = make_task("pocket_metal", "task.kind=regression", "task.size=1")
     with monkeypatch.context() as patched:
-        patched.setattr(np.random, "default_rng", counting)
-        words = ["--config-dir", str(folder), "task=folds", "model=kmer", "method.penalties=[100]"]
-        done = run_cli(*words, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return DRAWN["numbers"]
+        patched.setattr(bootstrap, "resamples", counting)
+        outcome = evaluate(task, splits, None, Half(), [counted_mean, find("rmse")], 0)  # type: ignore[arg-type]
+    assert outcome.tests["mean"].units == folds * (ROWS - 1) + 1
+    assert set(outcome.tests["mean"].intervals) == {"counted_mean", "rmse"}
+    return counted
 
 
-DEFAULT_RNG = np.random.default_rng
-
-
-def counting(seed: Any = None) -> np.random.Generator:
-    return CountingGenerator(DEFAULT_RNG(seed).bit_generator)
-
-
-@pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="the mean over sets draws all units for every set")
-def test_draws_grow_with_units_though_test_sets_share_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_work_grows_with_rows_though_test_sets_share_a_unit(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Twice the folds need about twice the draws: the mean over folds draws each unit once."""
-    few, many = (draws(tmp_path / str(folds), folds, monkeypatch) for folds in (4, 8))
+    """Every row has one weight in a resample; the mean over folds scores nothing again."""
+    few, many = work(4, monkeypatch), work(8, monkeypatch)
 
-    assert few >= RESAMPLES * 4
-    assert many < 2.5 * few
+    assert few["made"] == RESAMPLES * 4 * ROWS and many["made"] == 2 * few["made"]
+    assert few["made"] <= few["scored"] < 1.1 * few["made"]
+    assert many["scored"] == 2 * few["scored"]
+    assert many["prepared"] == 2 * few["prepared"], "a corpus metric is prepared once for each set"

@@ -21,7 +21,7 @@ from benchmark.core import (
 from benchmark.data.splits import cross_validate
 from benchmark.metrics import find
 from benchmark.run.evaluation import evaluate, subset
-from benchmark.stats.bootstrap import mean, resamples, score
+from benchmark.stats.bootstrap import RESAMPLES, mean, resamples, score
 from tests.conftest import make_task
 
 NUMBER, BINARY = Readout("protein", "regression"), Readout("protein", "classification", 2)
@@ -102,7 +102,7 @@ def test_intervals_by_unit() -> None:
     assert run(examples(45, group_size=5), Oracle()).intervals == {}
 
 
-def test_interval_of_a_mean_is_the_textbooks() -> None:
+def test_interval_of_a_share_is_the_textbooks() -> None:
     """Accuracy of n independent answers: close to p plus or minus 1.96 standard errors."""
     rng = np.random.default_rng(0)
     right = rng.random(2000) < 0.7
@@ -114,15 +114,19 @@ def test_interval_of_a_mean_is_the_textbooks() -> None:
     assert found.intervals["accuracy"] == pytest.approx((p - error, p + error), abs=0.004)
 
 
-def test_resamples_are_whole_units_seeded_and_complete() -> None:
-    unit = np.array([0, 0, 1, 2, 2, 2])
-    weights = np.concatenate(list(resamples(unit, 3, seed=1)))
+def test_resamples_weigh_units_evenly_and_by_their_names() -> None:
+    """Each unit once or four times; independent of the others; the same among other units."""
+    units = [f"unit {i}" for i in range(200)]
+    weights = np.concatenate(list(resamples(units, seed=1)))
 
-    assert weights.shape == (1000, 6)
-    assert (weights[:, 0] == weights[:, 1]).all() and (weights[:, 3] == weights[:, 5]).all()
-    assert (weights[:, [0, 2, 3]].sum(axis=1) == 3).all()
-    assert weights[:, 2].mean() == pytest.approx(1, abs=0.1)
-    np.testing.assert_array_equal(weights, np.concatenate(list(resamples(unit, 3, seed=1))))
+    assert weights.shape == (RESAMPLES, 200) and set(np.unique(weights)) == {1, 4}
+    assert weights.mean() == pytest.approx(2.5, abs=0.02)
+    correlation = np.corrcoef(weights.T)[np.triu_indices(200, 1)]
+    assert correlation.std() == pytest.approx(RESAMPLES**-0.5, rel=0.05)
+    np.testing.assert_array_equal(
+        np.concatenate(list(resamples(units[90:99], 1))), weights[:, 90:99]
+    )
+    assert (np.concatenate(list(resamples(units, seed=2))) != weights).mean() > 0.4
 
 
 def test_limit_takes_the_same_examples_in_any_order() -> None:
@@ -178,17 +182,17 @@ def test_the_interval_of_a_mean_is_that_of_independent_sets() -> None:
         for k, row in enumerate(right)
     }
     found = {
-        name: score([find("accuracy")], [np.asarray(1.0)] * 400, part, BINARY, (0, k))
-        for k, (name, part) in enumerate(sets.items())
+        name: score([find("accuracy")], [np.asarray(1.0)] * 400, part, BINARY, 0)
+        for name, part in sets.items()
     }
-    together = mean([find("accuracy")], found, sets, dict.fromkeys(sets, 1 / 4), 0)
+    together = mean([find("accuracy")], found, dict.fromkeys(sets, 1 / 4))
     error = 1.96 * np.sqrt((right.mean(axis=1) * (1 - right.mean(axis=1))).sum() / 400) / 4
 
     assert together.scores["accuracy"] == pytest.approx(right.mean())
     low, high = together.intervals["accuracy"]
     assert (low, high) == pytest.approx((right.mean() - error, right.mean() + error), abs=0.004)
     one = score([find("accuracy")], [np.asarray(1.0)] * 400, sets["0"], BINARY, 0)
-    assert one.intervals == found["0"].intervals, "the first set's resamples are the seed's own"
+    assert one.intervals == found["0"].intervals, "other test sets do not change an interval"
 
 
 def test_a_mean_is_undefined_where_a_set_is_and_has_an_interval_by_all_units() -> None:
@@ -198,15 +202,17 @@ def test_a_mean_is_undefined_where_a_set_is_and_has_an_interval_by_all_units() -
         "1": [e._replace(group=f"1 {e.group}") for e in examples(9)],
     }
     found = {
-        name: score(metrics, [example.label * 1.0 for example in part], part, NUMBER, (0, k))
-        for k, (name, part) in enumerate(sets.items())
+        name: score(
+            metrics, [example.label + 1.0 for example in part[:-1]] + [0.0], part, NUMBER, 0
+        )
+        for name, part in sets.items()
     }
     halves = dict.fromkeys(sets, 0.5)
 
     assert found["0"].intervals == {}
-    assert mean(metrics, found, sets, halves, 0).intervals["rmse"] == (0, 0)
+    assert set(mean(metrics, found, halves).intervals) == {"rmse", "pearson"}
     found["1"].scores.pop("pearson")
-    assert set(mean(metrics, found, sets, halves, 0).scores) == {"rmse"}
+    assert set(mean(metrics, found, halves).scores) == {"rmse"}
 
 
 def test_units_in_several_sets_are_drawn_once() -> None:
@@ -223,28 +229,26 @@ def test_units_in_several_sets_are_drawn_once() -> None:
     }
     rmse = [find("rmse")]
     guess = [np.asarray(0.0)] * 120
-    found = {
-        k: score(rmse, guess, part, NUMBER, (0, i)) for i, (k, part) in enumerate(sets.items())
-    }
-    together = mean(rmse, found, sets, dict.fromkeys(sets, 1 / 5), (0, 5))
+    found = {k: score(rmse, guess, part, NUMBER, 0) for k, part in sets.items()}
+    together = mean(rmse, found, dict.fromkeys(sets, 1 / 5))
     errors = np.array([[float(e.label) ** 2 for e in part] for part in sets.values()])
     by_unit = errors.reshape(5, 40, 3).mean(axis=2)
     drawn = rng.integers(40, size=(4000, 40))
     expected = np.sqrt(by_unit[:, drawn].mean(axis=2)).mean(axis=0)
 
     assert together.units == 40
-    assert together.intervals["rmse"] == pytest.approx(
-        tuple(np.quantile(expected, [0.025, 0.975])), abs=0.02
-    )
+    error = expected.std() * np.sqrt(40 / 39)
+    assert together.statistics["rmse"].error == pytest.approx(error, rel=0.08)
+    assert together.statistics["rmse"].freedom == 39
     few = {k: [e._replace(group=str(int(e.group) % 8)) for e in p] for k, p in sets.items()}
-    found = {k: score(rmse, guess, part, NUMBER, (0, i)) for i, (k, part) in enumerate(few.items())}
-    assert mean(rmse, found, few, dict.fromkeys(few, 1 / 5), 0).intervals == {}, "8 units"
+    found = {k: score(rmse, guess, part, NUMBER, 0) for k, part in few.items()}
+    assert mean(rmse, found, dict.fromkeys(few, 1 / 5)).intervals == {}, "8 units"
 
 
 def test_a_mean_over_sets_of_one_unit_has_no_interval() -> None:
     sets = {e.group: [e] for e in examples(12)}
     found = {name: score([find("rmse")], [0.0], part, NUMBER, 0) for name, part in sets.items()}
-    assert mean([find("rmse")], found, sets, dict.fromkeys(sets, 1 / 12), 0).intervals == {}
+    assert mean([find("rmse")], found, dict.fromkeys(sets, 1 / 12)).intervals == {}
 
 
 def test_a_metric_of_other_answers_is_refused_before_anything_is_learned() -> None:

@@ -19,16 +19,17 @@ def as_csv(report: Report) -> str:
     for table in report.tables:
         for row in table.rows:
             line: dict[str, Any] = {"table": table.title} if len(report.tables) > 1 else {}
-            for column, value in zip(table.columns, row, strict=True):
+            for name, value in zip([column.name for column in table.columns], row, strict=True):
+                if not isinstance(value, Estimate | Noted):
+                    line[name] = value if value == value else None
+                    continue
                 for part, content in fields(value, undefined=None).items():
-                    is_main = part in ("score", "value")
-                    line[column.name if is_main else f"{column.name} {part}"] = content
+                    line[name if part in ("score", "value") else f"{name} {part}"] = content
             lines.append(line)
     stream = io.StringIO()
-    names = dict.fromkeys(name for line in lines for name in line)
-    writer = csv.DictWriter(stream, list(names), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
+    names = list(dict.fromkeys(name for line in lines for name in line))
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerows([names, *([line.get(name) for name in names] for line in lines)])
     return stream.getvalue().rstrip("\n")
 
 
