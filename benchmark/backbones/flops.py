@@ -155,3 +155,9 @@ def watching(module: torch.nn.Module, layers: int) -> Iterator[Seen]:
     seen.passed = len(passed) if found else layers
     if seen.backward and not found:
         seen.layers = layers
+
+
+def attention_width(config: Any) -> int:
+    """Heads x width of a head; in most architectures the width of the model."""
+    width = getattr(config, "head_dim", None)
+    return int(config.num_attention_heads * width if width else config.hidden_size)

@@ -16,9 +16,10 @@ import torch
 
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.checkpoint import read_config
+from benchmark.backbones.layers import first_position, position_table
 from benchmark.backbones.loading import load
 from benchmark.backbones.pretrained import Opened, Pretrained
-from benchmark.backbones.transformer import Objective, first_position, position_table
+from benchmark.backbones.transformer import Objective
 from benchmark.core import RESIDUES, UserError
 from benchmark.distributed import rank
 

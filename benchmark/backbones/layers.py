@@ -1,18 +1,13 @@
-"""The blocks of a module: passes that end at the layer that is read, and compiled blocks."""
+"""Parts of a module of transformers: its blocks, and its table of learned positions."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from benchmark.backbones.packing import register
-from benchmark.embedding.rounding import distance
-
-Float32 = NDArray[np.float32]
 
 
 class Reached(Exception):  # noqa: N818 (it ends a pass, and is no error)
@@ -54,29 +49,23 @@ def compile_each(blocks: Iterable[torch.nn.Module]) -> None:
         block.compile(dynamic=True)
 
 
-def compile_blocks(
-    blocks: Sequence[torch.nn.Module], embed: Callable[[], Sequence[Float32]], limit: float
-) -> str:
-    """Compile each block.
-
-    If `embed` fails, or its vectors change by more than `limit`, undo it and return the reason.
-    """
-    before = embed()
-    compile_each(blocks)
-    try:
-        found = distance(embed(), before)
-        reason = "" if found <= limit else f"the vectors differ by {found:.1e}"
-    except Exception as error:  # a compiler fails in many ways
-        reason = str(error).strip().partition("\n")[0]
-    if reason:
-        for block in blocks:
-            block._compiled_call_impl = None
-    return reason
-
-
 def eager() -> AbstractContextManager[None]:
     """Without compiled code: it ignores hooks, and changes of a block's parts cost time."""
     if "torch._dynamo" not in sys.modules:  # nothing is compiled, and its import takes seconds
         return nullcontext()
     context: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
     return context
+
+
+def position_table(module: torch.nn.Module) -> torch.nn.Embedding | None:
+    """The module's table of learned positions; None if they are rotary or relative."""
+    names = ("position_embeddings", "embed_positions", "wpe")
+    for name, part in module.named_modules():
+        if name.endswith(names) and isinstance(part, torch.nn.Embedding):
+            return part
+    return None
+
+
+def first_position(table: torch.nn.Embedding | None) -> int:
+    """Index of the first position: RoBERTa and its relatives begin after the padding index."""
+    return 0 if table is None or table.padding_idx is None else table.padding_idx + 1

@@ -1,7 +1,5 @@
 """Backbones on a `transformers` module: token ids, batches, layers, pooling, heads."""
 
-import inspect
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal
@@ -13,10 +11,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from benchmark.backbones.alphabet import Alphabet
 from benchmark.backbones.device import inference, to_device, to_host, token_budget
-from benchmark.backbones.flops import Batch, FlopCounter
-from benchmark.backbones.layers import blocks, compile_blocks, input_of
+from benchmark.backbones.flops import Batch, FlopCounter, attention_width
+from benchmark.backbones.layers import blocks, first_position, input_of, position_table
 from benchmark.backbones.packing import attention, packed
 from benchmark.backbones.sampling import sample
+from benchmark.backbones.trials import choose_passes, compile_blocks, gives_maps
 from benchmark.core import (
     MASK,
     RESIDUE_INDEX,
@@ -28,7 +27,6 @@ from benchmark.core import (
     lacks,
 )
 from benchmark.data.cell_values import CHAIN_BREAK
-from benchmark.embedding.rounding import ROUNDING, distance
 
 Float32 = NDArray[np.float32]
 Pooling = Literal["mean", "start", "last"]
@@ -36,8 +34,6 @@ Objective = Literal["masked", "causal"]
 COMPILE = ("auto", True, False)
 COMPILE_FLOPS = 5e15
 """Work after which `compile=auto` compiles on a GPU: as long as compiling takes, about 20 s."""
-FAILURES = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError)
-"""What modules raise where packing, or ending a pass, is not possible."""
 
 
 class Transformer(Backbone):
@@ -72,47 +68,55 @@ class Transformer(Backbone):
         module._load_state_dict_pre_hooks.clear()  # in ESM a bound method: a reference cycle
         self.alphabet = alphabet
         self.limits = alphabet.limits
+        self.layers = int(config.num_hidden_layers)
         self.layer = layer
+        self.last = layer in (-1, self.layers)
         self.pooling = pooling
+        self.objective = objective if language_model is not None else None
+        self.compile, self.compiled = compile, False
+        self._refuse_settings(objective)
         self.max_length = max_length
-        if compile not in COMPILE:
-            raise UserError(f"compile={compile} is not known; allowed are auto, true, false")
-        self.compile = compile
-        self.compiled = False
         # of the inputs; a module that is spread or offloaded moves them on from there
         parameter = next(p for p in module.parameters() if p.device.type != "meta")
         self.device = parameter.device
         self.dtype = str(parameter.dtype).removeprefix("torch.")
-        self.layers = int(config.num_hidden_layers)
         self.residue_dim = self.protein_dim = int(config.hidden_size)
         self.batch_tokens = token_budget(batch_tokens, self.residue_dim, parameter)
-        self.has_attention = self._maps()
+        if CHAIN_BREAK in alphabet.ids:  # ESM C and ESM3 were trained on complexes
+            self.linker = CHAIN_BREAK
+        self.language_model: Any = None if language_model is None else language_model.eval()
+        self.has_contact_head = contact_head
+        self.first_position = first_position(position_table(module))
+        self.packing = False
+        self.end: torch.nn.Module | None = None
+        """The block above the layer that is read, if passes end before it."""
+        self.has_attention = gives_maps(self)
         width = attention_width(config) if self.has_attention else 0
         self.flop_counter = FlopCounter(self.layers, width)
-        if not -self.layers - 1 <= layer <= self.layers:
-            raise UserError(f"layer={layer} is not allowed; allowed are 0 to {self.layers}, and -1")
-        if pooling not in ("mean", "start", "last"):
-            raise UserError(f"pooling={pooling} is not known; allowed are mean, start, last")
-        if pooling == "start" and not alphabet.prefix:
+        if not alphabet.merges:
+            self.compile = False  # not for the trials
+            choose_passes(self)
+            self.compile = compile
+            self.flop_counter = FlopCounter(self.layers, width)
+
+    def _refuse_settings(self, objective: Objective | None) -> None:
+        if self.compile not in COMPILE:
+            raise UserError(f"compile={self.compile} is not known; allowed are auto, true, false")
+        if not -self.layers - 1 <= self.layer <= self.layers:
+            raise UserError(
+                f"layer={self.layer} is not allowed; allowed are 0 to {self.layers}, and -1"
+            )
+        if self.pooling not in ("mean", "start", "last"):
+            raise UserError(f"pooling={self.pooling} is not known; allowed are mean, start, last")
+        if self.pooling == "start" and not self.alphabet.prefix:
             raise UserError(
                 "pooling=start needs a start token and the model has none; use mean or last"
             )
-        if pooling == "start" and objective == "causal":
+        if self.pooling == "start" and objective == "causal":
             raise UserError(
                 "pooling=start is the same for every chain, because a causal model's start token "
                 "sees no residue; use mean or last"
             )
-        if CHAIN_BREAK in alphabet.ids:  # ESM C and ESM3 were trained on complexes
-            self.linker = CHAIN_BREAK
-        self.objective = objective if language_model is not None else None
-        self.language_model: Any = None if language_model is None else language_model.eval()
-        self.has_contact_head = contact_head
-        self.first_position = first_position(position_table(module))
-        self.last = layer in (-1, self.layers)
-        self.end: torch.nn.Module | None = None
-        self.packing = False
-        self.packing = not alphabet.merges and self._packs()
-        self.end = None if self.last or alphabet.merges else self._ending()
 
     @property
     def abilities(self) -> frozenset[Ability]:
@@ -135,65 +139,12 @@ class Transformer(Backbone):
         found = blocks(self.module, self.layers)
         return dict(list(found.items())[: self.layer % (self.layers + 1)])
 
-    def _maps(self) -> bool:
-        """Whether the module gives a square attention map for each layer, by a trial."""
-        ids, mask = self.ids([RESIDUES])
-        given = {"input_ids": ids, "attention_mask": mask, "output_attentions": True}
-        try:
-            with inference(), attention(self.module, "eager"):
-                maps = getattr(self.module(**given), "attentions", None)
-        except (RuntimeError, ValueError, TypeError, AttributeError, NotImplementedError):
-            return False  # an architecture without attention takes no such argument
-        square = (ids.shape[1],) * 2
-        shapes = [] if maps is None else [getattr(m, "shape", ())[-2:] for m in maps]
-        return shapes == [square] * self.layers
-
-    def _packs(self) -> bool:
-        """Whether packed batches are possible, and equal to single chains."""
-        takes = inspect.signature(self.module.forward).parameters
-        if "position_ids" not in takes or not self.module._supports_attention_backend:
-            return False
-        probe = [RESIDUES, RESIDUES[::-2]]
-        alone = [row for chain in probe for row in self.embed_residues([chain])]
-        self.packing = True
-        try:
-            found = distance(self.embed_residues(probe), alone)
-            reason = f"the vectors of packed chains differ by {found:.1e}"
-        except FAILURES as error:  # positions of another form; padding works everywhere
-            found, reason = float("inf"), f"{type(error).__name__}: {error}"
-        if found > ROUNDING[self.dtype] and self.device.type == "cuda":
-            print(f"note: batches are padded, not packed: {reason}", file=sys.stderr)
-        return found <= ROUNDING[self.dtype]
-
-    def _ending(self) -> torch.nn.Module | None:
-        """The block above the layer that is read, if passes may end before it."""
-        above = list(blocks(self.module, self.layers).values())[self.layer % (self.layers + 1) :]
-        if not above:
-            return None
-        whole = self.embed_residues([RESIDUES])
-        self.end = above[0]
-        self.flop_counter.forget()
-        try:
-            same = distance(self.embed_residues([RESIDUES]), whole) <= ROUNDING[self.dtype]
-        except FAILURES:
-            same = False
-        self.flop_counter.forget()
-        return above[0] if same else None
-
-    def _compile(self) -> None:
-        """Compile the blocks if their embeddings stay equal up to rounding."""
-        wanted, self.compile = self.compile, False
-        own, limit = list(self.blocks().values()), ROUNDING[self.dtype]
-        reason = compile_blocks(own, lambda: self.embed_residues([RESIDUES]), limit)
-        self.compiled = not reason
-        if reason:
-            print(f"note: compile={wanted} has no effect: {reason}", file=sys.stderr)
-
     def _compiles_now(self) -> bool:
         """Whether it is time to compile."""
         done = self.flop_counter.usage["forward_flops"]
         long = self.compile == "auto" and self.device.type == "cuda" and done >= COMPILE_FLOPS
-        return (self.compile is True or long) and not torch.is_grad_enabled()
+        wanted = (self.compile is True or long) and not self.alphabet.merges
+        return wanted and not torch.is_grad_enabled()
 
     def ids(self, chains: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids and attention mask of one right-padded batch, (B, T) each."""
@@ -204,8 +155,8 @@ class Transformer(Backbone):
 
     def states(self, chains: Sequence[str]) -> list[torch.Tensor]:
         """Hidden states of one batch: (tokens, dim) for each chain, including special tokens."""
-        if self._compiles_now() and not self.alphabet.merges:
-            self._compile()
+        if self._compiles_now():
+            self.compiled = compile_blocks(self)
         rows = [self.alphabet.encode(chain) for chain in chains]
         lengths = [len(row) for row in rows]
         if self.packing:
@@ -357,23 +308,3 @@ class Transformer(Backbone):
             "device": self.device.type,
             **({"gpu": torch.cuda.get_device_name(self.device)} if gpu else {}),
         }
-
-
-def attention_width(config: Any) -> int:
-    """Heads x width of a head; in most architectures the width of the model."""
-    width = getattr(config, "head_dim", None)
-    return int(config.num_attention_heads * width if width else config.hidden_size)
-
-
-def position_table(module: Any) -> Any:
-    """The module's table of learned positions; None if they are rotary or relative."""
-    names = ("position_embeddings", "embed_positions", "wpe")
-    for name, part in module.named_modules():
-        if name.endswith(names) and isinstance(part, torch.nn.Embedding):
-            return part
-    return None
-
-
-def first_position(table: Any) -> int:
-    """Index of the first position: RoBERTa and its relatives begin after the padding index."""
-    return 0 if table is None or table.padding_idx is None else int(table.padding_idx) + 1

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.backbones import transformer
+from benchmark.backbones import transformer, trials
 from benchmark.backbones.device import memory_errors, resolve, to_device, to_host, token_budget
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import Backbone, Level, UserError
@@ -144,10 +144,11 @@ def test_packing_that_a_gpu_loses_is_reported(
         raise RuntimeError("no kernel image")
 
     backbone.packing = False
+    alone = [backbone.embed_residues([chain])[0] for chain in trials.PROBE]
     with monkeypatch.context() as patch:
         patch.setattr(transformer, "packed", fail)
         patch.setattr(transformer, "to_device", lambda values, _: torch.as_tensor(values))
         backbone.device = torch.device(kind)
-        assert not backbone._packs()
+        assert not trials.packs(backbone, alone)
     lines = ["note: batches are padded, not packed: RuntimeError: no kernel image"]
     assert capsys.readouterr().err.splitlines() == (lines if kind == "cuda" else [])

@@ -123,6 +123,7 @@ def test_a_compiler_that_fails_is_reported_and_undone(
         np.testing.assert_array_equal(one, other)
     assert not backbone.compiled
     assert capsys.readouterr().err.endswith("note: compile=True has no effect: no compiler\n")
+    assert open_folder(tmp_path, compile=True).compile is True, "the trials compile nothing"
     with pytest.raises(UserError, match="compile=yes is not known; allowed are auto, true, false"):
         open_folder(tmp_path, compile="yes")
 
