@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from benchmark.backbones.adapter_files import CONFIG, settings_of
-from benchmark.backbones.adapters import PART, merge, split
+from benchmark.backbones.adapters import CONFIG, PART, merge, settings_of, split
 from benchmark.backbones.checkpoint import WEIGHTS
 from benchmark.backbones.leftovers import (
     COMPUTED,

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmark.backbones.adapter_files import digest_content, refuse_stray
-from benchmark.backbones.adapters import merge_folder
+from benchmark.backbones.adapters import digest_adapter, merge_folder, refuse_stray
 from benchmark.backbones.alphabet import Alphabet
-from benchmark.backbones.checkpoint import WEIGHTS, fetch, full_state
+from benchmark.backbones.checkpoint import WEIGHTS, digest_folder, fetch, full_state
 from benchmark.backbones.device import resolve
 from benchmark.backbones.transformer import Objective, Transformer
 from benchmark.core import UserError
@@ -57,7 +56,9 @@ class Pretrained(Transformer):
         target, number = resolve(device, dtype)
         folder, self._revision = fetch(path, revision, self.weights)
         refuse_stray(folder, path, adapter)
-        content = digest_content(folder, self.weights, adapter)
+        content = digest_folder(folder, self.weights)
+        if adapter is not None:
+            content = digest(content, digest_adapter(adapter))
         self.content = full_state(folder, self._revision, content)
         with opening(path):
             opened = self.open(folder, path, device_map or target, number)

@@ -17,6 +17,7 @@ from transformers.masking_utils import create_causal_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.models.llama.modeling_llama import eager_attention_forward
 
 from benchmark.core import UserError
 
@@ -75,23 +76,6 @@ def rotate(x: Tensor, rotary: Rotary, planes: int) -> Tensor:
     return x * cos + torch.stack((-second, first), dim=-2).flatten(-3) * sin
 
 
-def eager_attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float,
-    **_: Any,
-) -> tuple[Tensor, Tensor]:
-    """Attention that also returns its maps; the softmax is in fp32."""
-    scores = (query @ key.transpose(-1, -2)) * scaling
-    if attention_mask is not None:
-        scores = scores + attention_mask
-    weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
-    return (weights @ value).transpose(1, 2), weights
-
-
 class SelfAttention(nn.Module):
     """Self-attention with one projection for query, key and value, concatenated per head."""
 
@@ -118,7 +102,7 @@ class SelfAttention(nn.Module):
         if past is not None:
             key, value = past.update(key, value, self.layer)
         chosen = self.config._attn_implementation
-        attend = ALL_ATTENTION_FUNCTIONS.get_interface(chosen, eager_attention)
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(chosen, eager_attention_forward)
         mixed, maps = attend(self, query, key, value, mask, scaling=self.scaling, **kwargs)
         return self.dense(mixed.flatten(-2)), maps
 
