@@ -9,12 +9,12 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.backbones import flops_formulas
-from benchmark.backbones.flops_formulas import Shape
 from benchmark.backbones.transformer import Transformer
+from benchmark.pocket.make import flops_formulas
+from benchmark.pocket.make.flops_formulas import Shape
 from tests.backbones.test_backbones import open_folder
 from tests.checkpoints import FAMILIES, SHAPE, make, word_tokenizer
-from tests.conftest import make_backbone, random_chain
+from tests.conftest import composed, make_backbone, random_chain
 
 CHAINS = [random_chain(np.random.default_rng(i), n) for i, n in enumerate([40, 7, 23, 31])]
 OTHERS = [random_chain(np.random.default_rng(9), n) for n in (11, 60)]
@@ -158,17 +158,15 @@ def test_flops_of_esm2() -> None:
 
 
 def test_counts_of_the_scaling_papers() -> None:
-    """Cheng et al.'s 7B and 10B, and the gated shapes of xTrimoPGLM."""
-    assert flops_formulas.kaplan_parameters(36, 4096) == 7_247_757_312
-    assert flops_formulas.kaplan_parameters(47, 4352) == 10_682_105_856
-    for layers, dim, ffn, found in (
-        (24, 2048, 5461, 1_207_910_400),
-        (36, 2560, 6832, 2_832_629_760),
-        (36, 4096, 10922, 7_247_462_400),
-        (47, 4352, 11606, 10_682_514_944),
-        (72, 10240, 31744, 100_411_637_760),
+    """The facts of xTrimoPGLM's models are those of their shapes; Cheng et al.'s 10B."""
+    for name, layers, dim, ffn in (
+        ("clm1b", 24, 2048, 5461),
+        ("mlm3b", 36, 2560, 6832),
+        ("clm7b", 36, 4096, 10922),
+        ("mlm10b", 47, 4352, 11606),
     ):
-        assert flops_formulas.gated_parameters(layers, dim, ffn) == found
+        told = composed(f"model={name}").model.facts.parameters
+        assert told == layers * (4 * dim**2 + 3 * dim * ffn), name
     assert flops_formulas.training_flops(10_700_000_000, 260e9) == pytest.approx(1.67e22, rel=0.01)
 
 

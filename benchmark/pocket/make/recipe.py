@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmark.backbones import flops_formulas as flops
 from benchmark.backbones.baselines.untrained import ESM_TOKENS
+from benchmark.pocket.make import flops_formulas as flops
 
 VOCABULARY = ["<cls>", "<pad>", "<eos>", "<unk>", *ESM_TOKENS, ".", "-", "<null_1>", "<mask>"]
 ID = {token: index for index, token in enumerate(VOCABULARY)}

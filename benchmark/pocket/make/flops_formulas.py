@@ -1,15 +1,9 @@
-"""Parameters, and FLOPs of a pass and of training, from an architecture's shape.
+"""Parameters, and FLOPs of a pass and of training, from an encoder's shape.
 
-Three conventions with different results; state which one is used:
-
-- `parameters`, `forward_flops`: Serrano et al. 2024 (arXiv 2406.07249), who count parameters as
-  Kaplan et al. 2020 and FLOPs as Hoffmann et al. 2022 (appendix F): no biases, no norms, embedding
-  and softmax counted. The paper's equations were not at hand: this is the standard reconstruction.
-- `kaplan_parameters`, `training_flops`: N = 12 L h^2 and C = 6 N D (Kaplan et al. 2020), as Cheng
-  et al. 2024 use them.
-- `gated_parameters`: the blocks of models with a gated feed-forward layer, as ProteinGLM.
-
-The measured work of a run is in its Record (`benchmark.backbones.flops`).
+Serrano et al. 2024 (arXiv 2406.07249) count parameters as Kaplan et al. 2020 and FLOPs as Hoffmann
+et al. 2022 (appendix F): no biases, no norms, embedding and softmax counted. The paper's equations
+were not at hand: this is the standard reconstruction. The measured work of a run is in its Record
+(`benchmark.backbones.flops`).
 """
 
 from typing import NamedTuple
@@ -62,16 +56,6 @@ def sequence_training_flops(shape: Shape, tokens: int) -> int:
     return TRAINING * forward_flops(shape, tokens)
 
 
-def kaplan_parameters(layers: int, dim: int) -> int:
-    """N: parameters of the blocks, with feed-forward layers of width 4 x `dim`."""
-    return 12 * layers * dim**2
-
-
-def gated_parameters(layers: int, dim: int, ffn: int) -> int:
-    """Parameters of the blocks, with feed-forward layers of three matrices."""
-    return layers * (4 * dim**2 + 3 * dim * ffn)
-
-
 def training_flops(parameters: int, tokens: float) -> float:
-    """C = 6 N D, for D training tokens in all."""
+    """C = 6 N D (Kaplan et al. 2020), for D training tokens in all."""
     return 2 * TRAINING * parameters * tokens
