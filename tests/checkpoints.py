@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark.backbones.alphabet import ESM_TOKENS
 from benchmark.backbones.baselines.ngram import count_triples
-from benchmark.backbones.baselines.untrained import ESM_TOKENS
 from benchmark.core import RESIDUES
 
 SHAPE: dict[str, Any] = {

@@ -61,17 +61,21 @@ def digest_adapter(adapter: str) -> str:
 
 def refuse_stray(folder: Path, path: str, adapter: str | None) -> None:
     """Refuse a folder that holds an adapter alone, or an adapter that is not asked for."""
-    if adapter is not None or not any((folder / name).is_file() for name in FILES):
+    model, settings, weights = (
+        any((folder / name).is_file() for name in names)
+        for names in (("config.json",), (CONFIG,), FILES)
+    )
+    if model and weights and adapter is None:
+        raise UserError(
+            f"model.path={path} holds a model and an adapter; give model.adapter={path}, too, to "
+            f"evaluate both, or delete {CONFIG} and {FILES[0]}"
+        )
+    if model or not (settings or weights):
         return
     base = "the folder or hub id of its model"
     with suppress(OSError, ValueError, AttributeError):
         found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         base = found.get("base_model_name_or_path") or base
-    if (folder / "config.json").is_file():
-        raise UserError(
-            f"model.path={path} holds a model and an adapter; give model.adapter={path}, too, to "
-            f"evaluate both, or delete {CONFIG} and {FILES[0]}"
-        )
     raise UserError(
         f"model.path={path} holds an adapter and no model; give model.path={base} "
         f"model.adapter={path}"

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from benchmark.core import MASK, RESIDUES, UserError
 from benchmark.data.cell_values import AMBIGUOUS, CHAIN_BREAK
 
+ESM_TOKENS = "LAGVSERTIDPKQNFYMHWCXBUZO"
+"""Residues in the order of the vocabularies of ESM and ProteinGLM."""
 STARTS = ("<s>", "<cls>", "[CLS]")
 ENDS = ("</s>", "<eos>", "[SEP]")
 PADS = ("<pad>", "[PAD]")

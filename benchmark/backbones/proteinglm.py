@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from benchmark.backbones.alphabet import Alphabet, numbered
+from benchmark.backbones.alphabet import ESM_TOKENS, Alphabet, numbered
 from benchmark.backbones.checkpoint import read_config
 from benchmark.backbones.loading import load
 from benchmark.backbones.pretrained import Opened, Pretrained
 from benchmark.backbones.transformer import Objective
 from benchmark.core import MASK
 
-LETTERS = "LAGVSERTIDPKQNFYMHWCXBUZO"
+LETTERS = numbered(ESM_TOKENS, 1)
 """Tokens 1 to 25; 0 pads, 26 and 27 are `.` and `-`."""
 TOKEN_MASK, GENERATION_MASK, END_OF_DOCUMENT = 28, 29, 31
 START_OF_PIECE, END_OF_PIECE, END = 32, 33, 34
@@ -43,7 +43,7 @@ class ProteinGLM(Pretrained):
 
 def masked_alphabet() -> Alphabet:
     """Residues and the end token, no start token."""
-    return Alphabet({**numbered(LETTERS, 1), MASK: TOKEN_MASK}, prefix=(), suffix=(END,), pad=0)
+    return Alphabet({**LETTERS, MASK: TOKEN_MASK}, prefix=(), suffix=(END,), pad=0)
 
 
 def causal_alphabet() -> Alphabet:
@@ -54,4 +54,4 @@ def causal_alphabet() -> Alphabet:
     """
     prefix = (GENERATION_MASK, START_OF_PIECE, END)
     ends = (END_OF_PIECE, END, END_OF_DOCUMENT)
-    return Alphabet(numbered(LETTERS, 1), prefix, suffix=(), pad=0, ends=ends)
+    return Alphabet(LETTERS, prefix, suffix=(), pad=0, ends=ends)

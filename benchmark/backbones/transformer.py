@@ -18,7 +18,6 @@ from benchmark.backbones.sampling import sample
 from benchmark.backbones.trials import choose_passes, compile_blocks, gives_maps
 from benchmark.core import (
     MASK,
-    RESIDUE_INDEX,
     RESIDUES,
     Ability,
     Backbone,
@@ -216,28 +215,25 @@ class Transformer(Backbone):
         name = f"embed_{level}s"
         if getattr(getattr(self, name), "__func__", None) is not getattr(Transformer, name):
             return super().start(level, chains)  # a subclass has its own
-        if level == "residue":
-            return self._start_residues(chains)
-        wait = self._start_proteins(chains)
-        return lambda: list(wait())
+        return self._start(level, chains)
 
-    def _start_residues(self, chains: Sequence[str]) -> Callable[[], list[Float32]]:
+    def _start(self, level: Level, chains: Sequence[str]) -> Callable[[], Any]:
         with inference():  # one transfer, in the model's dtype
-            wait = to_host(self.residues(chains))
+            wait = to_host(self.residues(chains) if level == "residue" else self.pool(chains))
+        if level == "protein":
+            return wait
         ends = np.cumsum([len(chain) for chain in chains])[:-1]
         return lambda: np.split(wait(), ends)
 
-    def _start_proteins(self, chains: Sequence[str]) -> Callable[[], Float32]:
-        with inference():
-            return to_host(self.pool(chains))
-
     def embed_residues(self, chains: Sequence[str]) -> list[Float32]:
         """(L, dim) for each chain."""
-        return self._start_residues(chains)()
+        rows: list[Float32] = self._start("residue", chains)()
+        return rows
 
     def embed_proteins(self, chains: Sequence[str]) -> Float32:
         """(n, dim) by the chosen pooling."""
-        return self._start_proteins(chains)()
+        table: Float32 = self._start("protein", chains)()
+        return table
 
     def attentions(self, chains: Sequence[str]) -> list[Float32]:
         """(layers x heads, L, L) for each chain."""
@@ -270,14 +266,6 @@ class Transformer(Backbone):
     def causal_log_probs(self, chains: Sequence[str]) -> list[Float32]:
         """(L, 20) for each chain."""
         return self._residue_log_probs(chains, "causal_log_probs", 1)
-
-    def log_likelihoods(self, chains: Sequence[str]) -> NDArray[np.float64]:
-        """Mean over the 20 residues of each chain, (n,)."""
-        means = []
-        for chain, table in zip(chains, self.causal_log_probs(chains), strict=True):
-            known = [(row, RESIDUE_INDEX[c]) for row, c in enumerate(chain) if c in RESIDUES]
-            means.append(np.mean([table[at] for at in known], dtype=np.float64))
-        return np.array(means)
 
     def sample(self, prompts: Sequence[str], **settings: Any) -> list[str]:
         """Nucleus sampling (`benchmark.backbones.sampling`)."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core.answers import Level
+from benchmark.core.answers import RESIDUE_INDEX, RESIDUES, Level
 from benchmark.core.errors import UserError
 
 Float32 = NDArray[np.float32]
@@ -128,8 +128,15 @@ class Backbone(ABC):
         raise lacks(self, "causal_log_probs")
 
     def log_likelihoods(self, chains: Sequence[str]) -> NDArray[np.float64]:
-        """Mean natural-log likelihood of a residue of each chain, as the authors score it, (n,)."""
-        raise lacks(self, "causal_log_probs")
+        """Mean natural-log likelihood of a residue of each chain, as the authors score it, (n,).
+
+        By default over `RESIDUES` alone.
+        """
+        means = []
+        for chain, table in zip(chains, self.causal_log_probs(chains), strict=True):
+            known = [(row, RESIDUE_INDEX[c]) for row, c in enumerate(chain) if c in RESIDUES]
+            means.append(np.mean([table[at] for at in known], dtype=np.float64))
+        return np.array(means)
 
     def attentions(self, chains: Sequence[str]) -> list[Float32]:
         """Attention maps, (layers x heads, L, L) for each chain; row attends to column."""

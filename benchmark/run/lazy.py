@@ -147,7 +147,7 @@ class LazyBackbone(Backbone):
         return dict(self.opened.facts() if "opened" in vars(self) else self._known["facts"])
 
     def usage(self) -> Mapping[str, int]:
-        """Running totals; they begin with what opening it takes."""
+        """Running totals."""
         return dict(self.opened.usage() if "opened" in vars(self) else self._known["usage"])
 
 

@@ -57,6 +57,20 @@ def test_a_checkpoint_is_able_to_do_what_its_weights_allow(tmp_path: Path) -> No
                 calls[ability]()
 
 
+class Rising(Backbone):
+    """What a user writes of a causal model."""
+
+    digest = "rising"
+
+    def causal_log_probs(self, chains: Any) -> Any:
+        return [np.log(np.tile(np.arange(1, 21) / 210, (len(c), 1))) for c in chains]
+
+
+def test_likelihoods_are_means_over_the_20_residues() -> None:
+    found = Rising().log_likelihoods(["ACX", "Y"])
+    np.testing.assert_allclose(found, [np.log([1 / 210, 2 / 210]).mean(), np.log(20 / 210)])
+
+
 @pytest.fixture
 def no_collector() -> Iterator[None]:
     gc.collect()

@@ -121,6 +121,7 @@ def test_training_passes(family: str, trained: str, tmp_path: Path) -> None:
 def test_what_passed_is_told(tmp_path: Path) -> None:
     backbone = opened("esm2", tmp_path)
     before = backbone.usage()
+    assert not any(before.values()), "the trials of opening are not counted"
     backbone.embed_proteins(["ACD", "ACDEF"])
     backbone.packing = False
     backbone.embed_proteins(["ACD", "ACDEF"])

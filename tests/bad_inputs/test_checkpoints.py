@@ -156,6 +156,10 @@ ROWS: dict[str, tuple[Damage, Bad]] = {
         both(removing("*.*"), adapter()), "holds an adapter and no model",
         "model.path=org/base model.adapter=ck/adapter", "model.path=ck/adapter",
     ),
+    "settings alone": row(
+        both(removing("*.*"), adapter(), removing("adapter/*.safetensors")),
+        "holds an adapter and no model", "model.path=org/base", "model.path=ck/adapter",
+    ),
     "no adapter": row(lambda _: None, "is not a folder", "an adapter's folder", "model.adapter=no"),
     "no settings": row(
         adapter_with(removing("*.json")), "no readable adapter_config.json", "save_pretrained",

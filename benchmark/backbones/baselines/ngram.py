@@ -127,21 +127,12 @@ class Frequencies(Backbone):
         coded = (encode([chain]) for chain in chains)
         return [self._table[codes[:-2], codes[2:]].astype(np.float32) for codes in coded]
 
-    def _log_likelihoods(self, chains: Sequence[str]) -> Doubles:
-        means = []
-        for chain, table in zip(chains, self._log_probs(chains), strict=True):
-            residue = encode([chain])[1:-1]
-            known = np.flatnonzero(residue < END)
-            means.append(np.mean(table[known, residue[known]], dtype=np.float64))
-        return np.array(means)
-
 
 class Bigram(Frequencies):
     """A residue given the preceding one: baseline of causal models."""
 
     VERSION = 1
     causal_log_probs = Frequencies._log_probs
-    log_likelihoods = Frequencies._log_likelihoods
 
     def expected(self, triples: Counts, unigram: Doubles) -> Doubles:
         """The same for each right neighbour, (22, 1, 20)."""
@@ -164,7 +155,6 @@ class Unigram(Frequencies):
 
     VERSION = 1
     causal_log_probs = masked_log_probs = Frequencies._log_probs
-    log_likelihoods = Frequencies._log_likelihoods
 
     def expected(self, triples: Counts, unigram: Doubles) -> Doubles:
         """The same in every context, (20,)."""

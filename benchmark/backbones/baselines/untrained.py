@@ -5,12 +5,9 @@ from typing import Any
 
 import torch
 
-from benchmark.backbones.alphabet import Alphabet, numbered
+from benchmark.backbones.alphabet import ESM_TOKENS, Alphabet, numbered
 from benchmark.backbones.device import resolve
 from benchmark.backbones.transformer import Transformer
-
-ESM_TOKENS = "LAGVSERTIDPKQNFYMHWCXBUZO"
-"""Residues in the order of ESM-2's vocabulary, whose first four tokens are special."""
 
 
 class Random(Transformer):

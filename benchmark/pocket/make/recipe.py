@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmark.backbones.baselines.untrained import ESM_TOKENS
+from benchmark.backbones.alphabet import ESM_TOKENS
 from benchmark.pocket.make import flops_formulas as flops
 
 VOCABULARY = ["<cls>", "<pad>", "<eos>", "<unk>", *ESM_TOKENS, ".", "-", "<null_1>", "<mask>"]

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmark.backbones.baselines.untrained import ESM_TOKENS
+from benchmark.backbones.alphabet import ESM_TOKENS
 from benchmark.backbones.device import to_device
 from benchmark.backbones.layers import blocks, compile_each
 from benchmark.backbones.packing import NAME, packed, register
