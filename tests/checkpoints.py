@@ -217,12 +217,23 @@ def bart(folder: Path) -> None:
     word_tokenizer(folder, tokens, "<s> $A </s>", unk_token="<unk>")
 
 
+def albert(folder: Path) -> None:
+    """A masked model whose layers share one block, as ProtAlbert's."""
+    from transformers import AlbertConfig, AlbertForMaskedLM
+
+    tokens = ["<pad>", "<s>", "</s>", "<unk>", "<mask>", *RESIDUES]
+    config = AlbertConfig(vocab_size=len(tokens), embedding_size=16, pad_token_id=0, **SHAPE)
+    AlbertForMaskedLM(config).save_pretrained(folder)
+    special = {"unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"}
+    word_tokenizer(folder, tokens, "<s> $A </s>", **special)
+
+
 FAMILIES: dict[str, Callable[[Path], None]] = {
     make.__name__: make
     for make in (esm2, esm1b, esm1v, esmc, protbert, antiberty, sapiens, prott5, gpt2, llama)
 }
 OTHERS: dict[str, Callable[[Path], None]] = {
-    make.__name__: make for make in (mamba, mamba2, t5_encoder, bart)
+    make.__name__: make for make in (mamba, mamba2, t5_encoder, bart, albert)
 }
 """Architectures that no yaml of conf/model names."""
 

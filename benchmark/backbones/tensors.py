@@ -34,7 +34,7 @@ def one_set(folder: Path, files: Sequence[Path]) -> list[Path]:
     """One format's files that make one set of weights: a single file, or shards with an index."""
     shards = [file for file in files if SHARD.search(file.name)]
     plain = {"model.safetensors", "pytorch_model.bin"}
-    single = [f for f in files if f.name in plain or f.suffix in (".ckpt", ".pth")]
+    single = [f for f in files if f.name in plain or f.suffix == ".ckpt"]
     indices = [folder / f"{name}.index.json" for name in sorted(plain)]
     index = next((i for i in indices if i.is_file() and i.name[:5] == files[0].name[:5]), None)
     if len(single) > 1 or (single and (shards or index)):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmark.backbones.leftovers import listed
 from benchmark.backbones.pretrained import Pretrained
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import MASK, RESIDUES, Array, Backbone, Readout
@@ -55,10 +56,7 @@ def findings(backbone: Backbone, make: Callable[[str], Backbone]) -> Iterator[Fi
     same = again.digest == backbone.digest
     yield Finding("opened twice: same digest", backbone.digest, again.digest, same)
     if isinstance(backbone, Pretrained):
-        more = len(backbone.unused) - 3
-        unused = (
-            ", ".join([*backbone.unused[:3], *([f"{more} more"] if more > 0 else [])]) or "none"
-        )
+        unused = listed(backbone.unused) or "none"
         yield Finding("weights without a use", unused, "known to be benign", True)
     model: Any = backbone
     trained = isinstance(model, Transformer)
@@ -150,20 +148,20 @@ def gradients(backbone: Transformer, chains: Sequence[str]) -> Iterator[Finding]
     import torch
 
     module = backbone.module
-    before = {name: p.requires_grad for name, p in module.named_parameters()}
+    before = {parameter: parameter.requires_grad for parameter in module.parameters()}
     with torch.enable_grad():
         module.requires_grad_(True)
         states = torch.cat(backbone.states(chains)).float()
         states.square().mean().backward()  # type: ignore[no-untyped-call]
-    blocks: dict[str, float] = {}
-    for name, parameter in module.named_parameters():
-        numbers = [part for part in name.split(".") if part.isdigit()]
-        if numbers and parameter.grad is not None:
-            blocks[numbers[0]] = blocks.get(numbers[0], 0.0) + float(parameter.grad.abs().sum())
+    parts: list[Any] = list(backbone.blocks().values()) or [module]  # layers may share a block
+    given = [
+        [p.grad.abs().sum() for p in part.parameters() if p.grad is not None] for part in parts
+    ]
+    for parameter, trained in before.items():
         parameter.grad = None
-        parameter.requires_grad_(before[name])
-    reached = sum(0 < total < float("inf") for total in blocks.values())
-    yield equal("gradients: layers", reached, backbone.layer % (backbone.layers + 1))
+        parameter.requires_grad_(trained)
+    reached = sum(0 < float(sum(sizes)) < float("inf") for sizes in given)
+    yield equal("gradients: layers", reached, len(parts))
 
 
 def adapters(backbone: Transformer, chains: Sequence[str]) -> Iterator[Finding]:
