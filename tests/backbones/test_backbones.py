@@ -134,7 +134,7 @@ def test_torch_without_memory_is_a_memory_error(
     def refuse(*_: Any, **__: Any) -> None:
         torch.empty(2**60)  # an exabyte
 
-    monkeypatch.setattr(backbone, "module", refuse)
+    monkeypatch.setattr(backbone.module, "forward", refuse)
     backbone.packing = False
     with pytest.raises(MemoryError):
         backbone.embed_residues(CHAINS)

@@ -14,12 +14,13 @@ from benchmark.pocket.make import flops_formulas
 from benchmark.pocket.make.flops_formulas import Shape
 from tests.backbones.test_backbones import open_folder
 from tests.checkpoints import FAMILIES, SHAPE, make, word_tokenizer
-from tests.conftest import composed, make_backbone, random_chain
+from tests.conftest import composed, make_backbone, marked_slow, random_chain
 
 CHAINS = [random_chain(np.random.default_rng(i), n) for i, n in enumerate([40, 7, 23, 31])]
 OTHERS = [random_chain(np.random.default_rng(9), n) for n in (11, 60)]
 NATIVE = {"mlm": "mlm1b", "clm": "clm1b", "progen2": "progen2_small"}
-ALL = [*FAMILIES, "llama", *NATIVE]
+DAILY = {"esm2", "llama", "prott5", "mlm"}
+ALL = marked_slow([*FAMILIES, *NATIVE], *({*FAMILIES, *NATIVE} - DAILY))
 
 
 def llama(folder: Path) -> Path:

@@ -15,7 +15,7 @@ from benchmark.testing.backbone import findings
 from tests.backbones.test_backbones import open_folder
 from tests.checkpoints import FAMILIES, make
 from tests.command_line import run_cli as benchmark
-from tests.conftest import SHARED, architectures, make_backbone
+from tests.conftest import SHARED, architectures, make_backbone, marked_slow
 
 
 def failures(backbone: Any, folder: Path) -> set[str]:
@@ -23,7 +23,7 @@ def failures(backbone: Any, folder: Path) -> set[str]:
     return {finding.check for finding in found if not finding.passed}
 
 
-@pytest.mark.parametrize("name", [n for n in architectures() if n != "none"])
+@pytest.mark.parametrize("name", marked_slow([n for n in architectures() if n != "none"], "random"))
 def test_every_architecture_passes(name: str, esm_folder: Path) -> None:
     found = list(
         findings(
