@@ -96,7 +96,7 @@ def pearson(predictions: Predictions, examples: Examples) -> Scorer:
     )
 
 
-@corpus_metric(higher_is_better=True, version=1)
+@corpus_metric(higher_is_better=True, version=1, scale="explained")
 def r2(predictions: Predictions, examples: Examples) -> Scorer:
     """Share of the labels' variance that is explained; below 0 if their mean predicts better.
 

@@ -82,8 +82,8 @@ FAMILIES: dict[str, tuple[Data, list[Metric], Readout]] = {
     "share 0.9": (classes(0.9), [find("accuracy"), find("f1_macro")], CLASS),
     "area 0.7": (ranking(0.7), [find("roc_auc"), find("pr_auc")], CLASS),
     "area 0.9": (ranking(0.9), [find("roc_auc"), find("pr_auc")], CLASS),
-    "numbers 0.6": (numbers(0.6), [find("spearman"), find("rmse"), mae], NUMBER),
-    "numbers 0.9": (numbers(0.9), [find("spearman"), find("pearson")], NUMBER),
+    "numbers 0.6": (numbers(0.6), [find("spearman"), find("rmse"), find("r2"), mae], NUMBER),
+    "numbers 0.9": (numbers(0.9), [find("spearman"), find("pearson"), find("r2")], NUMBER),
     "perplexity": (surprise, [find("perplexity")], NUMBER),
     "p_at_l5": (contacts, [P_AT_L5], NUMBER),
 }
