@@ -198,11 +198,12 @@ class Trainer:
         total = torch.zeros((), dtype=torch.float64, device=self.encoder.device)
         seen = 0
         for rows, lengths in grouped(self.source.valid()):
-            with inference():
-                scores = self.head(torch.from_numpy(rows), lengths)
-                total += self.objective.loss(scores, truth[seen : seen + len(lengths)])
+            if not rank():  # the others embed
+                with inference():
+                    scores = self.head(torch.from_numpy(rows), lengths)
+                    total += self.objective.loss(scores, truth[seen : seen + len(lengths)])
             seen += len(lengths)
-        return float(total) / sum(map(self.objective.count, truth))
+        return broadcast(float(total) / sum(map(self.objective.count, truth)))
 
     def end_epoch(self, valid_loss: float) -> None:
         """Record the losses, and copy the weights if the loss on valid is the lowest so far."""

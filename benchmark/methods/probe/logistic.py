@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.core.answers import Array, Readout
-from benchmark.core.errors import UserError
+from benchmark.core import Array, Readout, UserError
 from benchmark.methods.probe.design_matrix import DesignMatrix
 from benchmark.methods.probe.model import Float64, Model
 from benchmark.methods.probe.tables import to_float64, to_numpy
