@@ -85,7 +85,7 @@ import numpy as np
 import torch
 from benchmark import distributed
 from benchmark.core import UserError
-from benchmark.methods.finetune.replicas import check_replicas
+from benchmark.methods.finetune.trainer import check_replicas
 
 mine = distributed.rank()
 distributed.BUCKET = 40

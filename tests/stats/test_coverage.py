@@ -77,7 +77,6 @@ def contacts(rng: np.random.Generator, unit: Array) -> tuple[Any, Any]:
 
 
 FAMILIES: dict[str, tuple[Data, list[Metric], Readout]] = {
-    "share 0.5": (classes(0.5), [find("accuracy")], CLASS),
     "share 0.7": (classes(0.7), [find("accuracy"), find("mcc")], CLASS),
     "share 0.9": (classes(0.9), [find("accuracy"), find("f1_macro")], CLASS),
     "area 0.7": (ranking(0.7), [find("roc_auc"), find("pr_auc")], CLASS),

@@ -154,5 +154,6 @@ class DesignMatrixBuilder:
 
 def unanswered(split: str) -> UserError:
     """The error for a split without any known answer."""
-    reason = "a probe needs labels to learn from"
-    return UserError(f"no example of {split} has a known answer; {reason}")
+    return UserError(
+        f"no example of {split} has a known answer; a probe needs labels to learn from"
+    )
