@@ -93,11 +93,10 @@ class Readout:
     """Largest number of scored positions in a chain, for a likelihood; None: all."""
 
     def __post_init__(self) -> None:
-        if self.kind in OLD_KINDS:
-            raise UserError(f"kind={self.kind} is not known; use {OLD_KINDS[self.kind]}")
         if self.kind not in get_args(Kind):
-            allowed = ", ".join(sorted(get_args(Kind)))
-            raise UserError(f"kind={self.kind} is not known; allowed are {allowed}")
+            allowed = f"allowed are {', '.join(sorted(get_args(Kind)))}"
+            advice = f"use {OLD_KINDS[self.kind]}" if self.kind in OLD_KINDS else allowed
+            raise UserError(f"kind={self.kind} is not known; {advice}")
         if self.chains not in ("apart", "joined"):
             raise UserError(f"chains={self.chains} is not known; allowed are apart, joined")
         least = 2 if self.kind == "classification" else 1

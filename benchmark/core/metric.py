@@ -18,10 +18,10 @@ Predictions = Sequence[Value]
 Examples = Sequence[Example]
 Scorer = Callable[[Array], Array]
 """From weights (R, n) to scores (R,)."""
-Scale = Literal["identity", "logit", "probit", "fisher", "log", "inverse"]
+Scale = Literal["identity", "logit", "probit", "fisher", "log", "inverse", "explained"]
 """Where a score's interval is symmetric: "logit" or (areas under ROC curves) "probit" for scores
 from 0 to 1, "fisher" (Fisher's z) from -1 to 1, "log" and "inverse" (1 / score, for roots of mean
-squares) above 0."""
+squares) above 0, "explained" (the logarithm of 1 - score, for shares of variance) below 1."""
 SUBSAMPLE_SEED = 0
 FORMS = (
     "write @example_metric(higher_is_better=...) on `def f(predictions, examples)`, which returns "

@@ -7,9 +7,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core.answers import MASK, RESIDUE_INDEX, Array, Chains, Readout, Value
-from benchmark.core.backbone import Backbone
-from benchmark.core.errors import UserError
+from benchmark.core import MASK, RESIDUE_INDEX, Array, Backbone, Chains, Readout, UserError, Value
 from benchmark.distributed import map_sharded
 from benchmark.embedding.batching import map_batches
 from benchmark.embedding.extraction import CHAINS_PER_GATHER

@@ -57,8 +57,10 @@ class Answers(NamedTuple):
 
     def score(self, fn: Callable[[Array], Array], weights: Array) -> Array:
         """Score resamples, weights (R, n), in blocks: `fn` maps answer weights (r, N) to (r,)."""
-        rows = max(1, BLOCK // max(1, len(self.example)))
         scores = np.full(len(weights), np.nan)
+        if not len(self.example):
+            return scores
+        rows = max(1, BLOCK // len(self.example))
         for start in range(0, len(scores), rows):
             block = weights[start : start + rows].astype(np.float64)
             scores[start : start + rows] = fn(block.take(self.example, axis=1))

@@ -60,12 +60,10 @@ def correlate(weights: Array, x: Array, y: Array) -> Array:
 
 def centred(weights: Array, values: Array) -> Array:
     """Values (N,) minus their mean in each resample: (r, N); exactly 0 where they are constant."""
-    mean = ratio(weights @ values, weights.sum(1))
-    occurs = weights > 0
-    lowest = np.where(occurs, values, np.inf).min(1, initial=np.inf)
-    highest = np.where(occurs, values, -np.inf).max(1, initial=-np.inf)
     # the rounded mean of equal values may differ from them, and their correlation would be noise
-    return np.where((lowest < highest)[:, None], values - mean[:, None], 0.0)
+    shifted = np.asarray(values - values[(weights > 0).argmax(axis=1)][:, None])
+    shifted -= ratio(np.einsum("rn,rn->r", weights, shifted), weights.sum(1))[:, None]
+    return shifted
 
 
 @corpus_metric(higher_is_better=True, version=1, scale="fisher")
@@ -96,7 +94,7 @@ def pearson(predictions: Predictions, examples: Examples) -> Scorer:
     )
 
 
-@corpus_metric(higher_is_better=True, version=1)
+@corpus_metric(higher_is_better=True, version=1, scale="explained")
 def r2(predictions: Predictions, examples: Examples) -> Scorer:
     """Share of the labels' variance that is explained; below 0 if their mean predicts better.
 

@@ -41,6 +41,12 @@ SCALES: dict[str, tuple[Function, Function, Function, float, float]] = {
     "fisher": (atanh, tanh, lambda s: 1 / (1 - s**2), -1, 1),
     "log": (log, lambda x: exp(x) if x < 700 else inf, lambda s: 1 / s, 0, inf),
     "inverse": (lambda s: -1 / s, lambda x: -1 / x if x < 0 else inf, lambda s: s**-2, 0, inf),
+    "explained": (
+        lambda s: -log(1 - s),
+        lambda x: 1 - exp(-x) if x > -700 else -inf,
+        lambda s: 1 / (1 - s),
+        *(-inf, 1),
+    ),
 }
 """Scale -> the function to it, that back to scores, its derivative, and the bounds of scores."""
 
@@ -56,6 +62,7 @@ def interval(statistic: Statistic, scale: str) -> Interval | None:
     low, high = SCALES[scale][3:]
     if not low - ROUNDING <= score <= high + ROUNDING:
         bounds = f"between {low} and {high}" if high < inf else f"above {low}"
+        bounds = bounds if low > -inf else f"of at most {high}"
         raise ValueError(f"a score of {score:g}, but scale={scale} is for scores {bounds}")
     if not low + ROUNDING < score < high - ROUNDING:
         if (low, high) != (0, 1) or not freedom > 0:

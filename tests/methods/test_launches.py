@@ -14,12 +14,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import FitContext
+from benchmark.methods.finetune.heads import Head, Objective
 from benchmark.methods.finetune.lora import linear_layers
 from benchmark.methods.finetune.trainer import Trainer
 from benchmark.pocket.make import train as pocket
 from benchmark.pocket.make.recipe import Recipe
 from tests.conftest import make_backbone
-from tests.learning import REAL, examples, method
+from tests.learning import LEVELS, REAL, examples, method
 
 WAITS = "aten::_local_scalar_dense"
 """A number of a tensor that Python reads: the host waits for the device."""
@@ -61,6 +62,29 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "train_epoch", counting)
         yield found
+
+
+@pytest.mark.parametrize("level", [name for name in LEVELS if name != "variant"])
+def test_the_loss_moves_answers_to_the_device_by_to_device_alone(
+    level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other ways wait for the device; class weights are known on the host."""
+    readout, train = LEVELS[level][0], examples(level, 8)
+    objective = Objective(
+        readout, train, None if readout.kind == "regression" else "balanced", torch.device("cpu")
+    )
+    targets = [objective.target(example) for example in train]
+    head = Head(4, readout, [8], 0.0)
+    one = readout.level == "protein"
+    lengths = [1 if one else len(example.chains[0]) for example in train]
+    scores = head(torch.ones(sum(lengths), 4), lengths)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a transfer that waits")
+
+    for place, name in ((torch.Tensor, "cpu"), (torch.Tensor, "to"), (torch, "tensor")):
+        monkeypatch.setattr(place, name, refuse)
+    assert objective.loss(scores, targets) > 0
 
 
 @pytest.mark.parametrize("name", ["mlp", "lora", "finetune"])

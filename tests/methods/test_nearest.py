@@ -173,3 +173,11 @@ def test_a_model_is_refused(tmp_path: Path) -> None:
         )
     done = run_cli("method=nearest", "method.neighbours=[0]", "store=off", cwd=tmp_path)
     assert "method.neighbours=[0] is not a list" in refused(done)
+
+
+def test_of_several_processes_the_first_alone_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.methods.nearest.rank", lambda: 1)
+    monkeypatch.setattr("benchmark.methods.nearest.neighbours", None)
+    train = examples(CHAINS, [np.array(float(at)) for at in range(len(CHAINS))])
+    found = predicted(train, CHAINS[:4], Readout("protein", "regression"))
+    assert [answer.size for answer in found] == [0] * 4

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from sklearn.preprocessing import StandardScaler
 
 from benchmark.core import Example, FitContext, Readout, UserError
 from benchmark.methods.probe import design_matrix, tables
@@ -123,6 +125,25 @@ def test_chunks_of_wide_tables_have_fewer_rows(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(design_matrix, "NUMBERS", 1000)
     matrix = DesignMatrix(np.zeros((70, 50), np.float32), np.zeros(70), np.ones(70))
     assert [part.stop - part.start for part in matrix.chunks()] == [20] * 4
+
+
+@pytest.mark.parametrize("make", [np.array, torch.tensor])
+def test_features_are_standardised_as_by_scikit_learn(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also constant ones, and those whose mean is far from 0; in chunks."""
+    rng = np.random.default_rng(0)
+    features = rng.normal([0, 1e3, -5, 0, 0], [1, 1e-2, 1e-6, 0, 1e4], (500, 5)).astype(np.float32)
+    features[:, 3] = 0.1
+    monkeypatch.setattr(design_matrix, "CHUNK", 60)
+    rows, held_out = (DesignMatrix(make(features), np.zeros(500), np.ones(500)) for _ in range(2))
+    mean, scale = module.standardise(rows, held_out)
+    expected = StandardScaler().fit(features.astype(np.float64))
+    np.testing.assert_allclose(mean, expected.mean_, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(scale, expected.scale_, rtol=1e-12)
+    for table in (rows, held_out):
+        found = np.asarray(table.features)
+        np.testing.assert_allclose(found, expected.transform(features), rtol=2e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("name", ["linear", "mlp"])

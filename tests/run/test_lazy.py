@@ -221,13 +221,24 @@ def record_of(results: Path) -> dict[str, Any]:
     return record
 
 
-@pytest.mark.parametrize("method", ["linear", pytest.param("mlp", marks=pytest.mark.slow)])
+REGRESSION = ["method=linear", "task.kind=regression", "task.size=1", "task.metrics=[rmse]"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param(["method=linear"], marks=pytest.mark.slow),
+        REGRESSION,
+        pytest.param(["method=mlp", *QUICK["mlp"]], marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_a_warm_run_opens_no_model_and_leaves_the_same_record(
-    method: str, tmp_path: Path, toy_conf: Path, esm_folder: Path
+    asked: list[str], tmp_path: Path, toy_conf: Path, esm_folder: Path
 ) -> None:
     """In a new process; the Record is that of a run in this process, which opens the model."""
     words = ["--config-dir", str(toy_conf), "task=toy", "model=huggingface", "store=store"]
-    words += [f"model.path={esm_folder}", f"method={method}", *QUICK.get(method, ())]
+    words += [f"model.path={esm_folder}", *asked]
     for results in ("cold", "opened"):
         shutil.rmtree(tmp_path / "store" / "digests", ignore_errors=True)
         done = run_cli(*words, f"results={results}", cwd=tmp_path)
@@ -238,7 +249,8 @@ def test_a_warm_run_opens_no_model_and_leaves_the_same_record(
     (line,) = [line for line in warm.stdout.splitlines() if line.startswith("modules ")]
 
     heavy = {"transformers", "datasets", "matplotlib", "peft", "huggingface_hub"}
-    heavy |= {"torch"} if method == "linear" else set()
+    heavy |= {"torch"} if "method=linear" in asked else set()
+    heavy |= {"sklearn"} if asked is REGRESSION else set()
     assert not heavy & {name.partition(".")[0] for name in line.split()}
     record = record_of(tmp_path / "warm")
     assert record["usage"]["chains_embedded"] == 0

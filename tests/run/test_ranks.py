@@ -35,6 +35,7 @@ TRAINED = ["method=lora", "method.epochs=2", "method.lr=0.01", "method.save_minu
         ["task=pocket_ss8"],
         ["task=pseudo_perplexity"],
         ["task=pocket_ss8", *TRAINED],
+        ["task=pocket_contact", "method=attention", "method.chains=4"],
     ],
     ids=str,
 )
@@ -84,7 +85,7 @@ import numpy as np
 import torch
 from benchmark import distributed
 from benchmark.core import UserError
-from benchmark.methods.finetune.replicas import check_replicas
+from benchmark.methods.finetune.trainer import check_replicas
 
 mine = distributed.rank()
 distributed.BUCKET = 40

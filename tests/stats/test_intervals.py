@@ -67,6 +67,7 @@ def test_intervals_are_symmetric_on_their_scale() -> None:
         "fisher": tuple(np.tanh(np.arctanh(0.9) + np.array([-1, 1]) * half / 0.19)),
         "log": (0.9 * np.exp(-half / 0.9), 0.9 * np.exp(half / 0.9)),
         "inverse": (1 / (1 / 0.9 + half / 0.81), 1 / (1 / 0.9 - half / 0.81)),
+        "explained": (1 - 0.1 * np.exp(half / 0.1), 1 - 0.1 * np.exp(-half / 0.1)),
     }
     assert set(expected) == set(SCALES) == set(Scale.__args__)
     for scale, ends in expected.items():
@@ -87,10 +88,26 @@ def test_some_scores_have_no_interval() -> None:
     assert scored(plain, numbers, numbers, np.repeat(np.arange(6), 5)).intervals == {}, "6 units"
 
 
-def test_a_score_outside_its_scale_is_refused() -> None:
-    percent = example_metric(higher_is_better=True, scale="logit")(lambda p, e: [50.0] * len(e))
-    with pytest.raises(UserError, match=r"a score of 50, but scale=logit is for scores between 0"):
-        scored(percent, np.zeros(30), np.zeros(30))
+@pytest.mark.parametrize(
+    ("scale", "allowed"), [("logit", "between 0 and 1"), ("log", "above 0"), ("explained", "of at")]
+)
+def test_a_score_outside_its_scale_is_refused(scale: Any, allowed: str) -> None:
+    score_ = -50.0 if scale == "log" else 50.0
+    wrong = example_metric(higher_is_better=True, scale=scale)(lambda p, e: [score_] * len(e))
+    words = f"a score of {score_:g}, but scale={scale} is for scores {allowed}"
+    with pytest.raises(UserError, match=words):
+        scored(wrong, np.zeros(30), np.zeros(30))
+
+
+def test_no_interval_of_explained_variance_exceeds_1() -> None:
+    rng = np.random.default_rng(0)
+    label, noise = rng.normal(size=(2, 12)) * [[3.0], [1.5]]
+    found = scored(find("r2"), label + noise, label)
+    low, high = found.intervals["r2"]
+    statistic = found.statistics["r2"]
+    assert low < found.scores["r2"] < high < 1
+    assert interval(statistic, "identity")[1] > 1  # type: ignore[index]
+    assert scored(find("r2"), label, label).intervals == {}, "all variance is explained"
 
 
 def test_the_error_of_a_mean_is_that_of_independent_sets_or_of_shared_units() -> None:

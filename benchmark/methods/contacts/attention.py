@@ -8,11 +8,12 @@ correction (Dunn et al. 2008). ESM-2's own contact head is such a regression. Th
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core.answers import Array, Chains, Example, Value
+from benchmark.core.answers import Array, Chains, Value
 from benchmark.core.backbone import Backbone
 from benchmark.core.errors import UserError
 from benchmark.core.method import FitContext, Method, Predictor
@@ -59,35 +60,40 @@ class Attention(Method):
         sampled = [ordered[row] for row in rng.permutation(len(ordered))[: self.chains].tolist()]
         if not sampled:
             raise UserError("the task has no train examples; the regression needs some")
-        features, pairs = self.training_pairs(backbone, sampled, first, rng)
-        if len(np.unique(pairs.contacts)) < 2:
+        chains = [example.chains[0] for example in sampled]
+        check_lengths(backbone, chains)
+        labels = [pair_labels(example, first) for example in sampled]
+        if not all(any((label == c).any() for label in labels) for c in (0, 1)):
             raise UserError(
                 "every pair of the training chains has the same class; raise method.chains"
             )
-        nothing = np.empty(0), 0.0  # the first process fits
-        weights, bias = broadcast(
-            nothing if rank() else regress(features, pairs, self.inverse_penalty, context.seed)
-        )
-        choices = {
-            "chains": [example.id for example in sampled],
-            "pairs": len(pairs.contacts),
-            "weight_of_class_0": float(pairs.weights.max()),
-            "heads": len(weights),
-            "nonzero_weights": int(np.count_nonzero(weights)),
-            "trained_parameters": len(weights) + 1,
-        }
+        weights, bias, choices = np.empty(0), 0.0, dict[str, Any]()
+        if not rank():  # the first process fits, the others wait
+            features, pairs = self.training_pairs(backbone, chains, labels, first, rng)
+            weights, bias = regress(features, pairs, self.inverse_penalty, context.seed)
+            choices = {
+                "chains": [example.id for example in sampled],
+                "pairs": len(pairs.contacts),
+                "weight_of_class_0": float(pairs.weights.max()),
+                "heads": len(weights),
+                "nonzero_weights": int(np.count_nonzero(weights)),
+                "trained_parameters": len(weights) + 1,
+            }
+        weights, bias = broadcast((weights, bias))
         return Predictor(lambda inputs: predict(backbone, weights, bias, inputs), choices)
 
     def training_pairs(
-        self, backbone: Backbone, examples: Sequence[Example], first: int, rng: np.random.Generator
+        self,
+        backbone: Backbone,
+        chains: Sequence[str],
+        labels: Sequence[Array],
+        first: int,
+        rng: np.random.Generator,
     ) -> tuple[NDArray[np.float32], Pairs]:
         """Features (m, heads) of the training pairs, from one chain's maps at a time.
 
-        first: smallest separation of a pair.
+        labels, first: `pair_labels` of each chain, and the smallest separation of a pair.
         """
-        chains = [example.chains[0] for example in examples]
-        check_lengths(backbone, chains)
-        labels = [pair_labels(example, first) for example in examples]
         contacts, others = (sum(int((label == c).sum()) for label in labels) for c in (1, 0))
         tables: list[NDArray[np.float32]] = []
         parts: list[Pairs] = []

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from benchmark.backbones.device import to_device
 from benchmark.core import Array, Example, Readout, known_answers
 from benchmark.embedding.features import pair_labels
 
@@ -93,13 +94,13 @@ class Objective:
         self.readout = readout
         self.device = device
         self.mean, self.scale = 0.0, 1.0
-        self.weights: Tensor | None = None
+        self.weights: Array | None = None
         if readout.kind == "regression":
             values = np.concatenate([np.ravel(self.answers(self.target(e))) for e in train])
             values = values.astype(np.float64)
             self.mean, self.scale = float(np.nanmean(values)), float(np.nanstd(values)) or 1.0
         elif weighting:
-            self.weights = torch.tensor(self.balanced(train), dtype=torch.float32, device=device)
+            self.weights = self.balanced(train).astype(np.float32)
 
     def target(self, example: Example) -> Target:
         """What `count` and `loss` take for an example; see `answers`."""
@@ -125,11 +126,9 @@ class Objective:
         known = np.broadcast_to(known, answers.shape)
         if self.weights is None:
             return known.astype(np.float32)
-        weights = self.weights.cpu().numpy()
         columns = answers.astype(np.intp)  # -1, the last one, is not used
-        labels = self.readout.kind == "multilabel"
-        chosen = weights[np.arange(columns.shape[-1]), columns] if labels else weights[columns]
-        return np.where(known, chosen, np.float32(0))
+        rows = (np.arange(columns.shape[-1]),) if self.readout.kind == "multilabel" else ()
+        return np.where(known, self.weights[(*rows, columns)], np.float32(0))
 
     def balanced(self, train: Sequence[Example]) -> Array:
         """Class weights as in scikit-learn's `balanced`: (size,), or (size, 2) for labels.
@@ -155,19 +154,17 @@ class Objective:
         paired = self.readout.level == "pair"
         found = torch.cat([self.upper(part) if paired else part for part in scores])
         truth = np.concatenate([self.answers(target) for target in targets])
-        weight = torch.tensor(self.answer_weights(truth), device=self.device)
+        weight = to_device(self.answer_weights(truth), self.device)
         if self.readout.kind == "regression":
-            wanted = torch.from_numpy(np.nan_to_num((truth - self.mean) / self.scale))
-            errors = found[:, 0] - wanted.to(self.device, torch.float32)
-            return (errors.square() * weight).sum()
-        wanted = torch.from_numpy(truth).to(self.device)
-        if self.readout.kind == "classification" and not paired:
-            return functional.cross_entropy(
-                found, wanted.long(), weight=self.weights, ignore_index=-1, reduction="sum"
-            )
-        return functional.binary_cross_entropy_with_logits(
-            found, wanted.clamp(0).float(), weight=weight, reduction="sum"
-        )
+            scaled = np.nan_to_num((truth - self.mean) / self.scale).astype(np.float32)
+            losses = (found[:, 0] - to_device(scaled, self.device)).square()
+        elif self.readout.kind == "classification" and not paired:
+            wanted = to_device(truth, self.device).long()
+            losses = functional.cross_entropy(found, wanted, ignore_index=-1, reduction="none")
+        else:
+            wanted = to_device(truth, self.device).clamp(0).float()
+            losses = functional.binary_cross_entropy_with_logits(found, wanted, reduction="none")
+        return (losses * weight).sum()
 
     def upper(self, scores: Tensor) -> Tensor:
         """The scores (m,) of the predicted pairs, of (L, L)."""

@@ -8,6 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from hashlib import sha256
 from math import ceil, isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,14 +20,13 @@ from torch import Tensor, nn
 
 from benchmark.backbones.device import inference, memory_errors
 from benchmark.core import Backbone, Chains, Example, FitContext, Readout, UserError
-from benchmark.distributed import all_reduce, broadcast, rank, world_size
+from benchmark.distributed import all_gather, all_reduce, broadcast, rank, world_size
 from benchmark.embedding.batching import batches, lower_budget
 from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.features import embedded_chains, is_protein_level
 from benchmark.methods.finetune import checkpoints
 from benchmark.methods.finetune.checkpoints import Epoch
 from benchmark.methods.finetune.heads import Head, Objective, Target
-from benchmark.methods.finetune.replicas import check_replicas
 from benchmark.methods.finetune.schedule import effective_batches, rate
 from benchmark.progress import note, track
 
@@ -198,11 +198,12 @@ class Trainer:
         total = torch.zeros((), dtype=torch.float64, device=self.encoder.device)
         seen = 0
         for rows, lengths in grouped(self.source.valid()):
-            with inference():
-                scores = self.head(torch.from_numpy(rows), lengths)
-                total += self.objective.loss(scores, truth[seen : seen + len(lengths)])
+            if not rank():  # the others embed
+                with inference():
+                    scores = self.head(torch.from_numpy(rows), lengths)
+                    total += self.objective.loss(scores, truth[seen : seen + len(lengths)])
             seen += len(lengths)
-        return float(total) / sum(map(self.objective.count, truth))
+        return broadcast(float(total) / sum(map(self.objective.count, truth)))
 
     def end_epoch(self, valid_loss: float) -> None:
         """Record the losses, and copy the weights if the loss on valid is the lowest so far."""
@@ -290,6 +291,21 @@ class Trainer:
                 parameter.copy_(state["trained"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         note(f"resumed the training in epoch {self.epoch + 1}, after {self.step} of its steps")
+
+
+def check_replicas(tensors: Mapping[str, Tensor], when: str) -> None:
+    """Refuse to go on if the processes have different tensors; `when` names the time."""
+    if world_size() == 1:
+        return
+    mine = sha256()
+    for tensor in tensors.values():
+        mine.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    digests = [digest for (digest,) in all_gather([mine.hexdigest()])]
+    if other := [number for number, digest in enumerate(digests) if digest != digests[0]]:
+        raise UserError(
+            f"process {other[0]} has other weights than process 0 {when} of the training; "
+            "use GPUs of one kind and one version of each library, or one process"
+        )
 
 
 def add_usage(backbone: Backbone, cost: Mapping[str, int]) -> None:

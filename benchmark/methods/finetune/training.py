@@ -16,7 +16,7 @@ from benchmark.core.answers import Chains, Readout, Value, known_answers, known_
 from benchmark.core.errors import UserError
 from benchmark.core.method import FitContext, Method, Predictor
 from benchmark.core.metric import Examples
-from benchmark.distributed import broadcast
+from benchmark.distributed import broadcast, rank
 from benchmark.embedding.features import embedded_chains, feature_rows, is_protein_level
 from benchmark.methods.finetune import checkpoints
 from benchmark.methods.finetune.heads import Head, Objective, Weighting, predictions
@@ -154,7 +154,7 @@ def answered(examples: Examples, readout: Readout, split: str) -> Examples:
 def predict(
     encoder: Encoder, head: Head, readout: Readout, inputs: Sequence[Chains]
 ) -> Iterator[Value]:
-    """Yield the prediction of each input, in order.
+    """Yield the prediction of each input, in order; processes other than the first only embed.
 
     The trained weights are attached while a group is computed, never while the caller has control.
     """
@@ -167,5 +167,7 @@ def predict(
             if group is None:
                 return
             rows, lengths = group
-            found = list(predictions(head, readout, head(torch.from_numpy(rows), lengths)))
+            found = [np.empty(0)] * len(lengths)
+            if not rank():
+                found = list(predictions(head, readout, head(torch.from_numpy(rows), lengths)))
         yield from found

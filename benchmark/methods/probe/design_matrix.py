@@ -20,7 +20,7 @@ from benchmark.embedding.features import (
     sample_pairs,
     write_pair_features,
 )
-from benchmark.methods.probe.tables import CHUNK, NUMBERS, like, namespace, new_table
+from benchmark.methods.probe.tables import CHUNK, NUMBERS, like, namespace, new_table, to_float64
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +41,11 @@ class DesignMatrix(NamedTuple):
         step = max(1, min(CHUNK, NUMBERS // max(1, self.features.shape[1])))
         for start in range(0, len(self.labels), step):
             yield slice(start, start + step)
+
+    def mean(self) -> Any:
+        """Mean of each feature, (f,) float64."""
+        total = sum(to_float64(self.features[part]).sum(0) for part in self.chunks())
+        return total / len(self.labels)
 
     def shape(self) -> dict[str, int]:
         """Numbers of rows and features, for the Record."""
@@ -149,5 +154,6 @@ class DesignMatrixBuilder:
 
 def unanswered(split: str) -> UserError:
     """The error for a split without any known answer."""
-    reason = "a probe needs labels to learn from"
-    return UserError(f"no example of {split} has a known answer; {reason}")
+    return UserError(
+        f"no example of {split} has a known answer; a probe needs labels to learn from"
+    )

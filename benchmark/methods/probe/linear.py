@@ -34,7 +34,6 @@ from benchmark.methods.probe.pair_scores import PairScorer
 from benchmark.methods.probe.ridge import ridge
 from benchmark.methods.probe.tables import (
     backbone_device,
-    dispatched,
     fit_device,
     like,
     to_float64,
@@ -130,14 +129,12 @@ class Linear(Method):
 
 def standardise(rows: DesignMatrix, held_out: DesignMatrix) -> tuple[Float64, Float64]:
     """Standardise both in place by the mean and the scale of `rows`, which are returned."""
-    from sklearn.preprocessing import StandardScaler
-
-    scaler = StandardScaler()
-    with dispatched(rows.features):
-        for part in rows.chunks():
-            block = rows.features[part]
-            scaler.partial_fit(block if isinstance(block, np.ndarray) else to_float64(block))
-    mean, scale = to_numpy(scaler.mean_), to_numpy(scaler.scale_)
+    centre, count = rows.mean(), len(rows.labels)
+    squares = (((to_float64(rows.features[p]) - centre) ** 2).sum(0) for p in rows.chunks())
+    mean, variance = to_numpy(centre), to_numpy(sum(squares) / count)
+    rounding = np.finfo(np.float64).eps
+    constant = variance <= count * rounding * variance + (count * rounding * mean) ** 2
+    scale = np.where(constant, 1.0, np.sqrt(variance))
     for table in (rows, held_out):
         centre, width = like(mean, table.features), like(scale, table.features)
         for part in table.chunks():

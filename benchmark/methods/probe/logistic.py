@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.core.answers import Array, Readout
-from benchmark.core.errors import UserError
+from benchmark.core import Array, Readout, UserError
 from benchmark.methods.probe.design_matrix import DesignMatrix
 from benchmark.methods.probe.model import Float64, Model
-from benchmark.methods.probe.tables import dispatched, to_float64, to_numpy
+from benchmark.methods.probe.tables import to_float64, to_numpy
 
 SMALL = 50_000_000
 """Design matrices with fewer numbers are fitted with one thread."""
@@ -79,6 +78,7 @@ def _solutions(
     rows: DesignMatrix, target: Array, penalties: Sequence[float], max_iter: int, tolerance: float
 ) -> Iterator[Solution]:
     """The solution for each penalty, found where the features are."""
+    import sklearn
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
@@ -101,7 +101,7 @@ def _solutions(
     for penalty in penalties:
         with (
             threadpool_limits(threads),
-            dispatched(features),
+            sklearn.config_context(array_api_dispatch=not isinstance(features, np.ndarray)),
             warnings.catch_warnings(record=True) as raised,
         ):
             warnings.simplefilter("always")

@@ -20,7 +20,7 @@ def ridge(rows: DesignMatrix, penalties: Sequence[float]) -> Iterator[tuple[floa
     xp, count = namespace(features), len(rows.labels)
     centre = float(rows.labels.mean())
     targets = like(rows.labels - centre, features, "float64")
-    mean = sum(to_float64(features[part]).sum(0) for part in rows.chunks()) / count
+    mean = rows.mean()
     dual = count < features.shape[1]
     gram = _outer(features, mean) if dual else _inner(rows, mean)
     spectrum, basis = xp.linalg.eigh(gram)

@@ -8,7 +8,6 @@ import os
 import shutil
 import sys
 import tempfile
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,16 +63,6 @@ def why_not_dispatched() -> str:
     if os.environ.get("SCIPY_ARRAY_API") != "1" or isinstance(expit, np.ufunc):
         return "SCIPY_ARRAY_API=1 was not set before SciPy was imported"  # which wraps its ufuncs
     return ""
-
-
-def dispatched(table: Any) -> AbstractContextManager[None]:
-    """Within the context scikit-learn computes where the table is."""
-    import sklearn
-
-    context: AbstractContextManager[None] = sklearn.config_context(
-        array_api_dispatch=not isinstance(table, np.ndarray)
-    )
-    return context
 
 
 def new_table(rows: int, columns: int, folder: Path, device: "torch.device | None" = None) -> Any:
