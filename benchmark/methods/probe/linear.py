@@ -118,10 +118,10 @@ class Linear(Method):
         }
         if unfinished:
             choices["not_converged"] = unfinished
-            at = ", ".join(f"{penalty:g}" for penalty in unfinished)
+        if choices["penalty"] in unfinished:
             print(
-                f"note: the fit did not converge in {self.max_iter} steps with penalty {at}; "
-                "raise method.max_iter",
+                f"note: the fit did not converge in {self.max_iter} steps with the chosen penalty "
+                f"{choices['penalty']:g}; raise method.max_iter",
                 file=sys.stderr,
             )
         return Predictor(lambda inputs: predict(model, embedder, readout, inputs), choices)

@@ -15,9 +15,9 @@ from benchmark.methods.probe.tables import to_float64, to_numpy
 SMALL = 50_000_000
 """Design matrices with fewer numbers are fitted with one thread."""
 
-PRECISE = 10_000_000
-"""Those with fewer are fitted in float64. In float32 rounding stops L-BFGS at another point on each
-machine, where predictions differ by up to 5e-4."""
+PRECISE = 1_000_000
+"""Those with fewer are fitted in float64, where it costs little. In float32 rounding stops L-BFGS
+at another point on each machine, where predictions differ by up to 5e-4."""
 
 
 class Solution(NamedTuple):
