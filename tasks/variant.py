@@ -67,10 +67,6 @@ class VariantEffect(Task):
         longest = self.max_length
         if longest is not None and (type(longest) is not int or longest < 1):
             raise UserError(f"task.max_length={longest} is not allowed; give 1 or more, or null")
-        for name in ("source", "reference"):
-            value = getattr(self, name)
-            if not isinstance(value, str) and (value is not None or name == "source"):
-                raise UserError(f"task.{name}={value} is not allowed; give a path")
 
     @property
     def readout(self) -> Readout:
@@ -135,7 +131,7 @@ class VariantEffect(Task):
 
     def folder(self) -> Path:
         """The folder of the assays."""
-        kind, _, place = self.source.partition(":")
+        kind, _, place = str(self.source).partition(":")
         folder = Path(place).expanduser()
         if kind != "file" or not folder.exists():
             raise UserError(

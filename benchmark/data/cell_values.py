@@ -31,7 +31,7 @@ def read_mask(cell: Any, length: int) -> Array:
 
     A missing cell means all of them.
     """
-    if cell is None or (isinstance(cell, str | float) and is_missing(cell)):
+    if is_missing(cell):
         return np.ones(length, bool)
     given = [*cell.strip()] if isinstance(cell, str) else cell
     try:

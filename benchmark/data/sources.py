@@ -84,7 +84,7 @@ def read_source(source: str, mirror: str | None, revision: str | None) -> Readin
     """Read all tables of a source."""
     from benchmark.pocket import FOLDER
 
-    kind, _, name = source.partition(":")
+    kind, _, name = str(source).partition(":")
     if kind == "hub" and mirror:
         return read_files(Path(mirror) / name, f"the mirror of {name}")
     if kind == "hub":
@@ -165,7 +165,10 @@ def read_files(path: Path, what: str) -> Reading:
 def check_file(path: Path, what: str) -> None:
     """Refuse a path that is no file of a known format."""
     if not path.exists():
-        raise UserError(f"{what} is not there: {path.absolute()} is no folder and no file")
+        raise UserError(
+            f"{what} is not there: {path.absolute()} is no folder and no file; give a folder with "
+            "train and test as .parquet or .csv or .fasta, or one such file"
+        )
     if not suffix(path):
         kind = {".pt": " holds tensors, perhaps embeddings of fair-esm; a task reads sequences"}
         reason = kind.get(path.suffix, f" is a {path.suffix or 'file without an ending'}")
