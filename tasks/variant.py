@@ -44,12 +44,8 @@ class VariantEffect(Task):
 
     The resampling unit is the variant: intervals are conditional on the proteins.
 
-    source: file:DIR, with one table per assay, named after the assay.
-    reference: ProteinGym's table of assays (DMS_id, UniProt_ID, coarse_selection_type, target_seq),
-        for its own average: within a protein, then within a function. Or null.
-    folds: cross-validation by random, contiguous or modulo folds; with the last two, variants of
-        several substitutions have no fold. Or null: no training, all variants are tested.
-    max_length: longer proteins are cut to a window around the mutated residues.
+    The settings are in tasks/README.md. With contiguous and modulo folds, variants of several
+    substitutions have no fold.
     """
 
     VERSION = 1

@@ -137,7 +137,8 @@ def nearest_relatives(chains: Sequence[str], known: Sequence[str]) -> Array:
     best = np.where([chain in seen for chain in chains], 1.0, np.where(short, np.nan, 0.0))
     new = np.flatnonzero(best == 0).tolist()
     for rows, _, shares in equal_shares([chains[row] for row in new], known):
-        np.maximum.at(best, np.array(new)[rows], np.where(shares >= SURE, shares, 0).max(axis=1))
+        near, at = shares.max(axis=1), np.array(new)[rows]
+        best[at] = np.maximum(best[at], np.where(near >= SURE, near, 0))
     # chains of the highest band are not searched: the variants of a scan would take hours
     far = np.flatnonzero(best < max(EDGES.values()))
     queries = [chains[row] for row in far.tolist()]

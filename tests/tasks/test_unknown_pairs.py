@@ -115,7 +115,7 @@ def test_an_empty_cell_means_that_no_pair_is_known(tmp_path: Path) -> None:
     assert splits.report.changes["train"]["unknown_labels"] == 1
     assert splits.report.changes["train"]["unresolved_residues"] == LENGTH
     assert "unknown_labels" not in splits.report.changes["valid"], "an empty list is no contact"
-    with pytest.raises(UserError, match="1 of 2 rows of split train .* have no known label"):
+    with pytest.raises(UserError, match=r"1 of 2 rows of split train .* have no known label"):
         replace(allowed, allow={}).load()
 
 
