@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from benchmark.core import Array
 from benchmark.data import mmseqs
 from benchmark.data.resampling_units import components
-from benchmark.pocket.make import one_sentence
+from benchmark.pocket.make.script import one_sentence
 from benchmark.pocket.make.sources import POOLS, Protein, Random, check_packages
 
 SEED = 0

@@ -14,7 +14,7 @@ from typing import Any
 from benchmark.core import UserError
 from benchmark.files import replacing
 from benchmark.pocket import FOLDER
-from benchmark.pocket.make import one_sentence
+from benchmark.pocket.make.script import one_sentence
 from benchmark.report.cells import column_of
 from benchmark.results.record import Record
 from benchmark.results.storage import load_all

@@ -25,8 +25,8 @@ from benchmark.backbones.baselines.ngram import count_triples
 from benchmark.core import RESIDUES
 from benchmark.data import mmseqs
 from benchmark.pocket import FOLDER
-from benchmark.pocket.make import one_sentence
 from benchmark.pocket.make.build import clusters
+from benchmark.pocket.make.script import one_sentence
 from benchmark.pocket.make.sources import Protein, check_packages, entries
 
 SEED = 0

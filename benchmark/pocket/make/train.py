@@ -36,8 +36,8 @@ from benchmark.backbones.packing import NAME, packed, register
 from benchmark.core import UserError
 from benchmark.data.digests import digest
 from benchmark.files import replacing
-from benchmark.pocket.make import one_sentence
 from benchmark.pocket.make.recipe import ID, VOCABULARY, Recipe, build, cost, plan, read_lengths
+from benchmark.pocket.make.script import one_sentence
 
 RESIDUE_IDS = np.array([ID[residue] for residue in ESM_TOKENS[:20]])
 IGNORED = -100
