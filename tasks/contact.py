@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.core import Array, Chains, Example, Readout, UserError, Value
+from benchmark.data.cell_values import is_missing
 from benchmark.metrics.contact import KEPT, RANGES, hits, rank_pairs
 from tasks.table import TableTask
 
@@ -18,8 +19,9 @@ class Contact(TableTask):
     """Pairs of residues whose C-beta are closer than 8 Å, scored where |i - j| >= `min_separation`.
 
     The label's cell is a list of pairs [i, j], 0-based, in any order, whose diagonal is ignored, or
-    an L x L map of 0 and 1, where -1 and NaN are pairs that are not known. A mask column says which
-    residues are resolved. Pairs of the others are neither trained on nor scored.
+    an L x L map of 0 and 1, where -1 and NaN are pairs that are not known. In an empty cell no pair
+    is known; an empty list is a chain without contacts. A mask column says which residues are
+    resolved. Pairs of the others are neither trained on nor scored.
     """
 
     VERSION = 1
@@ -41,9 +43,10 @@ class Contact(TableTask):
         """Make a label of shape (m, 2): contacts i < j; in a map unknown ones, too."""
         if len(chains) != 1:
             raise ValueError(f"{len(chains)} chains, but contacts need a single chain")
-        if cell is None:
-            raise ValueError("no contacts; give an empty list for a chain without contacts")
-        pairs, length = np.asarray(cell), len(chains[0])
+        length = len(chains[0])
+        if is_missing(cell):
+            return np.column_stack([np.arange(length, dtype=np.int32)] * 2)
+        pairs = np.asarray(cell)
         if pairs.shape == (length, length) and (length > 2 or pairs.dtype.kind in "bf"):
             return self.from_map(pairs)
         if pairs.size == 0:

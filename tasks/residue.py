@@ -48,7 +48,7 @@ class Residue(TableTask):
         """Make a label of shape (L,)."""
         if len(chains) != 1:
             raise ValueError(f"{len(chains)} chains, but labels per residue need a single chain")
-        if cell is None or (isinstance(cell, str | float) and is_blank(cell)):
+        if is_blank(cell):
             cell = [None] * len(chains[0])
         if isinstance(cell, str) and ";" in cell:
             cell = [None if part.strip() in self.missing else part for part in cell.split(";")]
@@ -72,8 +72,8 @@ class Residue(TableTask):
 
 
 def is_blank(cell: object) -> bool:
-    """Whether a cell is empty text or NaN."""
-    return not cell if isinstance(cell, str) else cell != cell
+    """Whether a cell is null, empty text or NaN; "NA" is a string of states."""
+    return not cell if isinstance(cell, str | None) else isinstance(cell, float) and cell != cell
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ def read_answers(cell: Any, readout: Readout) -> Array:
     unknown = np.nan if readout.kind == "regression" else -1
     if isinstance(cell, str) and ";" in cell:
         cell = cell.split(";")
-    if not isinstance(cell, list | tuple | np.ndarray) and is_missing(cell):
+    if is_missing(cell):
         cell = [unknown] * readout.size if readout.kind == "multilabel" else unknown
     values = np.asarray(cell)
     if values.ndim and values.dtype.kind in "OU":

@@ -44,12 +44,8 @@ class VariantEffect(Task):
 
     The resampling unit is the variant: intervals are conditional on the proteins.
 
-    source: file:DIR, with one table per assay, named after the assay.
-    reference: ProteinGym's table of assays (DMS_id, UniProt_ID, coarse_selection_type, target_seq),
-        for its own average: within a protein, then within a function. Or null.
-    folds: cross-validation by random, contiguous or modulo folds; with the last two, variants of
-        several substitutions have no fold. Or null: no training, all variants are tested.
-    max_length: longer proteins are cut to a window around the mutated residues.
+    The settings are in tasks/README.md. With contiguous and modulo folds, variants of several
+    substitutions have no fold.
     """
 
     VERSION = 1
@@ -67,10 +63,6 @@ class VariantEffect(Task):
         longest = self.max_length
         if longest is not None and (type(longest) is not int or longest < 1):
             raise UserError(f"task.max_length={longest} is not allowed; give 1 or more, or null")
-        for name in ("source", "reference"):
-            value = getattr(self, name)
-            if not isinstance(value, str) and (value is not None or name == "source"):
-                raise UserError(f"task.{name}={value} is not allowed; give a path")
 
     @property
     def readout(self) -> Readout:
@@ -135,7 +127,7 @@ class VariantEffect(Task):
 
     def folder(self) -> Path:
         """The folder of the assays."""
-        kind, _, place = self.source.partition(":")
+        kind, _, place = str(self.source).partition(":")
         folder = Path(place).expanduser()
         if kind != "file" or not folder.exists():
             raise UserError(

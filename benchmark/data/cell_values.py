@@ -26,13 +26,13 @@ def is_missing(cell: Any) -> bool:
     return cell is None or (isinstance(cell, float) and cell != cell)
 
 
-def read_mask(cell: Any, length: int) -> Array:
+def read_mask(cell: Any, length: int) -> Array | None:
     """Which residues have an answer, (length,): from 0 and 1 a residue, or a list of their indices.
 
-    A missing cell means all of them.
+    None, from a missing cell: all of them.
     """
-    if cell is None or (isinstance(cell, str | float) and is_missing(cell)):
-        return np.ones(length, bool)
+    if is_missing(cell):
+        return None
     given = [*cell.strip()] if isinstance(cell, str) else cell
     try:
         values = np.asarray(given).astype(np.float64)
@@ -133,7 +133,7 @@ def mask_states(cell: Any, resolved: Array | None) -> Any:
 
 def mask_label(label: Array, resolved: Array | None, readout: Readout) -> Array:
     """A label whose answers are unknown at the residues that a mask leaves out."""
-    if resolved is None or resolved.all():
+    if resolved is None:
         return label
     if readout.level == "pair":
         left_out = np.flatnonzero(~resolved).astype(label.dtype)

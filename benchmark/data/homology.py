@@ -136,8 +136,9 @@ def nearest_relatives(chains: Sequence[str], known: Sequence[str]) -> Array:
     short = [len(chain) < PARAMETERS["shortest"] for chain in chains]
     best = np.where([chain in seen for chain in chains], 1.0, np.where(short, np.nan, 0.0))
     new = np.flatnonzero(best == 0).tolist()
-    near = equal_share([chains[row] for row in new], known)
-    best[new] = np.where(near >= SURE, near, 0)
+    for rows, _, shares in equal_shares([chains[row] for row in new], known):
+        near, at = shares.max(axis=1), np.array(new)[rows]
+        best[at] = np.maximum(best[at], np.where(near >= SURE, near, 0))
     # chains of the highest band are not searched: the variants of a scan would take hours
     far = np.flatnonzero(best < max(EDGES.values()))
     queries = [chains[row] for row in far.tolist()]
@@ -152,14 +153,6 @@ def nearest_relatives(chains: Sequence[str], known: Sequence[str]) -> Array:
     hits = mmseqs.search(queries, known, options)
     related = hits.coverage >= PARAMETERS["coverage"]
     np.maximum.at(best, far[hits.query[related]], hits.identity[related])
-    return best
-
-
-def equal_share(chains: Sequence[str], known: Sequence[str]) -> Array:
-    """Largest share of equal residues with a `known` chain of the same length, (n,)."""
-    best = np.zeros(len(chains))
-    for rows, _, shares in equal_shares(chains, known):
-        best[rows] = np.maximum(best[rows], shares.max(axis=1))
     return best
 
 

@@ -1,14 +1,6 @@
 """Find the tables of a source: the hub, a mirror of it, this package, or the user's files.
 
-`source:` in a task's yaml is one of
-
-- `hub:<org>/<name>`: read with the `datasets` library; with `mirror=DIR` (or BENCHMARK_MIRROR)
-  DIR/<org>/<name>/{train,valid,test}.parquet or .csv is read instead, with test.<name>.* as further
-  test sets, or the layout of the hub itself: data/train-00000-of-00002.parquet;
-- `package:<name>.parquet`: small real data inside this package (benchmark/pocket);
-- `file:PATH`: a folder laid out like a mirror, or one file with a column for the split.
-
-`benchmark.data.formats` reads each file.
+tasks/README.md describes sources and splits; `benchmark.data.formats` reads each file.
 """
 
 import re
@@ -84,7 +76,7 @@ def read_source(source: str, mirror: str | None, revision: str | None) -> Readin
     """Read all tables of a source."""
     from benchmark.pocket import FOLDER
 
-    kind, _, name = source.partition(":")
+    kind, _, name = str(source).partition(":")
     if kind == "hub" and mirror:
         return read_files(Path(mirror) / name, f"the mirror of {name}")
     if kind == "hub":
@@ -165,7 +157,10 @@ def read_files(path: Path, what: str) -> Reading:
 def check_file(path: Path, what: str) -> None:
     """Refuse a path that is no file of a known format."""
     if not path.exists():
-        raise UserError(f"{what} is not there: {path.absolute()} is no folder and no file")
+        raise UserError(
+            f"{what} is not there: {path.absolute()} is no folder and no file; give a folder with "
+            "train and test as .parquet or .csv or .fasta, or one such file"
+        )
     if not suffix(path):
         kind = {".pt": " holds tensors, perhaps embeddings of fair-esm; a task reads sequences"}
         reason = kind.get(path.suffix, f" is a {path.suffix or 'file without an ending'}")
@@ -174,24 +169,21 @@ def check_file(path: Path, what: str) -> None:
 
 def by_split(files: Sequence[Path], what: str) -> dict[str, list[Path]]:
     """The files of each split: one, or the shards that the hub divides a split into."""
-    found: dict[str, list[Path]] = {}
-    shards: dict[str, list[tuple[int, int]]] = {}
+    found: dict[str, dict[tuple[int, int], Path]] = {}
     for file in files:
-        name = file.name[: -len(suffix(file))]
-        if shard := SHARD.fullmatch(name):
-            name = shard[1]
-            shards.setdefault(name, []).append((int(shard[2]), int(shard[3])))
-        found.setdefault(name, []).append(file)
-    for name, parts in found.items():
-        numbers = shards.get(name, [(0, 1)])
-        total = numbers[0][1]
-        if len(parts) > len(numbers):
+        name, shard = file.name[: -len(suffix(file))], (0, 1)
+        if match := SHARD.fullmatch(name):
+            name, shard = match[1], (int(match[2]), int(match[3]))
+        if shard in found.setdefault(name, {}):
             raise UserError(f"{what} holds a table in two formats; leave one of them ({name})")
-        if sorted(numbers) != [(number, total) for number in range(total)]:
+        found[name][shard] = file
+    for name, shards in found.items():
+        _, total = min(shards)
+        if sorted(shards) != [(number, total) for number in range(total)]:
             raise UserError(
-                f"{what} has {len(numbers)} of {total} files of {name}; download it completely"
+                f"{what} has {len(shards)} of {total} files of {name}; download it completely"
             )
-    return found
+    return {name: [shards[shard] for shard in sorted(shards)] for name, shards in found.items()}
 
 
 def _from_hub(name: str, revision: str | None) -> Reading:

@@ -58,14 +58,7 @@ LIMITED = {
 class Table:
     """A table of sequences and labels, and how it becomes examples. The fields are a task's yaml.
 
-    columns: the column of each role (`benchmark.data.roles`). Several "sequence" columns hold the
-        chains of a row, "partner" its second chain; several "label" columns are labels of
-        kind=multilabel. "split" names the split of a row (default: `split` or `set`), "validation"
-        flags rows of train that are valid (default: `validation`), "mask" says which residues have
-        an answer (default: `mask`). A table with a "fold" column has no splits: each fold is a test
-        set, the next fold its valid, and the mean over folds is the score. A table for likelihoods
-        has no labels and is tested whole; each value of a "test" column is a test set, and their
-        plain mean comes first. "id" names the rows in the table of predictions (default: `id`).
+    columns: the column of each role (`benchmark.data.roles`, tasks/README.md).
     unit: the resampling unit: its "name" in words, and "chain" and "substitutions", the arguments
         of `benchmark.data.resampling_units.keys`; a column "group" takes precedence.
     chains: several chains of a row are embedded "apart" or "joined" (`benchmark.core.Readout`).
@@ -98,7 +91,7 @@ class Table:
         Without a validation split 10 % of the train groups are held out, always the same ones.
         """
         self._check(readout)
-        fold, has_training = self.columns.get("fold"), readout.kind != "likelihood"
+        has_training = readout.kind != "likelihood"
         reading = read_source(self.source, self.mirror, self.revision)
         parts, dividing, left_out = self._divide(reading, has_training)
         used = {name: roles.used(self.columns, part, readout) for name, part in parts.items()}
@@ -124,32 +117,15 @@ class Table:
             )
         sizes = {name: len(examples) for name, examples in splits.items()}
         found = {name: sizes.get(name, 0) for name in self.sizes}
-        if wrong := [name for name in found if name not in ("train", "valid", "test", *sizes)]:
+        wrong = [name for name in found if name not in ("train", "valid", "test", *sizes)]
+        if wrong and not self.columns.get("test"):  # whose values are names of any kind
             raise unknown("key of task.sizes", wrong[0], list(sizes))
         if found != self.sizes and self.source.startswith("package:"):
             raise UserError(
                 f"{self.source} has {found} examples instead of {dict(self.sizes)}; "
                 "install the package again"
             )
-        valid_from, aggregates = "", dict[str, dict[str, float]]()
-        if not has_training:
-            made = Splits([], [], splits)
-            if len(splits) > 1:
-                aggregates = {"mean": dict.fromkeys(splits, 1 / len(splits))}
-        elif fold is not None:
-            ((name, part),) = parts.items()
-            folds = roles.complete(part, fold, "fold")
-            tests, learned_from = cross_validate(splits[name], folds)
-            made = Splits([], [], tests, train_valid_by_test=learned_from)
-            valid_from, aggregates = NEXT_FOLD, {"mean": dict.fromkeys(tests, 1 / len(tests))}
-        else:
-            train, valid = splits.pop("train"), splits.pop("valid", None)
-            if valid is None:
-                train, valid = hold_out(train, VALID_SHARE)
-                valid_from = f"{VALID_SHARE:.0%} of the train groups; the source has no valid"
-                if not self.columns.get("group"):
-                    valid_from += " and no groups, so homologs may be in both train and valid"
-            made = Splits(train, valid, splits)
+        made, valid_from = self._arranged(splits, parts, has_training)
         report = DataReport(
             source=self.source,
             revision=reading.revision,
@@ -166,14 +142,39 @@ class Table:
             also_in_train=also_in_train(made),
             chains_in_train=chains_in_train(made),
         )
-        return made._replace(report=report, aggregates=aggregates)
+        return made._replace(report=report)
+
+    def _arranged(
+        self, splits: dict[str, list[Example]], parts: Mapping[str, Part], has_training: bool
+    ) -> tuple[Splits, str]:
+        """Train, valid and tests of these splits, and where valid is from if the source has none.
+
+        Several tests without training, and all folds, have a plain mean.
+        """
+        fold, valid_from = self.columns.get("fold"), ""
+        if not has_training:
+            made = Splits([], [], splits)
+        elif fold is not None:
+            ((name, part),) = parts.items()
+            tests, learned_from = cross_validate(splits[name], roles.complete(part, fold, "fold"))
+            made, valid_from = Splits([], [], tests, train_valid_by_test=learned_from), NEXT_FOLD
+        else:
+            train, valid = splits.pop("train"), splits.pop("valid", None)
+            if valid is None:
+                train, valid = hold_out(train, VALID_SHARE)
+                valid_from = f"{VALID_SHARE:.0%} of the train groups; the source has no valid"
+                if not self.columns.get("group"):
+                    valid_from += " and no groups, so homologs may be in both train and valid"
+            return Splits(train, valid, splits), valid_from
+        if len(made.tests) == 1:
+            return made, valid_from
+        mean = dict.fromkeys(made.tests, 1 / len(made.tests))
+        return made._replace(aggregates={"mean": mean}), valid_from
 
     def _check(self, readout: Readout) -> None:
         for name in ("columns", "unit", "allow", "sizes"):
             if not isinstance(value := getattr(self, name), Mapping):
                 raise UserError(f"task.{name}={value} is not allowed; give names with their values")
-        if not isinstance(self.source, str):
-            raise UserError(f"task.source={self.source} is not allowed; give file:PATH or hub:NAME")
         if isinstance(self.missing, str) or not all(isinstance(text, str) for text in self.missing):
             raise UserError(f"task.missing={self.missing} is not allowed; give a list of words")
         longest = self.max_length
@@ -250,7 +251,7 @@ class Table:
         for row, (sequence, cell, mask) in enumerate(zip(sequences, labels, masks, strict=True)):
             try:
                 whole = tuple(c for text in sequence for c in read_chains(text))
-                resolved = None if mask is None else read_mask(mask, len(whole[0]))
+                resolved = read_mask(mask, len(whole[0]))
                 answer = parse(mask_states(cell, resolved), whole)
                 answer = mask_label(answer, resolved, readout)
             except (ValueError, TypeError) as error:
@@ -267,7 +268,7 @@ class Table:
             known = known_answers(answer, readout)
             if readout.level == "pair":
                 known = known_of_pairs(answer, len(chains[0]), readout)
-                changes["unresolved_residues"] += int(np.sum(answer[:, 0] == answer[:, 1]))
+                changes["unresolved_residues"] += len({i for i, j in answer.tolist() if i == j})
             changes["unknown_labels"] += bool(known.size and not known.any())
             if readout.kind != "likelihood":  # there, a position without an answer is not scored
                 changes["unknown_answers"] += int(np.sum(~known))

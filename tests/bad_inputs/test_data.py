@@ -163,7 +163,7 @@ LABELS: dict[str, Any] = {
 BAD = [
     Bad("task=reg task.source=file:absent.csv", "is not there", "no folder and no file"),
     Bad("task=reg task.source=here.csv", "source 'here.csv' is not known", "starts with hub:"),
-    Bad("task=reg task.source=5", "task.source=5", "give file:PATH"),
+    Bad("task=reg task.source=5", "source '5' is not known", "starts with hub:, package: or"),
     Bad("task=reg task.source=file:empty.csv", "is empty", "needs a header and rows"),
     Bad("task=reg task.source=file:header.csv", "has no rows", "needs at least one"),
     Bad("task=reg task.source=file:utf16.csv", "is UTF-16", "iconv -f UTF-16 -t UTF-8"),
@@ -220,7 +220,7 @@ BAD = [
     Bad("task=mask_of_proteins", "task.columns.mask", "per residue, not per protein"),
     Bad("task=reg task.max_length=0", "task.max_length=0", "give 1 or more, or null"),
     Bad("task=variant_effect task.max_length=x", "task.max_length=x", "give 1 or more, or null"),
-    Bad("task=variant_effect task.reference=5", "task.reference=5", "give a path"),
+    Bad("task=variant_effect task.source=null", "source None is not", "give task.source=file:"),
     Bad(
         "task=variant_effect task.source=file:ve/indel", "insertions and deletions", "Protein reads"
     ),

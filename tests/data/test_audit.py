@@ -275,7 +275,12 @@ def test_mistakes_are_one_sentence(
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("name", "same"),
-    [("stability", 26), ("metal_ion_binding", 24), ("solubility", 10), ("tcr_pmhc", 7)],
+    [
+        pytest.param("stability", 26, marks=pytest.mark.slow),
+        ("metal_ion_binding", 24),
+        ("solubility", 10),
+        ("tcr_pmhc", 7),
+    ],
 )
 def test_overlap_of_published_splits(name: str, same: int) -> None:
     """As an independent count has it (the README of the data)."""

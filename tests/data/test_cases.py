@@ -53,7 +53,7 @@ def printed(done: Completed) -> tuple[float, str]:
         ("24-hub-layout", "hub_stab", 0.887, ""),
         ("24-hub-layout", "hub_flat", 0.887, ""),
         ("25-unclear-refusals", "decimal", 0.887, ""),
-        ("26-missing-features", "deeploc_noidx", 0.453, "ACC, Kingdom, Membrane"),
+        ("26-missing-features", "deeploc_noidx", 0.455, "ACC, Kingdom, Membrane"),
     ],
 )
 def test_tables(tmp_path: Path, case: str, task: str, score: float, words: str) -> None:
@@ -79,7 +79,7 @@ def test_tables(tmp_path: Path, case: str, task: str, score: float, words: str) 
     ],
 )
 def test_refusals(tmp_path: Path, case: str, task: str, words: str) -> None:
-    assert words in refused(run(case, f"task={task}", "model=kmer", results=tmp_path))
+    assert words in refused(run(case, f"task={task}", "model=onehot", results=tmp_path))
 
 
 @pytest.mark.parametrize("folder", ["wt", "wt2", "wt_mid", "stop", "comma"])

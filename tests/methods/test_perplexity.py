@@ -171,7 +171,7 @@ def test_bands_are_test_sets_with_a_mean_and_labels_tell_nothing(
     found = scores(task, make_backbone("huggingface", esm_folder))
     assert list(found) == ["mean", "70-90", "below-30"]
     assert found["mean"][PPL] == pytest.approx((found["70-90"][PPL] + found["below-30"][PPL]) / 2)
-    with pytest.raises(UserError, match="no column 'bond' or a row without a value in it"):
+    with pytest.raises(UserError, match="no column 'bond'; it has seq, band, cluster"):
         make_task("pocket_perplexity", *words, "task.columns.test=bond").load()
 
 

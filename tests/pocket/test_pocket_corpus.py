@@ -35,7 +35,8 @@ def search(queries: Sequence[str], targets: Sequence[str], options: str) -> Hits
     a, b = (np.array([list(chain.encode()) for chain in part]) for part in (queries, targets))
     shares = np.stack([(row == b).mean(axis=1) for row in a])
     query, target = np.nonzero(shares > 0.2)
-    return Hits(query, target, shares[query, target], np.ones(len(query)))
+    share = shares[query, target]
+    return Hits(query, target, share, np.ones(len(query)), share)
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_held_out_proteins_fall_in_their_bands(
     def careless(queries: Sequence[str], targets: Sequence[str], options: str) -> Hits:
         hits = search(queries, targets, options)
         found = hits.target % 3 > 0 if options == FAST else np.full(len(hits.target), True)
-        return Hits(*(column[found] for column in hits))
+        return Hits(*(column[found] for column in hits[:5]))
 
     monkeypatch.setattr(mmseqs, "search", careless)
     kept, gone = hold_out(families, np.random.default_rng(1))
@@ -92,7 +93,8 @@ def test_no_relative_of_what_the_tasks_evaluate_stays(
 
 
 def test_short_alignments_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    hits = Hits(*(np.array(column) for column in ([1, 1, 0], [4, 7, 2], [0.9] * 3, [0.79, 0.8, 1])))
+    columns = [1, 1, 0], [4, 7, 2], [0.9] * 3, [0.79, 0.8, 1], [0.9] * 3
+    hits = Hits(*map(np.array, columns))
     monkeypatch.setattr(mmseqs, "search", lambda *_: hits)
     first, second, none = relatives(["A", "B", "C"], ["D"], "")
 

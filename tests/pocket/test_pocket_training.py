@@ -103,6 +103,7 @@ def run(made: Recipe, out: Path, corpus: list[str], held_out: list[str], bf16: b
     return json.loads((out / "recipe.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_state_of_other_settings_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
@@ -174,8 +175,14 @@ def test_tasks_on_the_hub_are_mirrored_or_listed_and_tell_how_to_get_them(
         make_task(name, f"mirror={tmp_path}").load()
 
 
-@pytest.mark.parametrize("method", yaml_names("method"))
-@pytest.mark.parametrize("task_name", EMBEDDED)
+@pytest.mark.parametrize(
+    ("task_name", "method"),
+    [
+        # each search of MMseqs2 takes seconds, however small
+        pytest.param(task, method, marks=[pytest.mark.slow] * (method == "nearest"))
+        for task, method in product(EMBEDDED, yaml_names("method"))
+    ],
+)
 def test_methods_answer_every_embedded_task(task_name: str, method: str, esm_folder: Path) -> None:
     """A few examples, end to end: every metric comes out, and twice the same bits."""
     task = make_task(task_name)

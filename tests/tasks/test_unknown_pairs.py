@@ -1,14 +1,19 @@
 """Contacts with unresolved residues: how they are read, and that no score counts them."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from benchmark.core import Array, Example, Readout, UserError, contact_map, known_pairs
 from benchmark.metrics.contact import RANGES, precision_at, rank_pairs
 from benchmark.run.evaluation import check_compact
 from tasks.contact import Contact
+from tests.conftest import random_chain
 from tests.data.test_tables import COMMON, protein
 
 LENGTH = 40
@@ -93,6 +98,37 @@ def test_a_protein_without_a_known_pair_has_no_score() -> None:
 
     assert label.tolist() == [[i, i] for i in range(LENGTH)]
     assert np.isnan(precision_at(5, "all").scores([kept], [example]))
+
+
+def test_an_empty_cell_means_that_no_pair_is_known(tmp_path: Path) -> None:
+    """As on every level: counted as an unknown label, and refused beyond what the task allows."""
+    chains = [random_chain(np.random.default_rng(seed), LENGTH) for seed in range(4)]
+    labels = [[[0, 20]], None, [], [[1, 30]]]
+    columns = {"seq": chains, "label": labels, "split": ["train", "train", "valid", "test"]}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    kind = task()
+    allowed = replace(kind, source=f"file:{tmp_path}/a.parquet", allow={"unknown_labels": 0.5})
+    splits = allowed.load()
+
+    unknown = kind.parse(np.full((LENGTH, LENGTH), -1), ("A" * LENGTH,))
+    assert np.array_equal(splits.train[1].label, unknown)
+    assert splits.report.changes["train"]["unknown_labels"] == 1
+    assert splits.report.changes["train"]["unresolved_residues"] == LENGTH
+    assert "unknown_labels" not in splits.report.changes["valid"], "an empty list is no contact"
+    with pytest.raises(UserError, match=r"1 of 2 rows of split train .* have no known label"):
+        replace(allowed, allow={}).load()
+
+
+def test_residues_that_a_map_and_a_mask_leave_out_are_counted_once(tmp_path: Path) -> None:
+    cell = np.zeros((LENGTH, LENGTH))
+    cell[[3, 5], :] = cell[:, [3, 5]] = -1
+    mask = "".join("0" if at in (5, 8) else "1" for at in range(LENGTH))
+    table = {"seq": ["A" * LENGTH, "C" * LENGTH, "D" * LENGTH], "label": [cell.tolist()] * 3}
+    table |= {"mask": [mask] * 3, "split": ["train", "valid", "test"]}
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    splits = replace(task(), source=f"file:{tmp_path}/a.parquet").load()
+
+    assert splits.report.changes["test"]["unresolved_residues"] == 3
 
 
 def test_an_old_signature_of_compact_is_refused() -> None:
