@@ -196,7 +196,7 @@ def known(example: Example, readout: Readout) -> Known:
     label = label if readout.level == "residue" else label[None]
     known_here = known_answers(label, readout) * 1.0
     if readout.kind == "classification":
-        return Known(np.eye(readout.size)[label], np.tile(known_here[:, None], readout.size))
+        return Known(np.eye(readout.size)[label], known_here[:, None])
     shape = len(label), readout.size
     return Known(np.where(known_here > 0, label, 0.0).reshape(shape), known_here.reshape(shape))
 
