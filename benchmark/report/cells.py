@@ -184,16 +184,29 @@ def labels(rows: Collection[Row]) -> dict[Row, str]:
 @cache
 def usual_settings(model: str, target: str, method: str) -> dict[str, Any]:
     """The settings in the yamls of a model and a method of ours; {} of a user's own."""
-    folders, found = [built_in()], dict[str, Any]()
-    if target and model not in (known := names_in("model", folders)):  # named after a checkpoint
-        own = (
-            name for name in known if read(find(folders, "model", name)).get("_target_") == target
-        )
-        model = next(own, "")
-    for group, name in {"model": model, "method": method}.items():
-        if name in names_in(group, folders):
-            found |= flat(group, merged(folders, group, name))
-    return {key: plain(value) for key, value in found.items() if "${" not in str(value)}
+    if target and model not in our_settings("model"):  # named after a checkpoint
+        model = model_of(target)
+    return our_settings("model").get(model, {}) | our_settings("method").get(method, {})
+
+
+@cache
+def our_settings(group: str) -> dict[str, dict[str, Any]]:
+    """Name -> settings of our yamls of a group, without those that refer to others."""
+    folders = [built_in()]
+    found = {name: flat(group, merged(folders, group, name)) for name in names_in(group, folders)}
+    return {
+        name: {key: plain(value) for key, value in settings.items() if "${" not in str(value)}
+        for name, settings in found.items()
+    }
+
+
+@cache
+def model_of(target: str) -> str:
+    """The first model of ours whose own yaml names this class; "" if none does."""
+    folders = [built_in()]
+    known = names_in("model", folders)
+    own = (name for name in known if read(find(folders, "model", name)).get("_target_") == target)
+    return next(own, "")
 
 
 def plain(value: Any) -> Any:

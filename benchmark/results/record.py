@@ -69,7 +69,7 @@ class Record:
     @property
     def folder(self) -> Path:
         """Its folder below the results folder, with the Records of all seeds."""
-        return Path(self.task, self.model, self.method, self.key)
+        return Path(f"{self.task}/{self.model}/{self.method}/{self.key}")
 
     @property
     def path(self) -> Path:

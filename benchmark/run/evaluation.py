@@ -71,11 +71,7 @@ def evaluate(
     Of several processes the first one alone has scores.
     """
     solver = type(method).__name__
-    if task.readout.kind == "likelihood" and not method.answers_likelihood:
-        raise UserError(
-            "this task scores the likelihood of residues by the language model itself, which "
-            f"{solver} does not predict; omit method=, or give method=zero_shot"
-        )
+    require_likelihood(task.readout, method, solver)
     check_fit(method)
     check_compact(task)
     validate_metrics(task, splits, metrics)
@@ -120,6 +116,15 @@ def evaluate(
         aggregates = {} if rank() else splits.aggregates
         means = {name: mean(metrics, tests, weights) for name, weights in aggregates.items()}
     return Outcome({**means, **tests}, choices, seconds)
+
+
+def require_likelihood(readout: Readout, method: Method, name: str) -> None:
+    """Refuse a task of likelihoods for a method that does not predict them."""
+    if readout.kind == "likelihood" and not method.answers_likelihood:
+        raise UserError(
+            "this task scores the likelihood of residues by the language model itself, which "
+            f"{name} does not predict; omit method=, or give method=zero_shot"
+        )
 
 
 def check_fit(method: Method) -> None:

@@ -107,6 +107,7 @@ COMBINATIONS = [
     Bad("model=kmer", "needs a vector for each residue, and model=kmer has none", "another model"),
     Bad("model=onehot method=lora", "model=onehot has none", "method=linear or mlp"),
     Bad("model=kmer method=finetune", "model=kmer has none", "choose another model"),
+    Bad("method=nearest model=kmer", "method=nearest uses no model", "leave model=... out"),
     Bad("method=attention", "method=attention predicts contacts", "give a contact task"),
     Bad("method=contact_head", "method=contact_head predicts contacts", "give a contact task"),
     Bad(
