@@ -12,6 +12,23 @@ ABILITY_OF: dict[str, Ability] = {"Attention": "attention_maps", "OwnContacts": 
 """What our methods for contacts need; probes need embeddings."""
 
 
+def check_training(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
+    """Refuse to train a baseline without weights, before torch is imported."""
+    method = str(config["method"].get("_target_"))
+    if method.startswith("benchmark.methods.finetune.") and is_light(
+        str(config["model"].get("_target_"))
+    ):
+        raise UserError(
+            f"method={choices['method']} trains a transformer's weights, and "
+            f"model={choices['model']} has none; choose another model, or method=linear or mlp"
+        )
+
+
+def is_light(target: str) -> bool:
+    """Whether a model is a baseline without a transformer."""
+    return target.startswith(BASELINES) and not target.endswith(".Random")
+
+
 def check_combination(
     task: object, method: object, config: Mapping[str, Any], choices: Mapping[str, str]
 ) -> None:
@@ -43,18 +60,13 @@ def check_combination(
             f"task={choices['task']} has no train examples for {wanted}; give task.folds=random "
             "(or contiguous, modulo), or method=zero_shot"
         )
-    module, _, name = target.rpartition(".")
-    if not module.startswith(BASELINES) or name == "Random":  # which is a transformer
+    if not is_light(target):
         return
-    if solver in ("Lora", "Finetune"):
-        raise UserError(
-            f"{wanted} trains a transformer's weights, and model={choices['model']} has none; "
-            "choose another model, or method=linear or mlp"
-        )
     if solver in ("Linear", "Mlp"):
         pooled = readout.level in ("protein", "variant")
         needed = "protein_embeddings" if pooled else "residue_embeddings"
     call, words = ABILITIES[needed] if needed else ("", "")
+    module, _, name = target.rpartition(".")
     made = getattr(import_module(module), name, Backbone)
     if needed and getattr(made, call) is getattr(Backbone, call):
         raise UserError(

@@ -11,7 +11,7 @@ from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmark.cli.combinations import check_combination
+from benchmark.cli.combinations import check_combination, check_training
 from benchmark.cli.compose import build, with_current_names
 from benchmark.cli.settings import check_settings, model_name
 from benchmark.cli.several_runs import SeveralRuns
@@ -58,8 +58,10 @@ def run(cfg: Any, alone: bool) -> list[str]:
     cfg = with_current_names(cfg)
     config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     check_settings(config)
+    choices = HydraConfig.get().runtime.choices
+    check_training(config, choices)
     parts = {"task": build(cfg.task), "method": build(cfg.method)}
-    check_combination(**parts, config=config, choices=HydraConfig.get().runtime.choices)
+    check_combination(**parts, config=config, choices=choices)
     with store.opened(config["store"], config["store_gb"]) as opened:
         remembered.set(opened.digests if opened else None)
         parts |= {"make_backbone": lambda: build(cfg.model), "store": opened}

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmark.cli.compose import words_of
 from benchmark.core import UserError
+from benchmark.run.environment import may_have_gpu
 
 NAME = r"(?!\.+$)[\w.+=@-]+"
 """What the name of a model may be."""
@@ -16,8 +17,6 @@ LARGEST_SEED = 2**32 - 1
 """Of scikit-learn."""
 DEVICES = r"auto|cpu|mps|(cuda|xpu)(:\d+)?"
 ALLOWED = {"dtype": ("auto", "float32", "bfloat16"), "model.pooling": ("mean", "start", "last")}
-GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-"""One of these exists where torch may find a GPU."""
 LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
 """Names of the number of layers in a checkpoint's config.json."""
 
@@ -79,7 +78,7 @@ def mistakes_of_the_model(config: dict[str, Any]) -> Iterator[str]:
             yield f"{name}={value} is not known; allowed are {', '.join(ALLOWED[name])}"
     if not re.fullmatch(DEVICES, str(config["device"])):
         yield f"device={config['device']} is not known; allowed are auto, cpu, cuda, and cuda:1"
-    elif config["device"].startswith("cuda") and not any(map(Path.exists, map(Path, GPUS))):
+    elif config["device"].startswith("cuda") and not may_have_gpu():
         yield (
             f"device={config['device']} is not available; use device=cpu, or cuda on a machine "
             "with a GPU"

@@ -5,7 +5,16 @@ from typing import Any
 
 from benchmark.core import UserError
 from benchmark.data.homology import BANDS
-from benchmark.report.cells import Cell, Cells, Row, headings, is_higher_better, labels, record_of
+from benchmark.report.cells import (
+    Cell,
+    Cells,
+    Row,
+    area_order,
+    headings,
+    is_higher_better,
+    labels,
+    record_of,
+)
 from benchmark.report.leaderboard import describe, usage_of
 from benchmark.report.table import ARROWS, Column, Report, Table, Value
 from benchmark.results.record import WITHOUT_OVERLAP, Record, primary
@@ -49,7 +58,7 @@ def by_method(cells: Cells) -> Report:
 
 def by_task(cells: Cells) -> Iterator[tuple[str, dict[Row, Cell], list[str]]]:
     """Heading, rows and notes of each column, sorted by area."""
-    for column, name in headings(sorted(cells, key=lambda column: column.order)).items():
+    for column, name in headings(sorted(cells, key=lambda c: (area_order(c.area), c))).items():
         yield name, cells[column], describe(column, cells)
 
 

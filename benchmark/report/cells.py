@@ -29,11 +29,6 @@ class TaskColumn(NamedTuple):
     question: str
     """JSON of the digests of the data, and of the task's settings."""
 
-    @property
-    def order(self) -> tuple[tuple[int, str], "TaskColumn"]:
-        """Sorts columns by area; an unknown area of an old Record comes last."""
-        return area_order(self.area), self
-
 
 class Row(NamedTuple):
     """What is compared: a model with one method and one set of settings."""

@@ -72,8 +72,7 @@ def evaluate(
     """
     solver = type(method).__name__
     require_likelihood(task.readout, method, solver)
-    check_fit(method)
-    check_compact(task)
+    check_signatures(task, method)
     validate_metrics(task, splits, metrics)
     seconds: dict[str, float] = {}
     choices: dict[str, Any] = {}
@@ -127,26 +126,18 @@ def require_likelihood(readout: Readout, method: Method, name: str) -> None:
         )
 
 
-def check_fit(method: Method) -> None:
-    """Refuse a method whose `fit` has an old signature."""
-    try:
-        signature(method.fit).bind([], [], None)
-    except TypeError:
-        raise UserError(
-            f"{type(method).__name__}.fit has an old signature; write def fit(self, train, valid, "
-            "context), where context has backbone, readout, seed and folder"
-        ) from None
-
-
-def check_compact(task: Task) -> None:
-    """Refuse a task whose `compact` has an old signature."""
-    try:
-        signature(task.compact).bind(0.0, None)
-    except TypeError:
-        raise UserError(
-            f"{type(task).__name__}.compact has an old signature; write def compact(self, "
-            "prediction, example)"
-        ) from None
+def check_signatures(task: Task, method: Method) -> None:
+    """Refuse a task or a method whose functions have an old signature."""
+    context = "where context has backbone, readout, seed and folder"
+    for part, function, given, new in (
+        (method, "fit", 3, f"fit(self, train, valid, context), {context}"),
+        (task, "compact", 2, "compact(self, prediction, example)"),
+    ):
+        try:
+            signature(getattr(part, function)).bind(*range(given))
+        except TypeError:
+            name = f"{type(part).__name__}.{function}"
+            raise UserError(f"{name} has an old signature; write def {new}") from None
 
 
 def validate_metrics(task: Task, splits: Splits, metrics: Sequence[Metric]) -> None:

@@ -34,11 +34,10 @@ def by_column(table: Table) -> dict[str, list[Any]]:
         if not {Estimate, Noted} & set(map(type, values)):
             found[column.name] = [value if value == value else None for value in values]
             continue
-        rows = [fields(value, undefined=None) for value in values]
-        for part in dict.fromkeys(part for row in rows for part in row):
-            name = column.name if part in ("score", "value") else f"{column.name} {part}"
-            both = ("score", "value") if name == column.name else (part,)
-            found[name] = [next((row[p] for p in both if p in row), None) for row in rows]
+        for number, value in enumerate(values):
+            for part, content in fields(value, undefined=None).items():
+                name = column.name if part in ("score", "value") else f"{column.name} {part}"
+                found.setdefault(name, [None] * len(values))[number] = content
     return found
 
 
