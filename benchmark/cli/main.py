@@ -22,7 +22,7 @@ from benchmark.cli.quoting import quoted
 from benchmark.cli.verbs import HELP, VERBS, help_of, run_verb, spelled_out
 from benchmark.core import ExitCode, UserError, unknown
 from benchmark.distributed import rank
-from benchmark.results.reference import default_results
+from benchmark.results.storage import default_results
 from benchmark.run.environment import may_have_gpu
 
 OPTIONS = ("--help", "--version", "-m", "--config-dir")

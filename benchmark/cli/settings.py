@@ -49,7 +49,13 @@ def mistakes(config: dict[str, Any]) -> Iterator[str]:
             yield not_allowed(name, value, f"give a whole number from {lowest} on{auto}")
     if type(config["seed"]) is int and config["seed"] > LARGEST_SEED:
         yield not_allowed("seed", config["seed"], f"{LARGEST_SEED} is the largest")
-    yield from mistaken_seeds(config["seeds"])
+    if (seeds := config["seeds"]) is not None:
+        given = seeds if isinstance(seeds, list) else []
+        whole = all(type(seed) is int and 0 <= seed <= LARGEST_SEED for seed in given)
+        if not whole or not given or len(set(given)) < len(given):
+            text = ",".join(map(str, seeds)) if isinstance(seeds, list) else seeds
+            hint = "give whole numbers from 0 on, each once, as in seeds=0,1,2"
+            yield not_allowed("seeds", text, hint)
     if config["name"] is not None and not re.fullmatch(NAME, str(config["name"])):
         yield not_allowed("name", config["name"], "give letters, digits and any of . _ + = @ -")
     if not isinstance(config["rerun"], bool):
@@ -93,19 +99,6 @@ def layers_of(path: object) -> int | None:
         return next((found[name] for name in LAYERS if type(found.get(name)) is int), None)
     except (OSError, ValueError, AttributeError):
         return None
-
-
-def mistaken_seeds(seeds: object) -> Iterator[str]:
-    """Refuse all but None and several seeds, each once."""
-    if seeds is None:
-        return
-    given = seeds if isinstance(seeds, list) else []
-    whole = all(type(seed) is int and 0 <= seed <= LARGEST_SEED for seed in given)
-    if not whole or not given or len(set(given)) < len(given):
-        text = ",".join(map(str, seeds)) if isinstance(seeds, list) else seeds
-        yield not_allowed(
-            "seeds", text, "give whole numbers from 0 on, each once, as in seeds=0,1,2"
-        )
 
 
 def not_allowed(name: str, value: object, hint: str) -> str:

@@ -5,16 +5,7 @@ from typing import Any
 
 from benchmark.core import UserError
 from benchmark.data.homology import BANDS
-from benchmark.report.cells import (
-    Cell,
-    Cells,
-    Row,
-    area_order,
-    headings,
-    is_higher_better,
-    labels,
-    record_of,
-)
+from benchmark.report.cells import Cell, Cells, Row, headings, is_higher_better, labels, record_of
 from benchmark.report.leaderboard import describe, usage_of
 from benchmark.report.table import ARROWS, Column, Report, Table, Value
 from benchmark.results.record import WITHOUT_OVERLAP, Record, primary
@@ -57,8 +48,8 @@ def by_method(cells: Cells) -> Report:
 
 
 def by_task(cells: Cells) -> Iterator[tuple[str, dict[Row, Cell], list[str]]]:
-    """Heading, rows and notes of each column, sorted by area."""
-    for column, name in headings(sorted(cells, key=lambda c: (area_order(c.area), c))).items():
+    """Heading, rows and notes of each column."""
+    for column, name in headings(list(cells)).items():
         yield name, cells[column], describe(column, cells)
 
 

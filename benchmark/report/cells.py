@@ -96,7 +96,7 @@ def row_of(record: Record) -> Row:
 
 
 def tabulate(records: Iterable[Record]) -> Cells:
-    """The cells of all tables, from Records in the order of their creation.
+    """The cells of all tables, sorted by area, from Records in the order of their creation.
 
     Of one row and column only the Records count that have the key of the newest. Weights that were
     moved stay in one row, and those of equal names in different places have rows of their own.
@@ -107,9 +107,8 @@ def tabulate(records: Iterable[Record]) -> Cells:
     for record, row in ranked:
         place = row.place and last[record.backbone.get("digest")]
         runs[column_of(record)].setdefault(row._replace(place=place), []).append(record)
-    return {
-        column: {row: cell(found) for row, found in rows.items()} for column, rows in runs.items()
-    }
+    ordered = sorted(runs, key=lambda column: (area_order(column.area), column))
+    return {column: {row: cell(found) for row, found in runs[column].items()} for column in ordered}
 
 
 def cell(records: Sequence[Record]) -> Cell:

@@ -36,8 +36,7 @@ from benchmark.report.render.terminal import blocks
 from benchmark.report.suites import expected_tasks
 from benchmark.report.table import ARROWS, Column, Noted, Report, Table, Value
 from benchmark.results.record import WITHOUT_OVERLAP, Record
-from benchmark.results.reference import with_reference
-from benchmark.results.storage import TITLE, load_all, without_collection
+from benchmark.results.storage import TITLE, load_all, with_reference, without_collection
 
 USAGE = (
     *("parameters", "trained_parameters", "forward_flops", "backward_flops"),
@@ -76,8 +75,7 @@ def leaderboard(cells: Cells, published: Sequence[PublishedScore] = ()) -> Repor
     for area, embedded, method in sorted(groups, key=lambda p: (*area_order(p[0]), *p)):
         title = area.replace("_", " ").capitalize() + (", embedded tasks" if embedded else "")
         scores = [entry for entry in published if entry.method == method]
-        mine = dict(sorted(groups[area, embedded, method].items()))
-        expected = expected_tasks(area, embedded)
+        mine, expected = groups[area, embedded, method], expected_tasks(area, embedded)
         tables.append(scores_table(f"{title} · {method}", mine, scores, expected))
     return Report(tables, TITLE.removeprefix("# "), TEXT)
 

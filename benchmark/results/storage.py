@@ -27,6 +27,9 @@ TITLE = "# Leaderboard"
 """First line of the tables' README.md."""
 KEY = "[0-9a-f]" * 8
 """Of the names of folders; no others are looked into, so that results=/ is not a search."""
+CLONE = Path(__file__).parents[2]
+FOLDERS = (CLONE / "results", Path(__file__).parent / "reference")
+"""Where the committed Records are: in a clone, or inside the installed package."""
 
 
 def save(record: Record, predictions: Mapping[str, Sequence[Any]], results: Path) -> Path:
@@ -80,6 +83,21 @@ def load_all(results: Path, tasks: Collection[str] | None = None) -> list[Record
         except UserError as error:
             print(f"left out of the tables: {error}", file=sys.stderr)
     return sorted(records, key=lambda record: record.created)
+
+
+def default_results() -> Path:
+    """The folder for a user's own Records: `results`; in a clone of the program `results/local`."""
+    in_clone = (CLONE / "pyproject.toml").is_file() and Path.cwd() == CLONE
+    return Path("results/local" if in_clone else "results")
+
+
+def with_reference(records: Sequence[Record], results: Path) -> list[Record]:
+    """Add the committed Records of the same tasks to a user's own; oldest first."""
+    folder = next((folder for folder in FOLDERS if folder.is_dir()), None)
+    if folder is None or results.resolve() == folder.resolve():
+        return list(records)
+    tasks = {record.task for record in records}
+    return sorted([*load_all(folder, tasks), *records], key=lambda record: record.created)
 
 
 @contextmanager

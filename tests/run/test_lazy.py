@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
 from benchmark.backbones.checkpoint import remembered
@@ -158,7 +159,8 @@ def test_an_overwritten_checkpoint_is_opened(tiny: Opener) -> None:
 def test_a_file_beside_the_weights_opens_the_model_which_may_refuse_it(tiny: Opener) -> None:
     tiny()
     weights_of(tiny).with_name("adapter_model.safetensors").touch()
-    tiny()
+    with pytest.raises(InstantiationException, match="holds a model and an adapter"):
+        tiny()
     assert tiny.count == 2
 
 

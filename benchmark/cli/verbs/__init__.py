@@ -19,7 +19,7 @@ from benchmark.cli.verbs.why import show_why
 from benchmark.core import UserError, unknown
 from benchmark.report.render import FORMATS
 from benchmark.report.render.terminal import folded
-from benchmark.results.reference import default_results
+from benchmark.results.storage import default_results
 
 
 class Verb(NamedTuple):
