@@ -85,9 +85,9 @@ def importing_from(folder: Path) -> Iterator[None]:
         ):
             yield
     finally:
-        for name in set(sys.modules) - before:
-            if name.partition(".")[0] not in OURS and lies_in(name, folder):
-                del sys.modules[name]
+        new = [name for name in set(sys.modules) - before if name.partition(".")[0] not in OURS]
+        for name in [name for name in new if lies_in(name, folder)]:  # all asked before any goes
+            del sys.modules[name]
         sys.path_importer_cache.pop(str(folder), None)
         code_digest.is_local.cache_clear()
 

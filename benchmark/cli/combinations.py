@@ -4,59 +4,72 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from benchmark.core import Task, UserError
-from benchmark.core.backbone import ABILITIES, Ability, Backbone
+from benchmark.core import Ability, Backbone, Method, Task, UserError
+from benchmark.core.backbone import ABILITIES
+from benchmark.report.cells import BASELINES, NO_MODEL
 
-BASELINES = "benchmark.backbones.baselines."
-CONTACTS: dict[str, Ability] = {"Attention": "attention_maps", "OwnContacts": "contact_head"}
-"""Our methods that predict contacts alone."""
-PROBES = ("Linear", "Mlp")
-TUNING = ("Lora", "Finetune")
+ABILITY_OF: dict[str, Ability] = {"Attention": "attention_maps", "OwnContacts": "contact_head"}
+"""What our methods for contacts need; probes need embeddings."""
 
 
-def check_combination(task: object, config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
-    """Refuse what the settings alone show; classes of a user's own are asked when they are made."""
-    target = str(config["method"].get("_target_"))
-    solver = target.rpartition(".")[2] if target.startswith("benchmark.methods.") else ""
-    if not isinstance(task, Task) or not solver:
-        return
+def check_training(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
+    """Refuse to train a baseline without weights, before torch is imported."""
+    method = str(config["method"].get("_target_"))
+    if method.startswith("benchmark.methods.finetune.") and is_light(
+        str(config["model"].get("_target_"))
+    ):
+        raise UserError(
+            f"method={choices['method']} trains a transformer's weights, and "
+            f"model={choices['model']} has none; choose another model, or method=linear or mlp"
+        )
+
+
+def is_light(target: str) -> bool:
+    """Whether a model is a baseline without a transformer."""
+    return target.startswith(BASELINES) and not target.endswith(".Random")
+
+
+def check_combination(
+    task: object, method: object, config: Mapping[str, Any], choices: Mapping[str, str]
+) -> None:
+    """Refuse what task, method and the settings of the model show."""
+    from benchmark.methods.contacts.contact_head import require_contacts
+    from benchmark.run.evaluation import require_likelihood
+
+    if not isinstance(task, Task) or not isinstance(method, Method):
+        return  # `Run.prepare` refuses them
     readout, wanted = task.readout, f"method={choices['method']}"
-    if (readout.kind == "likelihood") != (solver == "ZeroShot") and readout.level != "variant":
-        if solver != "ZeroShot":
+    target = str(config["model"].get("_target_"))
+    if not method.uses_model and target != NO_MODEL:
+        raise UserError(f"{wanted} uses no model; leave model=... out")
+    require_likelihood(readout, method, wanted)
+    if not type(method).__module__.startswith("benchmark.methods."):
+        return
+    solver = type(method).__name__
+    needed = ABILITY_OF.get(solver)
+    if needed:
+        require_contacts(readout, choices["method"])
+    if solver == "ZeroShot":
+        if readout.level != "variant" and readout.kind != "likelihood":
             raise UserError(
-                f"task={choices['task']} scores the likelihood of residues by the language model "
-                f"itself, which {wanted} does not predict; omit method=, or give method=zero_shot"
+                f"{wanted} scores variants or the likelihood of residues; give "
+                "task=variant_effect, perplexity or pseudo_perplexity, or another method"
             )
-        raise UserError(
-            f"{wanted} scores variants or the likelihood of residues; give task=variant_effect, "
-            "perplexity or pseudo_perplexity, or another method"
-        )
-    if solver in CONTACTS and readout.level != "pair":
-        raise UserError(
-            f"{wanted} predicts contacts, and task={choices['task']} asks for another answer; give "
-            "a contact task, or another method"
-        )
-    if solver != "ZeroShot" and getattr(task, "folds", "") is None:
+    elif getattr(task, "folds", "") is None:
         raise UserError(
             f"task={choices['task']} has no train examples for {wanted}; give task.folds=random "
             "(or contiguous, modulo), or method=zero_shot"
         )
-    needed = CONTACTS.get(solver)
-    if solver in PROBES:
+    if not is_light(target):
+        return
+    if solver in ("Linear", "Mlp"):
         pooled = readout.level in ("protein", "variant")
         needed = "protein_embeddings" if pooled else "residue_embeddings"
-    module, _, name = str(config["model"].get("_target_")).rpartition(".")
-    if not module.startswith(BASELINES) or name == "Random":  # which is a transformer
-        return
-    if solver in TUNING:
-        raise UserError(
-            f"{wanted} trains a transformer's weights, and model={choices['model']} has none; "
-            "choose another model, or method=linear or mlp"
-        )
-    ability = needed and ABILITIES[needed]
+    call, words = ABILITIES[needed] if needed else ("", "")
+    module, _, name = target.rpartition(".")
     made = getattr(import_module(module), name, Backbone)
-    if ability and getattr(made, ability[0]) is getattr(Backbone, ability[0]):
+    if needed and getattr(made, call) is getattr(Backbone, call):
         raise UserError(
-            f"{wanted} on task={choices['task']} needs {ability[1]}, and model={choices['model']} "
-            "has none; choose another model, or another method"
+            f"{wanted} on task={choices['task']} needs {words}, and model={choices['model']} has "
+            "none; choose another model, or another method"
         )

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.cli.catalogue import GROUPS
-from benchmark.results.aliases import renamed
 from benchmark.results.identity import flat
+from benchmark.results.migrations import renamed
 
 
 def compose(words: Sequence[str], folders: Sequence[Path] = ()) -> Any:

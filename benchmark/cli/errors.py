@@ -19,6 +19,26 @@ from benchmark.core import ExitCode, UserError, unknown
 
 OURS = {"benchmark", "tasks", "conf", "tests"}
 STDLIB = sysconfig.get_path("stdlib")
+SENTENCES = {
+    r"Error locating target '(.+?)'": (
+        "cannot import {0} ({reason}); modules are looked for in the current folder, on "
+        "PYTHONPATH, and among those installed"
+    ),
+    r"(\w+)\.__init__\(\) missing .*?: (.+)": (
+        "{0} lacks the settings {1}; give them in its yaml, or, if it reads a table, its line of "
+        "defaults"
+    ),
+    r"(\w+)\.__init__\(\) got an unexpected keyword argument ('.+')": (
+        "{0} has no setting {1}; remove it from the yaml"
+    ),
+    r"Error in call to target .*?full_key: (\w+)": (
+        "a setting of {0}= has a value of the wrong type ({cause}); its yaml shows the right ones"
+    ),
+    r"Interpolation key '(.+?)'": (
+        "{key} refers to the setting {0!r}, which there is not; correct ${{...}}"
+    ),
+}
+"""How messages of Hydra and OmegaConf begin -> our sentence for them."""
 
 
 def fail(sentence: str, status: ExitCode = ExitCode.USER_ERROR) -> NoReturn:
@@ -98,26 +118,14 @@ def explain(error: Exception) -> str:
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     if isinstance(error, YAMLError):
         return f"a yaml file cannot be read: {text}"
-    if found := re.match(r"Error locating target '(.+?)'", text):
-        return (
-            f"cannot import {found[1]} ({deepest(error) or 'it is not there'}); modules are "
-            "looked for in the current folder, on PYTHONPATH, and among those installed"
-        )
-    if found := re.match(r"(\w+)\.__init__\(\) missing .*?: (.+)", text):
-        return (
-            f"{found[1]} lacks the settings {found[2]}; give them in its yaml, or, if it reads a "
-            "table, its line of defaults"
-        )
-    if found := re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(.+)'", text):
-        return f"{found[1]} has no setting {found[2]!r}; remove it from the yaml"
-    if found := re.match(r"Error in call to target .*?full_key: (\w+)", text):
-        return (
-            f"a setting of {found[1]}= has a value of the wrong type ({error.__cause__}); its yaml "
-            "shows the right ones"
-        )
-    if found := re.match(r"Interpolation key '(.+?)'", text):
-        key = getattr(error, "full_key", "a setting")
-        return f"{key} refers to the setting {found[1]!r}, which there is not; correct ${{...}}"
+    about = {
+        "reason": deepest(error) or "it is not there",
+        "cause": error.__cause__,
+        "key": getattr(error, "full_key", "a setting"),
+    }
+    for pattern, sentence in SENTENCES.items():
+        if found := re.match(pattern, text):
+            return sentence.format(*found.groups(), **about)
     if found := re.match(r"Could not override '(.+?)'", text):
         given = [word.partition("=")[0] for word in sys.argv[1:] if re.match(r"[a-z][\w.]*=", word)]
         words = [w for w in sys.argv[1:] if w.split("=")[0] in GROUPS[:3] and "," not in w]

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from benchmark.cli.combinations import check_combination
+from benchmark.cli.combinations import check_combination, check_training
 from benchmark.cli.compose import build, with_current_names
 from benchmark.cli.settings import check_settings, model_name
 from benchmark.cli.several_runs import SeveralRuns
@@ -19,9 +19,6 @@ from benchmark.distributed import rank
 from benchmark.results import storage
 from benchmark.results.record import Record
 from benchmark.run.code_digest import own_digest
-
-if TYPE_CHECKING:
-    from benchmark.embedding.store import Store
 
 
 def run_hydra() -> int:
@@ -61,14 +58,18 @@ def run(cfg: Any, alone: bool) -> list[str]:
     cfg = with_current_names(cfg)
     config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     check_settings(config)
-    check_combination(build(cfg.task), config, HydraConfig.get().runtime.choices)
+    choices = HydraConfig.get().runtime.choices
+    check_training(config, choices)
+    parts = {"task": build(cfg.task), "method": build(cfg.method)}
+    check_combination(**parts, config=config, choices=choices)
     with store.opened(config["store"], config["store_gb"]) as opened:
         remembered.set(opened.digests if opened else None)
-        return carry_out(cfg, config, opened, alone)
+        parts |= {"make_backbone": lambda: build(cfg.model), "store": opened}
+        return carry_out(config, parts, alone)
 
 
-def carry_out(cfg: Any, config: dict[str, Any], opened: "Store | None", alone: bool) -> list[str]:
-    """Evaluate, save, show."""
+def carry_out(config: dict[str, Any], parts: dict[str, Any], alone: bool) -> list[str]:
+    """Evaluate, save, show; parts: task, method and others of `Run.prepare`."""
     from hydra.core.hydra_config import HydraConfig
 
     from benchmark.report import leaderboard
@@ -82,15 +83,8 @@ def carry_out(cfg: Any, config: dict[str, Any], opened: "Store | None", alone: b
     storage.check_writable(folder)
     seeds = config.pop("seeds") or [config["seed"]]
     with clock(seconds, "load"):
-        prepared = Run.prepare(
-            config=config,
-            choices=hydra.runtime.choices,
-            name=model_name(hydra, config),
-            make_backbone=lambda: build(cfg.model),
-            store=opened,
-            task=build(cfg.task),
-            method=build(cfg.method),
-        )
+        name = model_name(hydra, config)
+        prepared = Run.prepare(config=config, choices=hydra.runtime.choices, name=name, **parts)
     records, ends = list[Record](), list[str]()
     try:
         for seed in seeds:

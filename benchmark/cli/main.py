@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Sequence
 
 from benchmark import __version__, progress
-from benchmark.cli.array_api import allow_gpu_arrays
 from benchmark.cli.catalogue import (
     check_names,
     check_not_shadowed,
@@ -23,7 +22,8 @@ from benchmark.cli.quoting import quoted
 from benchmark.cli.verbs import HELP, VERBS, help_of, run_verb, spelled_out
 from benchmark.core import ExitCode, UserError, unknown
 from benchmark.distributed import rank
-from benchmark.results.reference import default_results
+from benchmark.results.storage import default_results
+from benchmark.run.environment import may_have_gpu
 
 OPTIONS = ("--help", "--version", "-m", "--config-dir")
 VALUED = ("--config-dir", "--cfg", "-c", "--package", "-p")
@@ -71,6 +71,14 @@ def main() -> None:
             traceback.print_exc()
             sys.exit(ExitCode.USER_ERROR if is_explained(error) else ExitCode.BUG)
         fail(*answer(error))
+
+
+def allow_gpu_arrays(argv: Sequence[str]) -> None:
+    """Let the probe fit on a GPU, if the run may use one: SciPy reads this when it is imported."""
+    given = [word.partition("=")[2] for word in argv if word.lstrip("+").startswith("device=")]
+    device = given[-1] if given else "auto"
+    if "cuda" in device or ("auto" in device and may_have_gpu()):
+        os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 
 def do_verb(argv: list[str]) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmark.cli.compose import words_of
 from benchmark.core import UserError
+from benchmark.run.environment import may_have_gpu
 
 NAME = r"(?!\.+$)[\w.+=@-]+"
 """What the name of a model may be."""
@@ -16,8 +17,6 @@ LARGEST_SEED = 2**32 - 1
 """Of scikit-learn."""
 DEVICES = r"auto|cpu|mps|(cuda|xpu)(:\d+)?"
 ALLOWED = {"dtype": ("auto", "float32", "bfloat16"), "model.pooling": ("mean", "start", "last")}
-GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-"""One of these exists where torch may find a GPU."""
 LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
 """Names of the number of layers in a checkpoint's config.json."""
 
@@ -50,7 +49,13 @@ def mistakes(config: dict[str, Any]) -> Iterator[str]:
             yield not_allowed(name, value, f"give a whole number from {lowest} on{auto}")
     if type(config["seed"]) is int and config["seed"] > LARGEST_SEED:
         yield not_allowed("seed", config["seed"], f"{LARGEST_SEED} is the largest")
-    yield from mistaken_seeds(config["seeds"])
+    if (seeds := config["seeds"]) is not None:
+        given = seeds if isinstance(seeds, list) else []
+        whole = all(type(seed) is int and 0 <= seed <= LARGEST_SEED for seed in given)
+        if not whole or not given or len(set(given)) < len(given):
+            text = ",".join(map(str, seeds)) if isinstance(seeds, list) else seeds
+            hint = "give whole numbers from 0 on, each once, as in seeds=0,1,2"
+            yield not_allowed("seeds", text, hint)
     if config["name"] is not None and not re.fullmatch(NAME, str(config["name"])):
         yield not_allowed("name", config["name"], "give letters, digits and any of . _ + = @ -")
     if not isinstance(config["rerun"], bool):
@@ -79,7 +84,7 @@ def mistakes_of_the_model(config: dict[str, Any]) -> Iterator[str]:
             yield f"{name}={value} is not known; allowed are {', '.join(ALLOWED[name])}"
     if not re.fullmatch(DEVICES, str(config["device"])):
         yield f"device={config['device']} is not known; allowed are auto, cpu, cuda, and cuda:1"
-    elif config["device"].startswith("cuda") and not any(map(Path.exists, map(Path, GPUS))):
+    elif config["device"].startswith("cuda") and not may_have_gpu():
         yield (
             f"device={config['device']} is not available; use device=cpu, or cuda on a machine "
             "with a GPU"
@@ -94,19 +99,6 @@ def layers_of(path: object) -> int | None:
         return next((found[name] for name in LAYERS if type(found.get(name)) is int), None)
     except (OSError, ValueError, AttributeError):
         return None
-
-
-def mistaken_seeds(seeds: object) -> Iterator[str]:
-    """Refuse all but None and several seeds, each once."""
-    if seeds is None:
-        return
-    given = seeds if isinstance(seeds, list) else []
-    whole = all(type(seed) is int and 0 <= seed <= LARGEST_SEED for seed in given)
-    if not whole or not given or len(set(given)) < len(given):
-        text = ",".join(map(str, seeds)) if isinstance(seeds, list) else seeds
-        yield not_allowed(
-            "seeds", text, "give whole numbers from 0 on, each once, as in seeds=0,1,2"
-        )
 
 
 def not_allowed(name: str, value: object, hint: str) -> str:

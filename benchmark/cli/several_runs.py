@@ -49,10 +49,8 @@ class SeveralRuns:
         words = [word.lstrip("+") for word in words_of(hydra) if "=" in word]
         choices = {key: unquoted(value) for key, _, value in (w.partition("=") for w in words)}
         if not alone:
-            print(
-                folded(" ".join([f"[{len(self.ended) + 1}]", *map("=".join, choices.items())])),
-                flush=True,
-            )
+            words = [f"[{len(self.ended) + 1}]", *map("=".join, choices.items())]
+            print(folded(" ".join(words)), flush=True)
         try:
             summary, end = self.run(cfg, alone) or ("", "")
             if alone:
@@ -63,11 +61,8 @@ class SeveralRuns:
             if alone or isinstance(error, BrokenPipeError):
                 return error
             sentence, _ = answer(error)
-            own, cause = (
-                [str(cfg.task.get("source")).partition(":")[2], *choices.values()],
-                sentence,
-            )
-            for text in sorted(filter(None, own), key=len, reverse=True):
+            source, cause = str(cfg.task.get("source")).partition(":")[2], sentence
+            for text in sorted(filter(None, [source, *choices.values()]), key=len, reverse=True):
                 cause = cause.replace(text, "…")
             if cause not in {other.cause for other in self.ended}:
                 print(f"error: {sentence}", file=sys.stderr)

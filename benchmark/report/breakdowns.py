@@ -8,8 +8,8 @@ from benchmark.data.homology import BANDS
 from benchmark.report.cells import Cell, Cells, Row, headings, is_higher_better, labels, record_of
 from benchmark.report.leaderboard import describe, usage_of
 from benchmark.report.table import ARROWS, Column, Report, Table, Value
-from benchmark.results.record import WITHOUT_OVERLAP, Record, primary
-from benchmark.stats.seeds import estimate
+from benchmark.results.record import WITHOUT_OVERLAP, Record
+from benchmark.stats.seeds import Estimate, estimate
 
 
 def by_identity(cells: Cells) -> Report:
@@ -48,8 +48,8 @@ def by_method(cells: Cells) -> Report:
 
 
 def by_task(cells: Cells) -> Iterator[tuple[str, dict[Row, Cell], list[str]]]:
-    """Heading, rows and notes of each column, sorted by area."""
-    for column, name in headings(sorted(cells, key=lambda column: column.order)).items():
+    """Heading, rows and notes of each column."""
+    for column, name in headings(list(cells)).items():
         yield name, cells[column], describe(column, cells)
 
 
@@ -94,20 +94,19 @@ def strata_table(title: str, rows: Mapping[Row, Cell], test: str, notes: Sequenc
     columns = [Column(name, "score", higher_is_better=better) for name in titles]
     names, lines = labels(rows), list[list[Value]]()
     for row, (_, found) in rows.items():
-        metric, scale = found[-1].primary, primary(found)[-1]
-        strata = [record.strata.get(test, {}) for record in found]
-        parts: list[list[Any]] = [[stratum.get(name, {}) for stratum in strata] for name in shown]
-        parts[:0] = [[{"scores": r.scores[test], "intervals": r.intervals[test]} for r in found]]
-        pairs = [
-            [[part.get(kind, {}).get(metric) for part in seeds] for kind in ("scores", "intervals")]
-            for seeds in parts
-        ]
-        estimates = [
-            estimate(scores, intervals, scale) if any(seeds) else None
-            for seeds, (scores, intervals) in zip(parts, pairs, strict=True)
-        ]
-        lines.append([names[row], *estimates])
+        parts = [[{"scores": r.scores[test], "intervals": r.intervals[test]} for r in found]]
+        parts += [[r.strata.get(test, {}).get(name, {}) for r in found] for name in shown]
+        lines.append([names[row], *(over_seeds(part, found[-1]) for part in parts)])
     return Table(title, [Column("model"), *columns], lines, notes).ranked(whole)
+
+
+def over_seeds(parts: Sequence[Mapping[str, Any]], record: Record) -> Estimate | None:
+    """The estimate for one stratum from its part in the Record of each seed; None without any."""
+    scores, intervals = (
+        [part.get(kind, {}).get(record.primary) for part in parts]
+        for kind in ("scores", "intervals")
+    )
+    return estimate(scores, intervals, record.scale) if any(parts) else None
 
 
 def ranked_tests(record: Record) -> list[str]:

@@ -29,11 +29,6 @@ class TaskColumn(NamedTuple):
     question: str
     """JSON of the digests of the data, and of the task's settings."""
 
-    @property
-    def order(self) -> tuple[tuple[int, str], "TaskColumn"]:
-        """Sorts columns by area; an unknown area of an old Record comes last."""
-        return area_order(self.area), self
-
 
 class Row(NamedTuple):
     """What is compared: a model with one method and one set of settings."""
@@ -101,7 +96,7 @@ def row_of(record: Record) -> Row:
 
 
 def tabulate(records: Iterable[Record]) -> Cells:
-    """The cells of all tables, from Records in the order of their creation.
+    """The cells of all tables, sorted by area, from Records in the order of their creation.
 
     Of one row and column only the Records count that have the key of the newest. Weights that were
     moved stay in one row, and those of equal names in different places have rows of their own.
@@ -112,9 +107,8 @@ def tabulate(records: Iterable[Record]) -> Cells:
     for record, row in ranked:
         place = row.place and last[record.backbone.get("digest")]
         runs[column_of(record)].setdefault(row._replace(place=place), []).append(record)
-    return {
-        column: {row: cell(found) for row, found in rows.items()} for column, rows in runs.items()
-    }
+    ordered = sorted(runs, key=lambda column: (area_order(column.area), column))
+    return {column: {row: cell(found) for row, found in runs[column].items()} for column in ordered}
 
 
 def cell(records: Sequence[Record]) -> Cell:
@@ -184,16 +178,29 @@ def labels(rows: Collection[Row]) -> dict[Row, str]:
 @cache
 def usual_settings(model: str, target: str, method: str) -> dict[str, Any]:
     """The settings in the yamls of a model and a method of ours; {} of a user's own."""
-    folders, found = [built_in()], dict[str, Any]()
-    if target and model not in (known := names_in("model", folders)):  # named after a checkpoint
-        own = (
-            name for name in known if read(find(folders, "model", name)).get("_target_") == target
-        )
-        model = next(own, "")
-    for group, name in {"model": model, "method": method}.items():
-        if name in names_in(group, folders):
-            found |= flat(group, merged(folders, group, name))
-    return {key: plain(value) for key, value in found.items() if "${" not in str(value)}
+    if target and model not in our_settings("model"):  # named after a checkpoint
+        model = model_of(target)
+    return our_settings("model").get(model, {}) | our_settings("method").get(method, {})
+
+
+@cache
+def our_settings(group: str) -> dict[str, dict[str, Any]]:
+    """Name -> settings of our yamls of a group, without those that refer to others."""
+    folders = [built_in()]
+    found = {name: flat(group, merged(folders, group, name)) for name in names_in(group, folders)}
+    return {
+        name: {key: plain(value) for key, value in settings.items() if "${" not in str(value)}
+        for name, settings in found.items()
+    }
+
+
+@cache
+def model_of(target: str) -> str:
+    """The first model of ours whose own yaml names this class; "" if none does."""
+    folders = [built_in()]
+    known = names_in("model", folders)
+    own = (name for name in known if read(find(folders, "model", name)).get("_target_") == target)
+    return next(own, "")
 
 
 def plain(value: Any) -> Any:

@@ -36,8 +36,7 @@ from benchmark.report.render.terminal import blocks
 from benchmark.report.suites import expected_tasks
 from benchmark.report.table import ARROWS, Column, Noted, Report, Table, Value
 from benchmark.results.record import WITHOUT_OVERLAP, Record
-from benchmark.results.reference import with_reference
-from benchmark.results.storage import TITLE, load_all
+from benchmark.results.storage import TITLE, load_all, with_reference, without_collection
 
 USAGE = (
     *("parameters", "trained_parameters", "forward_flops", "backward_flops"),
@@ -76,8 +75,7 @@ def leaderboard(cells: Cells, published: Sequence[PublishedScore] = ()) -> Repor
     for area, embedded, method in sorted(groups, key=lambda p: (*area_order(p[0]), *p)):
         title = area.replace("_", " ").capitalize() + (", embedded tasks" if embedded else "")
         scores = [entry for entry in published if entry.method == method]
-        mine = dict(sorted(groups[area, embedded, method].items()))
-        expected = expected_tasks(area, embedded)
+        mine, expected = groups[area, embedded, method], expected_tasks(area, embedded)
         tables.append(scores_table(f"{title} · {method}", mine, scores, expected))
     return Report(tables, TITLE.removeprefix("# "), TEXT)
 
@@ -185,23 +183,25 @@ def usage_of(record: Record) -> dict[str, Any]:
     return {name: known.get(name) for name in USAGE}
 
 
-def write(results: Path) -> Cells:
+@without_collection()
+def write(results: Path) -> tuple[Cells, Report]:
     """Write both tables anew from the ranked Records below `results` and the committed ones."""
     ranked = [record for record in load_all(results) if record.limit is None]
     cells = tabulate(with_reference(ranked, results))
+    report = leaderboard(cells, read_published(results))
     if cells:
-        text = render(leaderboard(cells, read_published(results)), "markdown")
+        text = render(report, "markdown")
         with replacing(results / "README.md") as file:
             file.write_text(text + "\n", encoding="utf-8")
         text = render(Report([runs_table(cells)]), "csv")
         with replacing(results / "leaderboard.csv") as file:
             file.write_text(text + "\n", encoding="utf-8", newline="\r\n")
-    return cells
+    return cells, report
 
 
 def tell(results: Path, record: Record, table: bool = True) -> None:
     """Write the tables anew, and print how models compare on the Record's task, by its method."""
-    cells = write(results)
+    cells, _ = write(results)
     if record.limit is not None:
         return
     if table:

@@ -67,9 +67,14 @@ class Record:
     format: int = FORMAT
 
     @property
+    def scale(self) -> str:
+        """That of the intervals of the metric that ranks."""
+        return self.scales.get(self.primary, "identity")
+
+    @property
     def folder(self) -> Path:
         """Its folder below the results folder, with the Records of all seeds."""
-        return Path(self.task, self.model, self.method, self.key)
+        return Path(f"{self.task}/{self.model}/{self.method}/{self.key}")
 
     @property
     def path(self) -> Path:
@@ -85,4 +90,4 @@ def primary(records: Sequence[Record]) -> tuple[list[float | None], list[Interva
     first = [(record, next(iter(record.scores))) for record in records]
     scores = [record.scores[test].get(record.primary) for record, test in first]
     found = [record.intervals[test].get(record.primary) for record, test in first]
-    return scores, found, records[-1].scales.get(records[-1].primary, "identity")
+    return scores, found, records[-1].scale

@@ -5,12 +5,15 @@
 Files are written under a temporary name and renamed, so an interrupted run leaves no partial file.
 """
 
+import gc
 import json
 import re
 import sys
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,11 @@ from benchmark.results.record import FORMAT, Record
 
 TITLE = "# Leaderboard"
 """First line of the tables' README.md."""
+KEY = "[0-9a-f]" * 8
+"""Of the names of folders; no others are looked into, so that results=/ is not a search."""
+CLONE = Path(__file__).parents[2]
+FOLDERS = (CLONE / "results", Path(__file__).parent / "reference")
+"""Where the committed Records are: in a clone, or inside the installed package."""
 
 
 def save(record: Record, predictions: Mapping[str, Sequence[Any]], results: Path) -> Path:
@@ -67,20 +75,50 @@ def load_all(results: Path, tasks: Collection[str] | None = None) -> list[Record
     A file that cannot be read is reported on stderr and left out.
     """
     records = []
-    for path in sorted(results.glob("*/*/*/*/seed*.json")):
+    pattern = f"*/*/*/{KEY}/seed*.json"
+    for name in sorted(glob(pattern, root_dir=results, include_hidden=True)):  # noqa: PTH207, speed
         try:
-            if tasks is None or path.parents[3].name in tasks:
-                records.append(load(path))
+            if tasks is None or Path(name).parts[0] in tasks:
+                records.append(load(results / name))
         except UserError as error:
             print(f"left out of the tables: {error}", file=sys.stderr)
     return sorted(records, key=lambda record: record.created)
 
 
+def default_results() -> Path:
+    """The folder for a user's own Records: `results`; in a clone of the program `results/local`."""
+    in_clone = (CLONE / "pyproject.toml").is_file() and Path.cwd() == CLONE
+    return Path("results/local" if in_clone else "results")
+
+
+def with_reference(records: Sequence[Record], results: Path) -> list[Record]:
+    """Add the committed Records of the same tasks to a user's own; oldest first."""
+    folder = next((folder for folder in FOLDERS if folder.is_dir()), None)
+    if folder is None or results.resolve() == folder.resolve():
+        return list(records)
+    tasks = {record.task for record in records}
+    return sorted([*load_all(folder, tasks), *records], key=lambda record: record.created)
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """No search for reference cycles, which takes as long as reading: there are none in Records."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def find(word: str, results: Path) -> Record:
     """Read the Record at a file, in a folder with a single Record, or with a key."""
     path = Path(word).expanduser()
-    found = [path] if path.is_file() else sorted(path.rglob("seed*.json"))
-    if not found and re.fullmatch(r"[0-9a-f]{8}", word):
+    found = [path]
+    if not path.is_file():
+        found = [file for level in range(5) for file in path.glob(f"{'*/' * level}seed*.json")]
+    if not found and re.fullmatch(KEY, word):
         found = sorted(results.glob(f"*/*/*/{word}/seed*.json"))
     if len(found) != 1:
         matches = f"several Records ({', '.join(map(str, found[:3]))}, ...)"

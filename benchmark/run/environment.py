@@ -12,6 +12,13 @@ from typing import Any
 PACKAGES = ("torch", "transformers", "scikit-learn", "numpy", "scipy", "peft", "datasets")
 SOURCE = ("benchmark", "tasks", "conf", "pyproject.toml", "constraints.txt")
 """Files that may affect a score; changes to other files do not make a commit dirty."""
+DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""Device files of the drivers of NVIDIA, of AMD, and of Windows's for Linux."""
+
+
+def may_have_gpu() -> bool:
+    """Whether torch may find a GPU; it is not imported to find out."""
+    return any(Path(file).exists() for file in DRIVERS)
 
 
 def environment() -> dict[str, Any]:

@@ -71,13 +71,8 @@ def evaluate(
     Of several processes the first one alone has scores.
     """
     solver = type(method).__name__
-    if task.readout.kind == "likelihood" and not method.answers_likelihood:
-        raise UserError(
-            "this task scores the likelihood of residues by the language model itself, which "
-            f"{solver} does not predict; omit method=, or give method=zero_shot"
-        )
-    check_fit(method)
-    check_compact(task)
+    require_likelihood(task.readout, method, solver)
+    check_signatures(task, method)
     validate_metrics(task, splits, metrics)
     seconds: dict[str, float] = {}
     choices: dict[str, Any] = {}
@@ -122,26 +117,27 @@ def evaluate(
     return Outcome({**means, **tests}, choices, seconds)
 
 
-def check_fit(method: Method) -> None:
-    """Refuse a method whose `fit` has an old signature."""
-    try:
-        signature(method.fit).bind([], [], None)
-    except TypeError:
+def require_likelihood(readout: Readout, method: Method, name: str) -> None:
+    """Refuse a task of likelihoods for a method that does not predict them."""
+    if readout.kind == "likelihood" and not method.answers_likelihood:
         raise UserError(
-            f"{type(method).__name__}.fit has an old signature; write def fit(self, train, valid, "
-            "context), where context has backbone, readout, seed and folder"
-        ) from None
+            "this task scores the likelihood of residues by the language model itself, which "
+            f"{name} does not predict; omit method=, or give method=zero_shot"
+        )
 
 
-def check_compact(task: Task) -> None:
-    """Refuse a task whose `compact` has an old signature."""
-    try:
-        signature(task.compact).bind(0.0, None)
-    except TypeError:
-        raise UserError(
-            f"{type(task).__name__}.compact has an old signature; write def compact(self, "
-            "prediction, example)"
-        ) from None
+def check_signatures(task: Task, method: Method) -> None:
+    """Refuse a task or a method whose functions have an old signature."""
+    context = "where context has backbone, readout, seed and folder"
+    for part, function, given, new in (
+        (method, "fit", 3, f"fit(self, train, valid, context), {context}"),
+        (task, "compact", 2, "compact(self, prediction, example)"),
+    ):
+        try:
+            signature(getattr(part, function)).bind(*range(given))
+        except TypeError:
+            name = f"{type(part).__name__}.{function}"
+            raise UserError(f"{name} has an old signature; write def {new}") from None
 
 
 def validate_metrics(task: Task, splits: Splits, metrics: Sequence[Metric]) -> None:

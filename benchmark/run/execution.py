@@ -13,18 +13,20 @@ from benchmark.data.digests import digest_splits, make_key
 from benchmark.data.homology import Audit, read_audit
 from benchmark.distributed import rank
 from benchmark.embedding.extraction import EMBEDDING_VERSION
-from benchmark.embedding.store import Store
+from benchmark.embedding.store import CHECKED_WITH, Store
 from benchmark.results.identity import deciding, flat
 from benchmark.results.predictions import value_columns
 from benchmark.results.record import Record
 from benchmark.run.code_digest import declared_version, own_digest
-from benchmark.run.environment import environment, now
-from benchmark.run.evaluation import Outcome, check_fit, clock, evaluate, subset
-from benchmark.run.identity import open_caches
+from benchmark.run.environment import environment, now, package_version
+from benchmark.run.evaluation import Outcome, check_signatures, clock, evaluate, subset
 from benchmark.run.lazy import open_backbone
 from benchmark.run.usage import total_usage
 from benchmark.stats.bootstrap import EVALUATION_VERSION
 from benchmark.stats.strata import stratify
+
+LIBRARIES = ("torch", "transformers", "esm")
+"""Packages that may change an embedding; stored vectors are checked after a version changes."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Run:
         """Read the data, build the backbone, and compute what identifies the run."""
         require(task, Task, "task")
         require(method, Method, "method")
-        check_fit(method)
+        check_signatures(task, method)
         scorers = tuple(metrics.find(name) for name in task.metrics)
         splits = subset(task.load(), config["limit"])
         data = digest_splits(splits)
@@ -183,6 +185,24 @@ class Run:
                 for column, value in (cells | dict(self.task.rows(example, prediction))).items():
                     columns[column].append(value)
         return columns | value_columns([outcome.tests[name].values for name in self.splits.tests])
+
+
+def open_caches(
+    backbone: Backbone, store: Store, model: Mapping[str, Any], name: str
+) -> dict[Level, EmbeddingCache]:
+    """Open a backbone's caches in the store; model: its settings that affect a score."""
+    parts = {
+        "digest": backbone.digest,
+        "dtype": backbone.dtype,
+        "versions": [declared_version(type(backbone)), EMBEDDING_VERSION],
+    }
+    checked = {**{name: package_version(name) for name in LIBRARIES}, "code": own_digest()}
+    about = {**model, "model": name, "dtype": backbone.dtype, CHECKED_WITH: checked}
+    residue = {key: value for key, value in model.items() if key != "pooling"}
+    return {
+        "protein": store.cache("protein", {**parts, "settings": model}, about),
+        "residue": store.cache("residue", {**parts, "settings": residue}, about),
+    }
 
 
 def require(thing: object, kind: type, group: str) -> None:

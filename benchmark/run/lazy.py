@@ -9,7 +9,6 @@ import json
 import platform
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from benchmark.backbones.checkpoint import digest_folder, fetch, full_state
@@ -17,7 +16,7 @@ from benchmark.core import Ability, Backbone, UserError
 from benchmark.data.digests import digest
 from benchmark.embedding.database import Database
 from benchmark.run.code_digest import declared_version, own_digest
-from benchmark.run.environment import package_version
+from benchmark.run.environment import may_have_gpu, package_version
 
 ATTRIBUTES = (
     "digest", "dtype", "batch_tokens", "max_length", "linker", "stored", "residue_dim",
@@ -31,8 +30,6 @@ LIBRARIES = (
     "tokenizers",
 )  # fmt: skip
 """A change of their versions, of Python's or of our code opens the model again."""
-ACCELERATORS = ("nvidia*", "kfd", "dxg")
-"""Device files of GPUs: of NVIDIA's driver, of AMD's, of Windows's for Linux."""
 
 
 def open_backbone(
@@ -69,8 +66,7 @@ def open_backbone(
 
 def place(device: str, dtype: str) -> list[str]:
     """Device and dtype; torch is imported only if the machine has a GPU that may be used."""
-    gpus = any(file for pattern in ACCELERATORS for file in Path("/dev").glob(pattern))
-    if device == "cpu" or (device == "auto" and not gpus):
+    if device == "cpu" or (device == "auto" and not may_have_gpu()):
         return ["cpu", dtype]
     import torch
 

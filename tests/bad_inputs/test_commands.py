@@ -101,12 +101,13 @@ PATHS = [
     Bad("model=huggingface model.path=[a]", "is not a text", "model.path=./[a]"),
     Bad("method.penalties=[a=b]", "method.penalties=[a=b] is not readable", "quote the texts"),
     Bad("task=contact", "cannot get biomap-research/contact", "connect to the network"),
-    Bad("task=contact mirror=nowhere", "the mirror of biomap-research/contact", "or .csv or"),
+    Bad("task=contact mirror=nowhere", "the mirror of biomap-research/contact", "no folder and"),
 ]
 COMBINATIONS = [
     Bad("model=kmer", "needs a vector for each residue, and model=kmer has none", "another model"),
     Bad("model=onehot method=lora", "model=onehot has none", "method=linear or mlp"),
     Bad("model=kmer method=finetune", "model=kmer has none", "choose another model"),
+    Bad("method=nearest model=kmer", "method=nearest uses no model", "leave model=... out"),
     Bad("method=attention", "method=attention predicts contacts", "give a contact task"),
     Bad("method=contact_head", "method=contact_head predicts contacts", "give a contact task"),
     Bad(

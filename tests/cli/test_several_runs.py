@@ -86,6 +86,22 @@ def test_failures_alike_but_for_their_data_are_one_cause(tmp_path: Path) -> None
     assert "3 failed" in done.stdout and "(2)" not in done.stdout
 
 
+def test_a_method_without_a_model_is_refused_before_a_model_is_opened(
+    tmp_path: Path, toy_conf: Path
+) -> None:
+    """Of models and methods the combinations that cannot be are one cause; the others are done."""
+    words = ("--config-dir", str(toy_conf), "task=toy")
+    both = ("method=linear,nearest", "model=onehot,kmer")
+    done = run_cli("-m", *words, *both, cwd=tmp_path, env={"COLUMNS": "80"})
+
+    assert refused(done) == "error: method=nearest uses no model; leave model=... out"
+    assert "2 done, 2 failed" in done.stdout and "(2)" not in done.stdout
+    path = ("model=huggingface", "model.path=nowhere", "method=nearest")
+    assert "uses no model" in refused(run_cli(*words, *path, cwd=tmp_path))
+    alone = run_cli(*words, "method=nearest", cwd=tmp_path).stdout
+    assert "\nnearest (baseline)  " in alone
+
+
 def test_a_bug_ends_one_run_and_not_the_others(
     tmp_path: Path, toy_conf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,14 @@ def test_list_fits_the_terminal_and_names_everything(shown: Any) -> None:
     assert "fold            protein, 1,195 classes          accuracy  12,312    736  3,244" in text
 
 
+def test_check_fits_the_terminal(shown: Any) -> None:
+    text = shown("check", "onehot")
+
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.split("\n", 1)[0].split() == ["check", "found", "allowed", "result"]
+    assert text.count("  pass\n") > 5 and text.rstrip().endswith(" pass") and "FAIL" not in text
+
+
 def test_list_of_one_group(shown: Any) -> None:
     (table,) = json.loads(shown("list", "models", "format=json"))["tables"]
     rows = {row[0]: row[1:] for row in table["rows"]}
@@ -120,6 +128,14 @@ def test_a_users_broken_yaml_is_one_sentence(
 
     error = shown("list", "--config-dir", str(tmp_path), refused=True)
     assert message in error and error.count("\n") == 1
+
+
+def test_a_folder_of_results_is_not_searched(shown: Any, tmp_path: Path) -> None:
+    """Records count at their place alone: a file one level above or below is not looked for."""
+    path = save(record(), {"id": ["a"]}, tmp_path / "below" / "results")
+    assert "there are no Records" in shown("leaderboard", f"results={tmp_path}", refused=True)
+    assert "no Record in" in shown("why", str(tmp_path), str(path), refused=True)
+    assert "the same run" in shown("why", str(path.parents[4]), str(path))
 
 
 def test_leaderboard_and_why_in_several_formats(shown: Any, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.store import Store, opened
 from benchmark.metrics import find
 from benchmark.run.evaluation import Outcome, evaluate, subset
-from benchmark.run.identity import open_caches
+from benchmark.run.execution import open_caches
 from tests.command_line import run_cli
 from tests.conftest import (
     NARROW,
@@ -158,7 +158,7 @@ def test_a_group_is_tried_after_a_change_of_code(
     """Where other code gives the same vectors the group stays; else it starts anew."""
 
     def counts(code: str, factor: float) -> tuple[int, list[list[str]]]:
-        monkeypatch.setattr("benchmark.run.identity.own_digest", lambda: code)
+        monkeypatch.setattr("benchmark.run.execution.own_digest", lambda: code)
         backbone: Any = Counted()
         plain = backbone.embed_residues
         backbone.embed_residues = lambda chains: [factor * v for v in plain(chains)]

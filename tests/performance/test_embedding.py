@@ -17,7 +17,7 @@ from benchmark.embedding.batching import batches
 from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.features import protein_features, residue_features
 from benchmark.embedding.store import opened
-from benchmark.run.identity import open_caches
+from benchmark.run.execution import open_caches
 from tests.performance.table import Table, device, dtype, interleaved, matrix_rate, memory_rate
 
 BARE: dict[str, float] = {}

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmark.results import storage
-from benchmark.results.reference import FOLDERS
+from benchmark.results.storage import FOLDERS
 
 RECORDS, SECONDS = 10_000, 5
 

@@ -13,7 +13,7 @@ from benchmark.data.homology import Audit
 from benchmark.report import leaderboard
 from benchmark.report.render import render
 from benchmark.report.rescore import complete
-from benchmark.results import reference
+from benchmark.results import storage
 from benchmark.results.compact import compact
 from benchmark.results.predictions import VALUES, read_predictions
 from benchmark.results.storage import load_all
@@ -76,20 +76,20 @@ def test_committed_records_join_a_users_own(
     """Those of the same tasks alone, and a user's own come last, so that they win."""
     mine = Path(copytree(full, tmp_path / "own", ignore=ignore_patterns("onehot")))
     own = load_all(mine)
-    assert "onehot" not in render(leaderboard.leaderboard(leaderboard.write(mine)), "csv")
-    monkeypatch.setattr(reference, "FOLDERS", (full,))
-    both = reference.with_reference(own, mine)
+    assert "onehot" not in render(leaderboard.write(mine)[1], "csv")
+    monkeypatch.setattr(storage, "FOLDERS", (full,))
+    both = storage.with_reference(own, mine)
 
     assert [record.model for record in both] == ["kmer", "kmer", "onehot"]
-    assert reference.with_reference([], mine) == []
-    assert reference.with_reference(own, full) == own, "the committed folder itself"
-    assert "onehot" in render(leaderboard.leaderboard(leaderboard.write(mine)), "csv")
+    assert storage.with_reference([], mine) == []
+    assert storage.with_reference(own, full) == own, "the committed folder itself"
+    assert "onehot" in render(leaderboard.write(mine)[1], "csv")
 
 
 def test_in_the_clone_results_go_to_a_folder_that_git_ignores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert reference.default_results() == Path("results")
-    monkeypatch.chdir(reference.CLONE)
-    assert reference.default_results() == Path("results/local")
+    assert storage.default_results() == Path("results")
+    monkeypatch.chdir(storage.CLONE)
+    assert storage.default_results() == Path("results/local")

@@ -1,15 +1,14 @@
 """The digest of a user's code covers every module that it imports, except installed packages."""
 
 import importlib
-import sys
 from pathlib import Path
 
 import pytest
 from hydra.utils import get_class
 
 from benchmark.report.suites import merged
-from benchmark.run import code_digest as code
 from benchmark.run.code_digest import code_digest, declared_version
+from tests.command_line import importing_from
 from tests.conftest import ROOT, yaml_names
 
 FILES = {
@@ -27,23 +26,18 @@ FILES = {
 
 
 @pytest.mark.parametrize("changed", FILES)
-def test_imports_inside_functions_are_followed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
-) -> None:
+def test_imports_inside_functions_are_followed(tmp_path: Path, changed: str) -> None:
     for name, text in FILES.items():
         path = tmp_path / "mine3" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    monkeypatch.syspath_prepend(tmp_path)
-    for name in [name for name in sys.modules if name.startswith(("mine3", "mine4", "loose3"))]:
-        monkeypatch.delitem(sys.modules, name)
-    code.is_local.cache_clear()
-    kind = importlib.import_module("mine3.model").Model
-    before = code_digest(kind)
-    assert code_digest(kind) == before
-    (tmp_path / "mine3" / changed).write_text(FILES[changed] + "# changed\n")
+    with importing_from(tmp_path):
+        kind = importlib.import_module("mine3.model").Model
+        before = code_digest(kind)
+        assert code_digest(kind) == before
+        (tmp_path / "mine3" / changed).write_text(FILES[changed] + "# changed\n")
 
-    assert (code_digest(kind) == before) == (changed == "other.py")
+        assert (code_digest(kind) == before) == (changed == "other.py")
 
 
 def test_versions_are_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.store import Store, opened
 from benchmark.run import lazy
 from benchmark.run.code_digest import declared_version
-from benchmark.run.identity import open_caches
+from benchmark.run.execution import open_caches
 from benchmark.run.lazy import ATTRIBUTES, LazyBackbone, describe, open_backbone
 from tests.command_line import environment, run_cli
 from tests.conftest import QUICK, composed, random_chain

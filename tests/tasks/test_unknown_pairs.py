@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmark.core import Array, Example, Readout, UserError, contact_map, known_pairs
+from benchmark.methods.nearest import Nearest
 from benchmark.metrics.contact import RANGES, precision_at, rank_pairs
-from benchmark.run.evaluation import check_compact
+from benchmark.run.evaluation import check_signatures
 from tasks.contact import Contact
 from tests.conftest import random_chain
 from tests.data.test_tables import COMMON, protein
@@ -136,7 +137,8 @@ def test_an_old_signature_of_compact_is_refused() -> None:
         def compact(self, prediction: Any) -> Any:  # type: ignore[override]
             return prediction
 
-    check_compact(protein())
+    method = Nearest(neighbours=[1], priors=[1], sensitivity=1, evalue=1)
+    check_signatures(protein(), method)
     assert protein().readout == Readout("protein", "classification", 3)
     with pytest.raises(UserError, match=r"Old.compact has an old .* compact\(self, prediction, ex"):
-        check_compact(Old(**{**COMMON, "source": ""}, min_separation=7))
+        check_signatures(Old(**{**COMMON, "source": ""}, min_separation=7), method)

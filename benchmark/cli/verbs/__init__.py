@@ -19,7 +19,7 @@ from benchmark.cli.verbs.why import show_why
 from benchmark.core import UserError, unknown
 from benchmark.report.render import FORMATS
 from benchmark.report.render.terminal import folded
-from benchmark.results.reference import default_results
+from benchmark.results.storage import default_results
 
 
 class Verb(NamedTuple):
@@ -38,7 +38,9 @@ VERBS = {
     "list": Verb(show_list, ("group", "format"), bare=("group",)),
     "leaderboard": Verb(show_leaderboard, ("results", "by", "format")),
     "audit": Verb(show_audit, ("task", "mirror", "results", "format"), bare=("task",)),
-    "check": Verb(show_check, ("model", "device", "dtype", "batch_tokens"), bare=("model",)),
+    "check": Verb(
+        show_check, ("model", "device", "dtype", "batch_tokens", "format"), bare=("model",)
+    ),
     "store": Verb(show_store, ("store", "clear", "format")),
     "why": Verb(show_why, ("a", "b", "results", "format"), bare=("a", "b")),
 }

@@ -4,6 +4,7 @@ from typing import Any
 
 from benchmark.cli.compose import build, compose
 from benchmark.cli.verbs.request import Request
+from benchmark.report.table import Column, Report, Table
 
 
 def show_check(request: Request) -> int:
@@ -16,12 +17,10 @@ def show_check(request: Request) -> int:
             model.dtype = dtype
         return build(model)
 
-    backbone = make()
-    line = "{:<55} {:<26} {:<18} {}".format
-    print(line("check", "found", "allowed", "result"))
-    passed = []
-    for finding in findings(backbone, make):
-        passed.append(finding.passed)
-        print(line(*finding[:3], "pass" if finding.passed else "FAIL"))
-    print(f"model adapter check: {sum(passed)} of {len(passed)} pass")
-    return 0 if all(passed) else 1
+    found = list(findings(make(), make))
+    passed = sum(finding.passed for finding in found)
+    rows = [[*finding[:3], "pass" if finding.passed else "FAIL"] for finding in found]
+    columns = [*map(Column, ("check", "found", "allowed", "result"))]
+    verdict = f"model adapter check: {passed} of {len(found)} pass"
+    request.show(Report([Table("", columns, rows, [verdict])]))
+    return 0 if passed == len(found) else 1

@@ -5,7 +5,7 @@ import io
 import json
 from typing import Any
 
-from benchmark.report.table import Noted, Report, Value
+from benchmark.report.table import Noted, Report, Table, Value
 from benchmark.stats.seeds import Estimate
 
 
@@ -15,22 +15,30 @@ def as_csv(report: Report) -> str:
     Parts of an estimate have columns of their own. Several tables share one file: their titles are
     the column `table`.
     """
-    lines = []
-    for table in report.tables:
-        for row in table.rows:
-            line: dict[str, Any] = {"table": table.title} if len(report.tables) > 1 else {}
-            for name, value in zip([column.name for column in table.columns], row, strict=True):
-                if not isinstance(value, Estimate | Noted):
-                    line[name] = value if value == value else None
-                    continue
-                for part, content in fields(value, undefined=None).items():
-                    line[name if part in ("score", "value") else f"{name} {part}"] = content
-            lines.append(line)
-    stream = io.StringIO()
-    names = list(dict.fromkeys(name for line in lines for name in line))
+    stream, tables = io.StringIO(), [by_column(table) for table in report.tables]
+    titles = ["table"] if len(tables) > 1 else []
+    names = list(dict.fromkeys(name for columns in tables for name in columns))
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerows([names, *([line.get(name) for name in names] for line in lines)])
+    writer.writerow(titles + names)
+    for table, columns in zip(report.tables, tables, strict=True):
+        parts = [[table.title] * len(table.rows)] * len(titles)
+        parts += [columns.get(name, [None] * len(table.rows)) for name in names]
+        writer.writerows(zip(*parts, strict=True))
     return stream.getvalue().rstrip("\n")
+
+
+def by_column(table: Table) -> dict[str, list[Any]]:
+    """Name -> values of each column, and of the parts of estimates and remarks."""
+    found: dict[str, list[Any]] = {}
+    for column, values in zip(table.columns, zip(*table.rows, strict=True), strict=False):
+        if not {Estimate, Noted} & set(map(type, values)):
+            found[column.name] = [value if value == value else None for value in values]
+            continue
+        for number, value in enumerate(values):
+            for part, content in fields(value, undefined=None).items():
+                name = column.name if part in ("score", "value") else f"{column.name} {part}"
+                found.setdefault(name, [None] * len(values))[number] = content
+    return found
 
 
 def as_json(report: Report) -> str:

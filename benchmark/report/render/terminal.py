@@ -13,7 +13,7 @@ from textwrap import wrap
 from benchmark.report.table import Column, Report, Table
 
 GAP = "  "
-NARROW = 26
+NARROW = 24
 """Text is not wrapped below this width; in row names no word is broken that fits half the width."""
 
 
