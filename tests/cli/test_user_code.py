@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import run_cli, run_process
-from tests.conftest import ROOT
+from tests.conftest import ROOT, marked_slow
 
 EDITED = {
     "task.metrics=[mine3.shift]": (
@@ -27,7 +27,7 @@ EDITED = {
 }
 
 
-@pytest.mark.parametrize("word", EDITED)
+@pytest.mark.parametrize("word", marked_slow(EDITED, *list(EDITED)[2:]))
 def test_a_users_edited_code_is_another_run(tmp_path: Path, toy_conf: Path, word: str) -> None:
     words = ("--config-dir", str(toy_conf), "task=toy", "model=kmer", word)
     text = EDITED[word]

@@ -34,6 +34,7 @@ from tests.report.test_leaderboard import markdown, record
 NUMBER = Readout("protein", "regression")
 
 
+@pytest.mark.slow
 def test_a_row_is_as_novel_as_its_most_novel_chain() -> None:
     a, b, c = KNOWN[:3]
     train = examples((a, b), (b, c))

@@ -10,7 +10,7 @@ import pytest
 from tests.command_line import Completed, refused, run_cli
 from tests.conftest import ROOT, SHARED
 
-pytestmark = pytest.mark.shared
+pytestmark = [pytest.mark.shared, pytest.mark.slow]
 CASES = SHARED / "cases"
 ESM2 = ("model=esm2_8m", f"model.path={SHARED / 'models' / 'esm2_t6_8M_encoder'}")
 ASSAYS = ("task=variant_effect", "task.folds=random", "method=linear", "model=onehot")
@@ -121,7 +121,6 @@ def test_masked_residues(tmp_path: Path) -> None:
         assert found == 0.616
 
 
-@pytest.mark.slow
 def test_the_loop_of_dssp_by_its_names(tmp_path: Path) -> None:
     case = "26-missing-features"
     found = [
@@ -133,7 +132,6 @@ def test_the_loop_of_dssp_by_its_names(tmp_path: Path) -> None:
     assert "unknown answers" in printed(marked)[1]
 
 
-@pytest.mark.slow
 def test_contacts_of_unresolved_residues(tmp_path: Path) -> None:
     """As a map with -1, and as the list of pairs with a mask: 0.225 by an independent script."""
     case = "08-contact-missing"

@@ -69,6 +69,7 @@ def test_planted_relatives_are_found_in_their_bands() -> None:
     assert dict(zip(PLANTED, found, strict=True)) == PLANTED
 
 
+@pytest.mark.slow
 def test_identity_is_that_of_the_nearest() -> None:
     near, far = mutated(KNOWN[0], 0.96), mutated(KNOWN[0], 0.75)
     found = nearest_relatives([KNOWN[0], KNOWN[1]], [far, near, mutated(KNOWN[1], 0.62)])

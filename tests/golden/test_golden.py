@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import metrics
-from tests.conftest import yaml_names
+from tests.conftest import marked_slow, yaml_names
 from tests.golden.cases import CASES, run_case
 from tests.golden.make import (
     load,
@@ -31,7 +31,11 @@ def golden_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", CASES)
+SEARCHES = ("near none nearest", "contacts none nearest", "near kmer linear audit")
+"""Cases with a search of MMseqs2, which takes seconds."""
+
+
+@pytest.mark.parametrize("name", marked_slow(CASES, *SEARCHES))
 def test_case_gives_its_golden_results(name: str, golden_folder: Path) -> None:
     assert name in GOLDEN, f"{name} has no golden results; python -m tests.golden.make {name!r}"
     versions, numbers, predictions = run_case(name, golden_folder)

@@ -98,6 +98,7 @@ def test_a_protein_has_the_label_of_its_nearest_and_else_the_mean_of_train() -> 
     assert found[1] == pytest.approx(np.mean(labels))
 
 
+@pytest.mark.slow
 def test_the_prior_and_the_weights_are_the_documented_mean() -> None:
     labels = [np.asarray(i % 3) for i in range(len(CHAINS))]
     query = mutated(CHAINS[8], 0.3)
@@ -114,6 +115,7 @@ def test_the_prior_and_the_weights_are_the_documented_mean() -> None:
     np.testing.assert_allclose(np.asarray(found), wanted)
 
 
+@pytest.mark.slow
 def test_residues_are_copied_through_the_alignment() -> None:
     rng = np.random.default_rng(1)
     labels = [rng.integers(0, 4, len(chain)) for chain in CHAINS]
@@ -148,6 +150,7 @@ def test_contacts_are_copied_and_the_rest_follows_the_separation() -> None:
     assert apart[0][0] > apart[2][0] == 0
 
 
+@pytest.mark.slow
 def test_k_is_chosen_on_valid() -> None:
     """Noisy labels in families of relatives: the mean of many is better than the nearest."""
     rng = np.random.default_rng(0)
