@@ -6,7 +6,8 @@ from typing import Any
 
 from benchmark.core import Ability, Backbone, Method, Task, UserError
 from benchmark.core.backbone import ABILITIES
-from benchmark.report.cells import BASELINES, NO_MODEL
+from benchmark.report.cells import BASELINES
+from benchmark.results.record import NO_MODEL
 
 ABILITY_OF: dict[str, Ability] = {"Attention": "attention_maps", "OwnContacts": "contact_head"}
 """What our methods for contacts need; probes need embeddings."""

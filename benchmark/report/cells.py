@@ -16,7 +16,6 @@ from benchmark.stats.seeds import Estimate, estimate
 
 BASELINES = "benchmark.backbones.baselines."
 """The package of the models that are baselines."""
-NO_MODEL = f"{BASELINES}none.NoModel"
 
 
 class TaskColumn(NamedTuple):
@@ -88,9 +87,8 @@ def row_of(record: Record) -> Row:
     settings = json.dumps({**record.settings, **declared}, sort_keys=True)
     model = record.config.get("model", {})
     target, path = str(model.get("_target_", "")), str(model.get("path") or "")
-    model_free = target == NO_MODEL
-    name = record.method if model_free else record.model
-    row = Row(name, record.method, settings, target.startswith(BASELINES), model_free)
+    name = record.method if record.model_free else record.model
+    row = Row(name, record.method, settings, target.startswith(BASELINES), record.model_free)
     named = record.config.get("name")
     return row if named else row._replace(target=target, place=path and normpath(path))
 

@@ -8,6 +8,8 @@ from typing import Any
 FORMAT = 2
 WITHOUT_OVERLAP = "without overlap"
 """The stratum of the test examples that are not also in train or valid."""
+NO_MODEL = "benchmark.backbones.baselines.none.NoModel"
+"""What a method without a model runs with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,11 @@ class Record:
     def scale(self) -> str:
         """That of the intervals of the metric that ranks."""
         return self.scales.get(self.primary, "identity")
+
+    @property
+    def model_free(self) -> bool:
+        """Whether the method uses no model, as `nearest`."""
+        return bool(self.config.get("model", {}).get("_target_") == NO_MODEL)
 
     @property
     def folder(self) -> Path:

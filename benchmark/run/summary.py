@@ -14,7 +14,8 @@ def summary(records: Sequence[Record]) -> str:
     record, found = records[-1], estimate(*primary(records))
     report, test = record.data_report, next(iter(record.scores))
     units = count(record.units[test], report.get("unit") or "resampling unit")
-    text = f"{record.task} · {record.model} · {record.method}: {record.primary} "
+    model = "" if record.model_free else f" · {record.model}"
+    text = f"{record.task}{model} · {record.method}: {record.primary} "
     text += "undefined" if isnan(found.score) else str(found)
     if found.interval:
         text += f" (95% CI, {units})"

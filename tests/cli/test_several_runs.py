@@ -100,6 +100,7 @@ def test_a_method_without_a_model_is_refused_before_a_model_is_opened(
     assert "uses no model" in refused(run_cli(*words, *path, cwd=tmp_path))
     alone = run_cli(*words, "method=nearest", cwd=tmp_path).stdout
     assert "\nnearest (baseline)  " in alone
+    assert "toy · nearest: " in alone
 
 
 def test_a_bug_ends_one_run_and_not_the_others(
