@@ -264,6 +264,7 @@ NOT_READ = [
 """More files, and what the error says."""
 
 
+@pytest.mark.slow  # each row composes a configuration: 20 s in all
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.words)
 def test_bad_data_are_refused(folder: Path, bad: Bad) -> None:
     words = f"--config-dir conf model=onehot {bad.words}"

@@ -21,6 +21,7 @@ def test_a_local_checkpoint_and_its_name(tmp_path: Path, toy_conf: Path, esm_fol
     }
 
 
+@pytest.mark.slow
 def test_two_checkpoints_of_one_name_are_reported(
     tmp_path: Path, toy_conf: Path, esm_folder: Path
 ) -> None:
@@ -87,6 +88,7 @@ def test_options_may_stand_anywhere(tmp_path: Path, toy_conf: Path, place: str) 
     assert len(list(tmp_path.glob("results/toy/*/linear/*/seed0.json"))) == 2
 
 
+@pytest.mark.slow
 def test_another_dtype_is_another_run_and_another_row(
     tmp_path: Path, toy_conf: Path, esm_folder: Path
 ) -> None:

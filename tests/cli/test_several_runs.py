@@ -86,6 +86,7 @@ def test_failures_alike_but_for_their_data_are_one_cause(tmp_path: Path) -> None
     assert "3 failed" in done.stdout and "(2)" not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_method_without_a_model_is_refused_before_a_model_is_opened(
     tmp_path: Path, toy_conf: Path
 ) -> None:
@@ -103,6 +104,7 @@ def test_a_method_without_a_model_is_refused_before_a_model_is_opened(
     assert "toy · nearest: " in alone
 
 
+@pytest.mark.slow
 def test_a_bug_ends_one_run_and_not_the_others(
     tmp_path: Path, toy_conf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

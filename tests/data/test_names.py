@@ -60,6 +60,7 @@ def test_names_of_variants_are_their_mutations(tmp_path: Path) -> None:
         assert set(names(splits)) == {row[0] for row in rows}
 
 
+@pytest.mark.slow
 def test_predictions_have_a_name_column_if_there_are_names(tmp_path: Path, toy_conf: Path) -> None:
     words = ("--config-dir", str(toy_conf), "task=toy", "model=kmer")
     assert benchmark(*words, cwd=tmp_path).returncode == 0

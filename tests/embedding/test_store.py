@@ -230,6 +230,7 @@ def test_what_is_not_finite_is_not_kept(tmp_path: Path) -> None:
         assert "A" not in cache(store)
 
 
+@pytest.mark.slow
 def test_a_group_that_another_process_removes_is_read_on(tmp_path: Path, capsys: Any) -> None:
     folder = fill(tmp_path, "a", 20)
     with opened(str(tmp_path), ROOMY) as store:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import metrics
+from tests.checkpoints import FAMILIES
 from tests.conftest import marked_slow, yaml_names
 from tests.golden.cases import CASES, run_case
 from tests.golden.make import (
@@ -31,11 +32,14 @@ def golden_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-SEARCHES = ("near none nearest", "contacts none nearest", "near kmer linear audit")
-"""Cases with a search of MMseqs2, which takes seconds."""
+SLOW = (
+    *("near none nearest", "contacts none nearest", "near kmer linear audit"),  # they search
+    *(f"binary {family} linear" for family in FAMILIES if family not in ("esm2", "gpt2")),
+)
+"""Cases that CI runs; other cases have the same method."""
 
 
-@pytest.mark.parametrize("name", marked_slow(CASES, *SEARCHES))
+@pytest.mark.parametrize("name", marked_slow(CASES, *SLOW))
 def test_case_gives_its_golden_results(name: str, golden_folder: Path) -> None:
     assert name in GOLDEN, f"{name} has no golden results; python -m tests.golden.make {name!r}"
     versions, numbers, predictions = run_case(name, golden_folder)

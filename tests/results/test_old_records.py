@@ -10,6 +10,7 @@ from benchmark.report.cells import column_of
 from benchmark.results.record import FORMAT, Record
 from benchmark.results.storage import load, load_all, write_record
 from tests.command_line import run_cli
+from tests.conftest import marked_slow
 
 OLD = Path(__file__).parent / "format1"
 """One Record of an area and one of a kind of label that have other names today."""
@@ -34,7 +35,7 @@ def test_an_old_record_is_read_in_the_current_format(task: str) -> None:
     assert record.identity["versions"]["evaluation"] == 1
 
 
-@pytest.mark.parametrize("task", RUNS)
+@pytest.mark.parametrize("task", marked_slow(RUNS, "pocket_perplexity"))
 def test_an_old_record_is_reproduced_in_the_same_column(task: str, tmp_path: Path) -> None:
     """The same data, question and score; declared versions may have been raised since."""
     done = run_cli(f"task={task}", *RUNS[task], "device=cpu", cwd=tmp_path)

@@ -37,6 +37,7 @@ class Sized(Backbone):
 @pytest.mark.skipif(
     not os.access("/proc/self/clear_refs", os.W_OK), reason="peaks cannot be reset on this system"
 )
+@pytest.mark.slow
 def test_peak_memory_and_library_messages_of_each_job(tmp_path: Path, toy_conf: Path) -> None:
     (tmp_path / "sized.py").write_text(MODEL)
     (toy_conf / "model").mkdir()

@@ -22,6 +22,7 @@ def without_garbage_collection() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("without_garbage_collection")
+@pytest.mark.slow
 def test_a_model_is_freed_before_the_next_is_built(
     tmp_path: Path, toy_conf: Path, esm_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

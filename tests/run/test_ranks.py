@@ -136,6 +136,7 @@ def test_arrays_sums_and_replicas_of_two_processes(tmp_path: Path) -> None:
         assert out.startswith("process 1 has other weights than process 0 at the end of the train")
 
 
+@pytest.mark.slow
 def test_only_the_first_process_fits_and_scores(
     esm_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,6 +118,7 @@ BIAS = (
 )
 
 
+@pytest.mark.slow
 def test_values_are_stored_and_a_dotted_metric_can_be_audited(
     tmp_path: Path, toy_conf: Path
 ) -> None:
