@@ -15,7 +15,7 @@ from tests.command_line import environment, refused, run_cli
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_leaves_nothing(tmp_path: Path, kind: signal.Signals) -> None:
-    """Interrupted while pairs are written to disk: no Record and no scratch file is left."""
+    """Interrupted while a probe is fitted: no Record and no scratch file is left."""
     command = [sys.executable, "-m", "benchmark", "task=pocket_contact", "model=onehot"]
     with subprocess.Popen(
         command,
@@ -25,7 +25,7 @@ def test_interrupted_leaves_nothing(tmp_path: Path, kind: signal.Signals) -> Non
         text=True,
         preexec_fn=partial(signal.signal, kind, signal.SIG_DFL),  # background jobs ignore SIGINT
     ) as process:
-        while process.poll() is None and not list(tmp_path.glob("benchmark-*/*")):
+        while process.poll() is None and not list(tmp_path.glob("benchmark-*")):
             time.sleep(0.05)
         time.sleep(0.5)
         process.send_signal(kind)
