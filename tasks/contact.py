@@ -91,9 +91,9 @@ class Contact(TableTask):
         """The top L known pairs of each range, which determine every score."""
         return rank_pairs(np.asarray(prediction), self.min_separation, np.asarray(example.label))
 
-    def rows(self, example: Example, kept: Value) -> Mapping[str, Any]:
+    def rows(self, example: Example, compact: Value) -> Mapping[str, Any]:
         """The ranked pairs with their scores, and whether each is a contact."""
-        pairs = np.asarray(kept)
+        pairs = np.asarray(compact)
         return {
             "length": len(example.chains[0]),
             "range": np.array(list(RANGES))[pairs["range"]],

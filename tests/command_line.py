@@ -86,7 +86,9 @@ def importing_from(folder: Path) -> Iterator[None]:
             yield
     finally:
         new = [name for name in set(sys.modules) - before if name.partition(".")[0] not in OURS]
-        for name in [name for name in new if lies_in(name, folder)]:  # all asked before any goes
+        for name in [
+            name for name in new if lies_in(name, folder)
+        ]:  # all are found before one is removed
             del sys.modules[name]
         sys.path_importer_cache.pop(str(folder), None)
         code_digest.is_local.cache_clear()

@@ -60,7 +60,7 @@ def digest_adapter(adapter: str) -> str:
 
 
 def refuse_stray(folder: Path, path: str, adapter: str | None) -> None:
-    """Refuse a folder that holds an adapter alone, or an adapter that is not asked for."""
+    """Refuse a folder that holds an adapter alone, or an adapter that `adapter` does not name."""
     model, settings, weights = (
         any((folder / name).is_file() for name in names)
         for names in (("config.json",), (CONFIG,), FILES)
@@ -114,7 +114,7 @@ def merge(
     own = {k: v for k, v in own.items() if PART.search(k) or not k.startswith(UNUSED)}  # no heads
     if other := [key for key in own if not PART.search(key)]:
         raise UserError(
-            f"{name} holds weights beside the adapters ({listed(other)}), which would be lost; "
+            f"{name} holds other weights than adapters ({listed(other)}), which would be lost; "
             "merge it with peft, save the model, and give its folder as model.path"
         )
     front = f"{getattr(base, 'base_model_prefix', '')}."

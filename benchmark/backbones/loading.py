@@ -48,7 +48,7 @@ def load(
     from transformers import GenerationConfig
 
     files = weight_files(folder, WEIGHTS)
-    dtypes = {name: kept for file in files for name, kept in tensor_names(file).items()}
+    dtypes = {name: kind for file in files for name, kind in tensor_names(file).items()}
     refuse_quantised(config, dtypes)
     names = without_wrappers(dtypes, lambda: first_names(kind, config, given))
     source: dict[str, Any] = {"pretrained_model_name_or_path": folder}
@@ -93,7 +93,7 @@ def load(
     if adapters:
         if not (folder / CONFIG).is_file():
             raise UserError(
-                f"{path} holds adapters beside its weights ({listed(sorted(adapters))}), and no "
+                f"{path} holds adapters among its weights ({listed(sorted(adapters))}), and no "
                 f"{CONFIG} says their scaling; merge them with peft (merge_and_unload) and save "
                 f"the model, or copy their {CONFIG}"
             )

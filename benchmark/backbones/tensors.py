@@ -119,7 +119,7 @@ def damaged(file: Path, reason: str) -> UserError:
 
 
 def read_pickle(file: Path) -> tuple[Mapping[str, Tensor], bool]:
-    """The weights in a file of torch, and whether they lie inside a dict beside other things.
+    """The weights in a file of torch, and whether they lie inside a dict with other entries.
 
     A file with Python objects is refused, because unpickling them can run any code.
     """
@@ -137,7 +137,7 @@ def read_pickle(file: Path) -> tuple[Mapping[str, Tensor], bool]:
             ) from None
         raise damaged(file, "not a file of torch") from None
     sets = {"": found, **found} if isinstance(found, Mapping) else {}
-    weights = {key: kept for key, part in sets.items() if (kept := tensors(part))}
+    weights = {key: found for key, part in sets.items() if (found := tensors(part))}
     if len(weights) != 1:
         inside = f"several sets of weights ({', '.join(weights)})" if weights else "no weights"
         raise UserError(f"{file} holds {inside}; save the weights that are meant alone")

@@ -113,9 +113,9 @@ class Task(ABC):
         """The part of a prediction that is scored and stored: all of it by default."""
         return prediction
 
-    def rows(self, example: Example, kept: Value) -> Mapping[str, Any]:
-        """One example's columns in the table of predictions; `kept` is a compact prediction."""
-        return {"label": np.asarray(example.label), "prediction": kept}
+    def rows(self, example: Example, compact: Value) -> Mapping[str, Any]:
+        """One example's columns in the table of predictions, from its compact prediction."""
+        return {"label": np.asarray(example.label), "prediction": compact}
 
     def from_row(self, row: Mapping[str, Any]) -> Value:
         """The compact prediction, from its columns in the table of predictions."""

@@ -2,7 +2,7 @@
 
 Cells of CSV, TSV and FASTA are text: "NA" is a peptide, "0011" a label of four residues; an empty
 cell is null. Text is UTF-8, with or without a byte order mark. Columns without a name (the index
-that pandas and R write) are kept under the name ""; no setting can name them.
+that pandas and R write) are read under the name ""; no setting can name them.
 """
 
 import codecs

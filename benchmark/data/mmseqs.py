@@ -32,7 +32,7 @@ class Hits(NamedTuple):
     equal: Array
     """Share of the query's residues that are aligned with an equal residue."""
     columns: Sequence[tuple[Array, Array]] = ()
-    """Residues of query and target that are aligned, 0-based, (c,) each; only if asked for."""
+    """Residues of query and target that are aligned, 0-based, (c,) each; read only on request."""
 
 
 def search(

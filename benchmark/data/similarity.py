@@ -28,7 +28,7 @@ class Neighbour(NamedTuple):
     similarity: float
     """Share of the protein's residues that are aligned with an equal one; the mean over chains."""
     columns: Columns | None
-    """The alignment of the first chains; None: unless asked for, or residue by residue."""
+    """The alignment of the first chains; None: not read, or residue by residue."""
 
 
 def neighbours(

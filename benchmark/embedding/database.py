@@ -72,7 +72,7 @@ class Database:
             return None
 
     def add(self, items: Mapping[bytes, bytes]) -> dict[bytes, bytearray]:
-        """Write new values in one transaction; return those that already exist, which are kept."""
+        """Write new values in one transaction; return existing ones, which do not change."""
         before: dict[bytes, bytearray] = {}
         if self._env is None or not self._writes:
             return before

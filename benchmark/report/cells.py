@@ -136,7 +136,7 @@ def row_in(rows: Mapping[Row, Cell], record: Record) -> Row:
 
 
 def model_names(rows: Collection[Row]) -> dict[Row, str]:
-    """The models' names, with as much of their places as tells them apart."""
+    """The models' names, with as much of their places as distinguishes them."""
     groups = defaultdict[str, dict[str, tuple[str, ...]]](dict)
     for row in rows:
         groups[row.model][row.place] = Path(row.place).parts

@@ -1,6 +1,6 @@
 """Backbones that are opened when a result needs their weights.
 
-What an opened backbone states about itself (`describe`) is stored beside the digests of checkpoint
+What an opened backbone states about itself (`describe`) is stored with the digests of checkpoint
 files. The next run with the same settings, files, device, code and libraries reads it there. If all
 of its embeddings are stored as well, it imports neither torch nor transformers.
 """

@@ -103,7 +103,7 @@ def test_adapters_beside_the_weights_are_merged_if_their_scaling_is_known(
         state = {name.replace(".base_layer.", "."): value for name, value in state.items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
 
-    with pytest.raises(UserError, match=r"holds adapters beside its weights .*lora_A.* scaling"):
+    with pytest.raises(UserError, match=r"holds adapters among its weights .*lora_A.* scaling"):
         open_folder(folder)
     shutil.copy(tmp_path / "adapter" / "adapter_config.json", folder)
     backbone = open_folder(folder)

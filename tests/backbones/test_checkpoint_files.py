@@ -155,7 +155,7 @@ def test_more_layers_than_the_configuration_says(esm_folder: Path, tmp_path: Pat
 def test_public_reports(tmp_path: Path) -> None:
     """Each gives its right value, or a refusal that names the cause."""
     for folder, words in {
-        "01-lora-beside/lora_beside": r"holds adapters beside its weights .*lora_A.*scaling",
+        "01-lora-beside/lora_beside": r"holds adapters among its weights .*lora_A.*scaling",
         "03-fewer-layers/fewer_layers": "config.json says 2 layers and the weights have 4",
         "15-stale-weights/stale_beside_shards": "holds two sets of weights, model.safetensors and",
         "25-unclear-refusals/no_tok": "holds no tokenizer .*copy its files",

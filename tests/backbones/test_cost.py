@@ -167,8 +167,8 @@ def test_counts_of_the_scaling_papers() -> None:
         ("clm7b", 36, 4096, 10922),
         ("mlm10b", 47, 4352, 11606),
     ):
-        told = composed(f"model={name}").model.facts.parameters
-        assert told == layers * (4 * dim**2 + 3 * dim * ffn), name
+        published = composed(f"model={name}").model.facts.parameters
+        assert published == layers * (4 * dim**2 + 3 * dim * ffn), name
     assert flops_formulas.training_flops(10_700_000_000, 260e9) == pytest.approx(1.67e22, rel=0.01)
 
 

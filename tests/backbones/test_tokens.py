@@ -164,20 +164,20 @@ def test_a_prefix_stands_before_the_residues(family: str, tmp_path: Path) -> Non
     token = {"prott5": "<AA2fold>", "gpt2": "</s>", "esm2": "<null_1>"}[family]
     if family == "prott5":
         (folder / "added_tokens.json").write_text(json.dumps({token: 100}))
-    plain, told = open_folder(folder), open_folder(folder, prefix=token)
+    plain, prefixed = open_folder(folder), open_folder(folder, prefix=token)
 
     start = len(plain.alphabet.prefix)
     ids = plain.alphabet.encode("MKV")
-    own = told.alphabet.encode("MKV")
+    own = prefixed.alphabet.encode("MKV")
     assert own[:start] + own[start + 1 :] == ids
     if family != "prott5":
         from transformers import AutoTokenizer
 
         tokens = AutoTokenizer.from_pretrained(folder)
         assert own == tokens(f"{token}MKV")["input_ids"]
-    rows, others = (b.embed_residues(["MKV"])[0] for b in (plain, told))
+    rows, others = (b.embed_residues(["MKV"])[0] for b in (plain, prefixed))
     assert rows.shape == others.shape and np.abs(rows - others).max() > 1e-3
-    assert plain.digest != told.digest
+    assert plain.digest != prefixed.digest
     with pytest.raises(UserError, match=r"has no token <AA9fold>; it has .*<"):
         open_folder(folder, prefix="<AA9fold>")
 
@@ -199,8 +199,8 @@ def test_settings_that_are_not_given_change_no_key() -> None:
     settings = dict(composed("model=huggingface", "model.path=x").model)
     old = {name: value for name, value in settings.items() if name not in ("prefix", "adapter")}
     assert deciding("model", settings) == deciding("model", old)
-    told = deciding("model", {**settings, "prefix": "<s>", "adapter": "some/folder"})
-    assert told == {**deciding("model", old), "prefix": "<s>"}, "an adapter is in the digest"
+    prefixed = deciding("model", {**settings, "prefix": "<s>", "adapter": "some/folder"})
+    assert prefixed == {**deciding("model", old), "prefix": "<s>"}, "an adapter is in the digest"
 
 
 @pytest.mark.shared
@@ -210,10 +210,10 @@ def test_public_reports() -> None:
     assert bpe.abilities == {"protein_embeddings"}
     assert len(bpe.alphabet.encode("MKTAYIAKQRQISFVKSHFSRQW")) == 14
     folder = cases / "16-prefix-prostt5" / "prostt5_ed"
-    plain, told = (
+    plain, prefixed = (
         open_folder(folder, prefix=prefix).embed_proteins(CHAINS) for prefix in ("", "<AA2fold>")
     )
-    assert np.abs(plain - told).max() > 0.05
+    assert np.abs(plain - prefixed).max() > 0.05
 
 
 def test_letters_of_structures_beside_residues_are_no_merge(tmp_path: Path) -> None:

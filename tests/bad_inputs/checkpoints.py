@@ -43,8 +43,8 @@ def config(**changes: Any) -> Damage:
 
     def damage(folder: Path) -> None:
         old = json.loads((folder / "config.json").read_text()) | changes
-        kept = {name: value for name, value in old.items() if value is not None}
-        (folder / "config.json").write_text(json.dumps(kept))
+        changed = {name: value for name, value in old.items() if value is not None}
+        (folder / "config.json").write_text(json.dumps(changed))
 
     return damage
 

@@ -68,7 +68,7 @@ def stale_index(folder: Path) -> None:
 
 ROWS: dict[str, tuple[Damage, Bad]] = {
     # more in the files than is used
-    "adapters beside": row(adding(**LORA), "lora_A.weight", "merge_and_unload"),
+    "adapters among the weights": row(adding(**LORA), "lora_A.weight", "merge_and_unload"),
     "a side network": row(adding(side__weight=A), "(side.weight)", "save it without them"),
     "fewer layers": row(
         config(num_hidden_layers=1), "config.json says 1 layers and the weights have 2", "copy the"
@@ -96,9 +96,9 @@ ROWS: dict[str, tuple[Damage, Bad]] = {
         renaming(lambda n: f"module.{n}" if "layer.0" in n else n), "and holds", "under the names"
     ),
     # two sets, parts, files of another kind
-    "shards beside": row(both(lambda f: shutil.copy(f / WEIGHTS, f / "x"), sharded,
+    "shards and a file": row(both(lambda f: shutil.copy(f / WEIGHTS, f / "x"), sharded,
                               lambda f: (f / "x").rename(f / WEIGHTS)), TWO, "not meant"),
-    "an index beside": row(writing(INDEX, '{"weight_map": {}}'), TWO, "delete the one"),
+    "an index and a file": row(writing(INDEX, '{"weight_map": {}}'), TWO, "delete the one"),
     "other .bin": row(
         lambda f: torch.save({k: v + 1 for k, v in state(f).items()}, f / BIN), TWO, "not meant"
     ),
@@ -178,7 +178,7 @@ ROWS: dict[str, tuple[Damage, Bad]] = {
         "model.adapter=ck/adapter",
     ),
     "more than adapters": row(
-        adapter_with(second_tensor), "weights beside the adapters", "merge it with peft",
+        adapter_with(second_tensor), "holds other weights than adapters", "merge it with peft",
         "model.adapter=ck/adapter",
     ),
     "half an adapter": row(

@@ -140,8 +140,8 @@ def test_contacts_are_copied_and_the_rest_follows_the_separation() -> None:
     stranger = random_chain(np.random.default_rng(97), 120)
     found, mean = predicted(examples(CHAINS, labels), [query, stranger], readout)
 
-    kept = [*range(50), *range(58, len(CHAINS[4]))]
-    wanted = contact_map(labels[4], len(CHAINS[4]))[np.ix_(kept, kept)]
+    rest = [*range(50), *range(58, len(CHAINS[4]))]
+    wanted = contact_map(labels[4], len(CHAINS[4]))[np.ix_(rest, rest)]
     i, j = np.triu_indices(len(query), 6)
     assert ((found[i, j] > 0.5) == wanted[i, j]).all()
     np.testing.assert_array_equal(found, found.T)

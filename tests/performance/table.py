@@ -1,6 +1,6 @@
 """Measurements of speed: each line is printed once it is known, and all of them at the end.
 
-A figure stands beside its floor, the time of the least work that would do: a bare loop, the matrix
+A figure has a reference, the time of the least work that is needed: a bare loop, the matrix
 products alone, or one reading of the memory.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 DEVICE_VARIABLE, DTYPE_VARIABLE = "PERFORMANCE_DEVICE", "PERFORMANCE_DTYPE"
-HEADER = f"{'':<52}{'seconds':>9}{'floor':>9}{'ratio':>7}  floor"
+HEADER = f"{'':<52}{'seconds':>9}{'reference':>10}{'ratio':>7}  reference"
 
 
 def device() -> str:
@@ -32,15 +32,16 @@ class Measurement:
 
     name: str
     seconds: float
-    floor: float | None = None
-    floor_name: str = ""
+    reference: float | None = None
+    reference_name: str = ""
     amount: float = 0
     unit: str = ""
 
     def __str__(self) -> str:
         text = f"{self.name:<52}{self.seconds:>9.4f}"
-        if self.floor is not None:
-            text += f"{self.floor:>9.4f}{self.seconds / self.floor:>7.2f}  {self.floor_name}"
+        if self.reference is not None:
+            ratio = self.seconds / self.reference
+            text += f"{self.reference:>10.4f}{ratio:>7.2f}  {self.reference_name}"
         if self.amount:
             text = f"{text:<78}{self.amount / self.seconds:>14,.0f} {self.unit}/s"
         return text
@@ -58,14 +59,14 @@ class Table:
         name: str,
         seconds: float,
         *,
-        floor: float | None = None,
-        floor_name: str = "",
+        reference: float | None = None,
+        reference_name: str = "",
         amount: float = 0,
         unit: str = "",
     ) -> float:
-        """Add a line; return its ratio to the floor (1 without a floor)."""
-        self._append(Measurement(name, seconds, floor, floor_name, amount, unit))
-        return seconds / floor if floor else 1.0
+        """Add a line; return its ratio to the reference (1 without a reference)."""
+        self._append(Measurement(name, seconds, reference, reference_name, amount, unit))
+        return seconds / reference if reference else 1.0
 
     def note(self, line: str) -> None:
         """Add a line of text."""

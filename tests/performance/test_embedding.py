@@ -1,4 +1,4 @@
-"""Time of embedding beside bare loops over padded batches, made beforehand. Not part of CI.
+"""Time of embedding compared with bare loops over padded batches, made beforehand. Not part of CI.
 
     pytest tests/performance                   # all measurements; on a GPU, if there is one
     PERFORMANCE_DEVICE=cpu PERFORMANCE_DTYPE=bfloat16 pytest tests/performance
@@ -58,15 +58,17 @@ def test_embeddings(table: Table, backbone: Random, chains: list[str]) -> None:
     reading = weights * 4 // (2 if dtype() == "bfloat16" else 1) / memory_rate()
     for name, needed in seconds.items():
         ratio = table.add(
-            f"embedding: {name}", needed, floor=BARE["seconds"], floor_name="bare loop",
+            f"embedding: {name}", needed, reference=BARE["seconds"], reference_name="bare loop",
             amount=tokens, unit="tokens",
         )  # fmt: skip
         assert ratio <= 1.1 or not name.startswith("a vector"), name
     table.add(
         "embedding: a vector a protein", seconds["a vector a protein"],
-        floor=2 * weights * tokens / matrix_rate(dtype()), floor_name="matrix products",
+        reference=2 * weights * tokens / matrix_rate(dtype()), reference_name="matrix products",
     )  # fmt: skip
-    table.add("embedding: one pass at least", reading, floor=reading, floor_name="reading weights")
+    table.add(
+        "embedding: one pass at least", reading, reference=reading, reference_name="reading weights"
+    )
 
 
 def test_store(table: Table, backbone: Random, chains: list[str], tmp_path: Path) -> None:
@@ -82,5 +84,5 @@ def test_store(table: Table, backbone: Random, chains: list[str], tmp_path: Path
     size = 4 * backbone.residue_dim * sum(map(len, chains))
     table.add(
         "store: a vector a residue, read", seconds,
-        floor=size / memory_rate(), floor_name="memory bandwidth",
+        reference=size / memory_rate(), reference_name="memory bandwidth",
     )  # fmt: skip

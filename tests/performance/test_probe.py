@@ -43,8 +43,8 @@ def test_logistic_fit(table: Table, count: int, width: int) -> None:
     ratio = table.add(
         f"logistic, {count:,} x {width:,}, {STEPS} steps",
         interleaved(works, 2)["fit"],
-        floor=2 * STEPS * 4 * count * width / memory_rate(),
-        floor_name="memory",
+        reference=2 * STEPS * 4 * count * width / memory_rate(),
+        reference_name="memory",
         amount=count * STEPS,
         unit="rows",
     )
@@ -55,14 +55,14 @@ def test_logistic_fit(table: Table, count: int, width: int) -> None:
     ("count", "width"), [(4_000, 1_000), (600, 2_560)] if device() == "cpu" else [(50_000, 5_120)]
 )
 def test_ridge_fit(table: Table, count: int, width: int) -> None:
-    """Seven penalties; the products of the features alone take the floor's time."""
+    """Seven penalties; the products of the features alone take the reference's time."""
     rows = random_rows(count, width, False)
     penalties = np.logspace(6, 0, 7).tolist()
     ratio = table.add(
         f"ridge, {count:,} x {width:,}, 7 penalties",
         interleaved({"fit": lambda: list(ridge(rows, penalties))}, 2)["fit"],
-        floor=2 * count * width * min(count, width) / matrix_rate("float64"),
-        floor_name="one product of the features, float64",
+        reference=2 * count * width * min(count, width) / matrix_rate("float64"),
+        reference_name="one product of the features, float64",
         amount=count,
         unit="rows",
     )
@@ -71,7 +71,7 @@ def test_ridge_fit(table: Table, count: int, width: int) -> None:
 
 @pytest.mark.parametrize("dim", [320, 1_280, 2_560] if device() == "cpu" else [1_280, 2_560, 5_120])
 def test_pair_scores(table: Table, dim: int) -> None:
-    """All pairs of a chain; beside it what version 0.2 did, pair features times weights."""
+    """All pairs of a chain, and what version 0.2 did, pair features times weights."""
     rng = np.random.default_rng(0)
     residues = rng.standard_normal((LENGTH, dim)).astype(np.float32)
     weights = rng.standard_normal(3 * dim + len(SEPARATIONS))
@@ -87,12 +87,12 @@ def test_pair_scores(table: Table, dim: int) -> None:
 
     found = interleaved({"scores": lambda: scorer(residues, 6), "plain": plain}, 2)
     name = f"pair scores, {LENGTH} residues x {dim:,}"
-    table.add(name, found["scores"], floor=found["plain"], floor_name="pair features (0.2)")
+    table.add(name, found["scores"], reference=found["plain"], reference_name="pair features (0.2)")
     ratio = table.add(
         name,
         found["scores"],
-        floor=2 * LENGTH**2 * dim / matrix_rate("float64"),
-        floor_name="one product of the vectors, float64",
+        reference=2 * LENGTH**2 * dim / matrix_rate("float64"),
+        reference_name="one product of the vectors, float64",
         amount=len(i),
         unit="pairs",
     )

@@ -1,8 +1,8 @@
-"""Time and peak memory of an epoch of LoRA beside loops written by hand with peft. Not part of CI.
+"""Time and peak memory of an epoch of LoRA, compared with hand-written loops. Not part of CI.
 
 All loops put the same adapters in, train them and a head on the same chains with AdamW, a step for
 each 16 chains, and take them out. The bare one is the ideal of a padded loop: token ids made
-before, all chains sorted by length, nothing shuffled, validated or kept.
+before, all chains sorted by length, nothing shuffled, validated or stored.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -77,7 +77,7 @@ def steps_of(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:
 
 
 def test_lora(table: Table, backbone: Random, examples: list[Example]) -> None:
-    """A whole fit of one epoch, shuffled, with valid, beside three loops."""
+    """A whole fit of one epoch, shuffled, with valid, and of three loops."""
     learner = instantiate(composed("method=lora", "method.epochs=1").method, _convert_="all")
     context = FitContext(backbone, Readout("protein", "regression"), 0)
     ideal = []
@@ -98,7 +98,8 @@ def test_lora(table: Table, backbone: Random, examples: list[Example]) -> None:
     tokens = sum(len(example.chains[0]) + 2 for example in examples)
     for name, needed in seconds.items():
         ratio = table.add(
-            f"lora: {name}", needed, floor=seconds["bare loop, sorted"], floor_name="bare loop",
+            f"lora: {name}", needed,
+            reference=seconds["bare loop, sorted"], reference_name="bare loop",
             amount=tokens, unit="tokens",
         )  # fmt: skip
         assert ratio <= 1.1 or name != "an epoch"

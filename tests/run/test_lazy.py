@@ -225,7 +225,7 @@ REGRESSION = ["method=linear", "task.kind=regression", "task.size=1", "task.metr
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "given",
     [
         pytest.param(["method=linear"], marks=pytest.mark.slow),
         REGRESSION,
@@ -234,11 +234,11 @@ REGRESSION = ["method=linear", "task.kind=regression", "task.size=1", "task.metr
     ids=str,
 )
 def test_a_warm_run_opens_no_model_and_leaves_the_same_record(
-    asked: list[str], tmp_path: Path, toy_conf: Path, esm_folder: Path
+    given: list[str], tmp_path: Path, toy_conf: Path, esm_folder: Path
 ) -> None:
     """In a new process; the Record is that of a run in this process, which opens the model."""
     words = ["--config-dir", str(toy_conf), "task=toy", "model=huggingface", "store=store"]
-    words += [f"model.path={esm_folder}", *asked]
+    words += [f"model.path={esm_folder}", *given]
     for results in ("cold", "opened"):
         shutil.rmtree(tmp_path / "store" / "digests", ignore_errors=True)
         done = run_cli(*words, f"results={results}", cwd=tmp_path)
@@ -249,8 +249,8 @@ def test_a_warm_run_opens_no_model_and_leaves_the_same_record(
     (line,) = [line for line in warm.stdout.splitlines() if line.startswith("modules ")]
 
     heavy = {"transformers", "datasets", "matplotlib", "peft", "huggingface_hub"}
-    heavy |= {"torch"} if "method=linear" in asked else set()
-    heavy |= {"sklearn"} if asked is REGRESSION else set()
+    heavy |= {"torch"} if "method=linear" in given else set()
+    heavy |= {"sklearn"} if given is REGRESSION else set()
     assert not heavy & {name.partition(".")[0] for name in line.split()}
     record = record_of(tmp_path / "warm")
     assert record["usage"]["chains_embedded"] == 0

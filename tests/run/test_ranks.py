@@ -29,7 +29,7 @@ TRAINED = ["method=lora", "method.epochs=2", "method.lr=0.01", "method.save_minu
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "asked",
+    "given",
     [
         ["task=pocket_metal"],
         ["task=pocket_ss8"],
@@ -40,12 +40,12 @@ TRAINED = ["method=lora", "method.epochs=2", "method.lr=0.01", "method.save_minu
     ids=str,
 )
 def test_two_processes_give_the_scores_of_one(
-    tmp_path: Path, esm_folder: Path, asked: list[str]
+    tmp_path: Path, esm_folder: Path, given: list[str]
 ) -> None:
     """Each process embeds or trains on its share; rank 0 alone writes. gloo on CPUs."""
     chains = (random_chain(np.random.default_rng(seed), 20 + seed) for seed in range(12))
     (tmp_path / "proteins.fasta").write_text("".join(f">P\n{chain}\n" for chain in chains))
-    words = [*asked, "model=huggingface", f"model.path={esm_folder}", "limit=40"]
+    words = [*given, "model=huggingface", f"model.path={esm_folder}", "limit=40"]
     words += ["store=off", "device=cpu"]
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
@@ -74,7 +74,7 @@ def test_two_processes_give_the_scores_of_one(
     for metric, score in records[1]["scores"]["test"].items():
         assert records[0]["scores"]["test"][metric] == pytest.approx(score, abs=1e-3)
     for loss in ("train_loss", "valid_loss"):
-        if loss in records[0]["choices"] and "method=lora" in asked:
+        if loss in records[0]["choices"] and "method=lora" in given:
             two, one = (np.array(record["choices"][loss]) for record in records)
             np.testing.assert_allclose(two, one, rtol=1e-5)
 

@@ -56,7 +56,7 @@ def test_scores_of_known_pairs_alone(seed: int, unknown: float) -> None:
     example = Example(("A" * LENGTH,), label, "id", "g")
     scores = np.random.default_rng(seed + 10).random((LENGTH, LENGTH)).round(1)  # with ties
     scores = np.maximum(scores, scores.T)
-    kept = task().compact(scores, example)
+    compact = task().compact(scores, example)
 
     apart = np.abs(np.subtract.outer(*[np.arange(LENGTH)] * 2)) >= 6
     assert (known_pairs(label, LENGTH) == known)[apart].all()
@@ -64,7 +64,7 @@ def test_scores_of_known_pairs_alone(seed: int, unknown: float) -> None:
     for divisor in (5, 2, 1):
         for name, (first, last) in RANGES.items():
             metric = precision_at(divisor, name)
-            (value,) = metric.scores([kept], [example])
+            (value,) = metric.scores([compact], [example])
             first = 7 if name == "all" else first
             expected = by_hand(scores, contacts, known, divisor, first, min(last, LENGTH))
             np.testing.assert_equal(value, expected)
@@ -85,20 +85,20 @@ def test_unresolved_residues_change_neither_l_nor_the_other_pairs() -> None:
     scores = np.random.default_rng(0).random((LENGTH, LENGTH))
     scores += scores.T
     label = np.array([[0, 10], [3, 3]], np.int32)
-    kept, of_all = rank_pairs(scores, 7, label), rank_pairs(scores, 7)
+    compact, of_all = rank_pairs(scores, 7, label), rank_pairs(scores, 7)
 
-    assert set(kept["length"]) == {LENGTH}
-    assert not ((kept["i"] == 3) | (kept["j"] == 3)).any()
+    assert set(compact["length"]) == {LENGTH}
+    assert not ((compact["i"] == 3) | (compact["j"] == 3)).any()
     assert ((of_all["i"] == 3) | (of_all["j"] == 3)).any()
 
 
 def test_a_protein_without_a_known_pair_has_no_score() -> None:
     label = task().parse(np.full((LENGTH, LENGTH), -1), ("A" * LENGTH,))
     example = Example(("A" * LENGTH,), label, "id", "g")
-    kept = task().compact(np.ones((LENGTH, LENGTH)), example)
+    compact = task().compact(np.ones((LENGTH, LENGTH)), example)
 
     assert label.tolist() == [[i, i] for i in range(LENGTH)]
-    assert np.isnan(precision_at(5, "all").scores([kept], [example]))
+    assert np.isnan(precision_at(5, "all").scores([compact], [example]))
 
 
 def test_an_empty_cell_means_that_no_pair_is_known(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ NUMBERS = 2**26
 def backbone_device(backbone: Backbone) -> str:
     """The device of a backbone, as torch names it.
 
-    A backbone is asked only where it may be on a GPU: the answer may open its checkpoint.
+    `backbone.device` is read only where there may be a GPU: reading it may open the checkpoint.
     """
     if os.environ.get("SCIPY_ARRAY_API") != "1" and "torch" not in sys.modules:
         return "cpu"
