@@ -67,11 +67,12 @@ class HuggingFace(Pretrained):
             base_class: Any = transformers.MODEL_MAPPING.get(type(config), None)
             if base_class and "add_pooling_layer" in signature(base_class).parameters:
                 trust["add_pooling_layer"] = False  # not used
+        base: Any
         base, whole, contact, unused = load(
             auto, folder, path, device_map, dtype, config=config, **trust
         )
         if config.is_encoder_decoder and hasattr(base, "decoder"):
-            base = base.get_encoder()  # type: ignore[operator]
+            base = base.get_encoder()
         limit = longest_chain(base, alphabet.special)
         return Opened(base, alphabet, limit, whole, objective, contact, unused)
 

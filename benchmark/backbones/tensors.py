@@ -94,7 +94,8 @@ def tensor_names(file: Path) -> dict[str, str]:
 
     try:
         with safe_open(str(file), "pt") as opened:
-            return {name: opened.get_slice(name).get_dtype() for name in opened.keys()}  # noqa: SIM118
+            names = opened.keys()  # it cannot be iterated itself
+            return {name: opened.get_slice(name).get_dtype() for name in names}
     except SafetensorError as error:
         raise damaged(file, str(error)) from None
 

@@ -160,6 +160,6 @@ def is_disk_full(error: BaseException) -> bool:
 
 def deepest(error: BaseException) -> str:
     """The message of the first error in a chain, in one line."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    while cause := error.__cause__ or error.__context__:
+        error = cause
     return " ".join(str(error).split())

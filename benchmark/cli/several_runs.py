@@ -57,7 +57,7 @@ class SeveralRuns:
                 return None
             state = "skipped" if end.startswith("skipped") else "done"
             ended = Ended(choices, state, summary.partition("\n")[0].partition(": ")[2])
-        except Exception as error:
+        except Exception as error:  # whatever ends one run, the others go on
             if alone or isinstance(error, BrokenPipeError):
                 return error
             sentence, _ = answer(error)

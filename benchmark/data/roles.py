@@ -26,7 +26,7 @@ class Division(NamedTuple):
     """A source's splits, the columns that divide it, and what was left out."""
 
     parts: dict[str, Part]
-    columns: list[str] = []  # noqa: RUF012 - never changed
+    columns: Sequence[str] = ()
     left_out: Mapping[str, int] = {}
 
 

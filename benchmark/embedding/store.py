@@ -240,8 +240,9 @@ def folder_of(setting: object) -> Path:
 
 def default() -> Path:
     """A folder in this user's cache, or else, with a note, one for temporary files."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    home = Path(base) if os.path.isabs(base) else Path("~/.cache").expanduser()  # noqa: PTH117
+    home = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not home.is_absolute():
+        home = Path("~/.cache").expanduser()
     scratch = Path(tempfile.gettempdir(), f"plm-benchmark-{os.getuid()}")
     try:
         return prepared((home / "plm-benchmark").resolve(), own=False)  # a link of the user's own

@@ -116,7 +116,7 @@ def test_a_subclass_with_its_own_embedding_is_asked(esm_folder: Path) -> None:
         for row, other in zip(rows, getattr(backbone, f"embed_{level}s")(CHAINS), strict=True):
             np.testing.assert_array_equal(row, other)
 
-    class Doubled(type(backbone)):  # type: ignore[misc]
+    class Doubled(type(backbone)):
         def embed_proteins(self, chains: Sequence[str]) -> Any:
             return 2 * super().embed_proteins(chains)
 

@@ -107,7 +107,7 @@ def test_a_model_without_a_layer_for_adapters_says_so(tmp_path: Path) -> None:
     ):
         linear_layers(backbone, "dt_proj")
     for part in backbone.blocks().values():
-        part.forward = lambda states, *_, **__: states  # type: ignore[method-assign]
+        part.forward = lambda states, *_, **__: states
     with pytest.raises(UserError, match="method=lora finds no linear layer"):
         linear_layers(backbone, "all-linear")
 

@@ -82,7 +82,7 @@ def sorted_examples(splits: Splits) -> dict[str, list[Any]]:
     """Every example, in an order that does not depend on that of the rows."""
     parts = {"train": splits.train, "valid": splits.valid, **splits.tests}
     return {
-        name: sorted((e.name, e.chains, e.group, e.label.tobytes()) for e in examples)  # type: ignore[union-attr]
+        name: sorted((e.name, e.chains, e.group, e.label.tobytes()) for e in examples)
         for name, examples in parts.items()
     }
 

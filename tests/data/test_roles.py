@@ -92,8 +92,8 @@ def test_a_column_per_label(tmp_path: Path) -> None:
     )  # fmt: skip
     splits = task.load()
 
-    assert splits.train[0].label.tolist() == [0, 1]  # type: ignore[union-attr]
-    assert splits.tests["test"][0].label.tolist() == [1, -1]  # type: ignore[union-attr]
+    assert splits.train[0].label.tolist() == [0, 1]
+    assert splits.tests["test"][0].label.tolist() == [1, -1]
 
 
 @pytest.mark.parametrize("cell", ["", "NA", "nan", "NULL", "none", "N/A", "n.d."])

@@ -59,7 +59,7 @@ def work(folds: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     task = make_task("pocket_metal", "task.kind=regression", "task.size=1")
     with monkeypatch.context() as patched:
         patched.setattr(bootstrap, "resamples", counting)
-        outcome = evaluate(task, splits, None, Half(), [counted_mean, find("rmse")], 0)  # type: ignore[arg-type]
+        outcome = evaluate(task, splits, None, Half(), [counted_mean, find("rmse")], 0)
     assert outcome.tests["mean"].units == folds * (ROWS - 1) + 1
     assert set(outcome.tests["mean"].intervals) == {"counted_mean", "rmse"}
     return counted

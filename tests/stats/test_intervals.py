@@ -106,7 +106,7 @@ def test_no_interval_of_explained_variance_exceeds_1() -> None:
     low, high = found.intervals["r2"]
     statistic = found.statistics["r2"]
     assert low < found.scores["r2"] < high < 1
-    assert interval(statistic, "identity")[1] > 1  # type: ignore[index]
+    assert interval(statistic, "identity")[1] > 1
     assert scored(find("r2"), label, label).intervals == {}, "all variance is explained"
 
 
