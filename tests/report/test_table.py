@@ -5,6 +5,7 @@ import json
 import time
 from dataclasses import replace
 from math import nan
+from unicodedata import east_asian_width
 
 import pytest
 
@@ -125,6 +126,16 @@ def test_columns_are_aligned_and_text_is_wrapped() -> None:
         " that=differ)",
         "b                                   22.5",
     ]
+
+
+def test_names_of_wide_characters_are_aligned() -> None:
+    """A Chinese character takes two cells of a terminal (Unicode's East Asian Width)."""
+    rows = [["模型é", 1.0], ["model_with_a_name", 2.0]]
+    text = render(Report([Table("", [Column("model"), Column("x", "number", 1)], rows)]), width=60)
+    lines = [line for line in text.splitlines() if line.endswith((".0", "x"))]
+    cells = [sum(2 if east_asian_width(c) in "WF" else 1 for c in line) for line in lines]
+
+    assert len(lines) == 3 and len(set(cells)) == 1
 
 
 def test_the_best_and_the_highlighted_row_are_bold_on_a_terminal(

@@ -1,4 +1,4 @@
-"""Plain text of a given width: columns that do not fit continue in further blocks.
+"""Plain text of a given width in terminal cells: further columns continue in further blocks.
 
 Text is wrapped, and numbers are never cut: a number that is wider than the terminal stays whole.
 """
@@ -9,6 +9,8 @@ from dataclasses import replace
 from itertools import zip_longest
 from shutil import get_terminal_size
 from textwrap import wrap
+
+from rich.cells import cell_len
 
 from benchmark.report.table import Column, Report, Table
 
@@ -41,7 +43,7 @@ def folded(text: str) -> str:
 
 
 def blocks(table: Table, width: int) -> list[Table]:
-    """Tables of as many columns as fit beside the row names, at least one."""
+    """Tables of as many columns as fit next to the row names, at least one."""
     sizes = [least + len(GAP) for least, _ in widths(table, width)]
     names = list(range(table.names))
     chosen = [names]
@@ -66,13 +68,13 @@ def widths(table: Table, width: int) -> list[tuple[int, int]]:
     rows, result = table.cells(), list[tuple[int, int]]()
     for place, column in enumerate(table.columns):
         texts = [str(row[place]) for row in rows]
-        natural = max(map(len, [*column.heading, *texts]))
+        natural = max(map(cell_len, [*column.heading, *texts]))
         if column.kind == "text":
-            words = [len(word) for text in texts for word in text.split()]
+            words = [cell_len(word) for text in texts for word in text.split()]
             unbroken = [n for n in words if n <= width // 2] if place < table.names else []
             least = min(natural, max([NARROW, *unbroken]))
         else:
-            least = max(map(len, [*" ".join(heading(column)).split(" "), *texts]))
+            least = max(map(cell_len, [*" ".join(heading(column)).split(" "), *texts]))
         result.append((least, natural))
     return result
 
@@ -108,12 +110,13 @@ def lines_of(table: Table, width: int, bold: str) -> list[str]:
 def aligned(text: str, size: int, column: Column) -> list[str]:
     """Lines of this width: text to the left, continued with an indent; numbers to the right."""
     is_text, lines = column.kind == "text", [text]
-    if len(text) > size:
+    if cell_len(text) > size:
         indent = " " if is_text else ""
         lines = wrap(
             text, size, subsequent_indent=indent, break_long_words=is_text, break_on_hyphens=False
         )
-    return [line.ljust(size) if is_text else line.rjust(size) for line in lines]
+    padded = [(line, " " * (size - cell_len(line))) for line in lines]
+    return [line + rest if is_text else rest + line for line, rest in padded]
 
 
 def joined(columns: Sequence[Sequence[str]], sizes: Sequence[int]) -> list[str]:
