@@ -19,7 +19,7 @@ COMPUTED = (
 )  # fmt: skip
 """Tables computed from the configuration; some versions of transformers store them."""
 SCALES = re.compile(
-    r"(_scale|_scale_inv|\.scales?|\.SCB|\.qweight|\.qzeros|\.g_idx|\.absmax|\.quant_map|"
+    r"((weight|input|output|activation)_scale|_scale_inv|\.scales?|\.SCB|\.qweight|\.qzeros|\.g_idx|\.absmax|\.quant_map|"
     r"\.nested_\w+|quant_state[\w.]*|\.weight_format|zero_point)$"
 )
 """Names that libraries of quantisation give to what they store."""

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from benchmark.backbones.leftovers import refuse_quantised
 from benchmark.core import UserError
 from tests.backbones.test_backbones import open_folder
 from tests.checkpoints import FAMILIES, make
@@ -182,3 +183,10 @@ def test_public_reports(tmp_path: Path) -> None:
         np.testing.assert_allclose(rows, right, atol=1e-5)
     unused = open_folder(CASES / "ok-benign-surplus" / "benign_surplus").unused
     assert unused == ["embeddings.position_embeddings.weight", "embeddings.position_ids"]
+
+
+def test_a_scale_of_the_model_itself_is_no_quantisation() -> None:
+    refuse_quantised(None, {"logit_scale": "F32", "layer.0.weight": "F32"})
+    for name in ("layer.0.weight_scale", "layer.0.weight_scale_inv", "layer.0.scales"):
+        with pytest.raises(UserError, match=f"is quantised: it holds .*{name.rpartition('.')[2]}"):
+            refuse_quantised(None, {name: "F32", "layer.0.weight": "F8_E4M3"})
