@@ -2,10 +2,13 @@
 
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from benchmark.cli.catalogue import GROUPS
+from benchmark.core import UserError
 from benchmark.results.identity import flat
 from benchmark.results.migrations import renamed
 
@@ -45,7 +48,24 @@ def build(node: Any) -> Any:
     """Make the object that a node's `_target_` names."""
     from hydra.utils import instantiate
 
+    refuse_unknown_settings(node)
     return instantiate(node, _convert_="all")
+
+
+def refuse_unknown_settings(node: Any) -> None:
+    """Refuse a key that the node's class does not take, with the nearest one that it takes."""
+    from hydra.utils import get_object
+
+    try:
+        kind = get_object(str(node.get("_target_")))
+        parameters = signature(kind).parameters
+    except (ImportError, ValueError, TypeError):  # `instantiate` says why
+        return
+    wrong = [key for key in map(str, node) if key not in parameters and not key.startswith("_")]
+    if wrong and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        near = get_close_matches(wrong[0], parameters)
+        hint = f"did you mean {' or '.join(near)}?" if near else "remove it from the yaml"
+        raise UserError(f"{kind.__name__} has no setting {wrong[0]!r}; {hint}")
 
 
 def settings_of(words: Sequence[str], folders: Sequence[Path] = ()) -> list[str]:

@@ -159,6 +159,12 @@ def test_bad_commands_are_refused(bad: Bad, folder: Path) -> None:
         ("version: 1", "version: 1\nkind: [", "task/bad.yaml is not yaml", "correct it"),
         ("size: 2\n", "", "Protein lacks the settings 'size'", "give them in its yaml"),
         ("size: 2\n", "size: 2\nstates: HEC\n", "Protein has no setting 'states'", "remove it"),
+        (
+            "metrics:",
+            "colums: {label: x}\nmetrics:",
+            "no setting 'colums'",
+            "did you mean columns?",
+        ),
         ("protein.Protein", "proteins.Protein", "cannot import tasks.proteins", "PYTHONPATH"),
         (
             "tasks.protein.Protein",
