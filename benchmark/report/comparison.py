@@ -94,10 +94,11 @@ def compare(
         runs = {side.name: read(side, column) for side in sides if column in side.cells}
         found = differences(column, runs, test, metric, by)
         lines += found
-        if not found:
+        wanted = next(iter(runs.values()))[0].record
+        if not found and chosen(test, [*wanted.scores]) and chosen(metric, [*wanted.scales]):
             notes.append(f"{column.task}: {why_not([mine[0] for mine in runs.values()], by)}")
     if not lines:
-        raise UserError(f"nothing can be compared; {'; '.join(notes)}")
+        raise UserError(f"nothing can be compared; {notes[-1]}")
     tested = [line for line in lines if line.ranks]
     p = [line.difference.p for line in tested]
     corrected = iter(zip(holm(p), false_discovery(p), strict=True))
@@ -141,7 +142,7 @@ def why_not(runs: Sequence[StoredRun], by: str) -> str:
         names = ", ".join(name for name in columns if "." not in name)
         audit = f"run `python -m benchmark audit {task}`"
         return f"there is no column {by}; {audit if by == 'band' else f'there are {names}'}"
-    return "the scores that are wanted cannot be computed from what is stored; run it again"
+    return "its score cannot be computed from what is stored; run it again with rerun=true"
 
 
 def chosen(given: str, known: Sequence[str]) -> list[str]:

@@ -38,8 +38,13 @@ def report(models: Sequence[str], lines: Sequence[Line], notes: Sequence[str]) -
     text = TEXT.format(count=sum(line.holm is not None for line in tested))
     if len(models) > 2:
         return Report([outcomes(models, tested, notes), *matrices(lines)], "Comparison", text)
-    tables = [of_two(models, lines, notes), *([areas(models, tested)] if tested else [])]
-    return Report(tables, " − ".join(models), text + TWO)
+    won = [line.outcome for line in tested]
+    verdict = (
+        f"{models[0]} is better than {models[1]} in {won.count(1)}, worse in {won.count(-1)} and "
+        f"tied in {won.count(0)} of {len(won)} tasks (Holm p < {LEVEL})"
+    )
+    table, means = of_two(models, lines, [*([verdict] if won else []), *notes]), areas(tested)
+    return Report([table, means] if means.rows else [table], " − ".join(models), text + TWO)
 
 
 def stars(line: Line) -> str:
@@ -57,30 +62,33 @@ def estimated(difference: Difference) -> Estimate:
 def of_two(models: Sequence[str], lines: Sequence[Line], notes: Sequence[str]) -> Table:
     """A row for each task, test set, metric and stratum."""
     named = headings(list(dict.fromkeys(line.column for line in lines)))
+    several = len({(line.column, line.test) for line in lines}) > len(named)
     columns: list[tuple[Column, Callable[[Line], Value]]] = [
         (Column("task"), lambda x: named[x.column]),
         (Column("metric"), lambda x: x.metric + ARROWS[x.higher_is_better]),
-        (Column("test"), lambda x: None if x.ranks or x.stratum else x.test),
+        (Column("test"), lambda x: x.test if several else None),
         (Column("stratum"), lambda x: x.stratum or None),
         (Column(models[0], "number"), lambda x: x.scores[0]),
         (Column(models[1], "number"), lambda x: x.scores[1]),
         (Column("difference", "score"), lambda x: estimated(x.difference)),
         (Column("p", "p", 4), lambda x: x.difference.p),
         (Column("Holm p", "p", 4), lambda x: x.holm),
-        (Column(""), lambda x: stars(x) or None),
+        (Column("stars"), stars),
         (Column("FDR p", "p", 4), lambda x: x.fdr),
         (Column("detectable", "number"), lambda x: x.difference.detectable),
         (Column("units", "count"), lambda x: x.difference.units),
         (Column("flips", "share", 1), lambda x: x.flips),
         (Column("error r", "number", 2), lambda x: x.error_r),
     ]
-    shown = [(c, value) for c, value in columns if any(value(line) is not None for line in lines)]
+    shown = [
+        (c, value) for c, value in columns if any(value(line) not in (None, "") for line in lines)
+    ]
     rows = [[value(line) for _, value in shown] for line in lines]
     names = sum(column.name in ("task", "metric", "test", "stratum") for column, _ in shown)
     return Table("", [column for column, _ in shown], rows, notes, names=names)
 
 
-def areas(models: Sequence[str], tested: Sequence[Line]) -> Table:
+def areas(tested: Sequence[Line]) -> Table:
     """The mean difference of each area, over its tasks where higher is better."""
     parts = defaultdict[str, list[Difference]](list)
     for line in tested:
@@ -89,13 +97,8 @@ def areas(models: Sequence[str], tested: Sequence[Line]) -> Table:
     means = {area: mean_difference(found) for area, found in parts.items() if len(found) > 1}
     rows = [[area, len(parts[area]), estimated(d), d.p] for area, d in means.items()]
     columns = [Column("area"), Column("tasks", "count"), Column("mean difference", "score")]
-    won = [line.outcome for line in tested]
-    note = (
-        f"{models[0]} is better than {models[1]} in {won.count(1)}, worse in {won.count(-1)} and "
-        f"tied in {won.count(0)} of {len(won)} tasks (Holm p < {LEVEL})"
-    )
-    title = "Means over the tasks of an area in which higher is better" if rows else ""
-    return Table(title, [*columns, Column("p", "p", 4)], rows, [note])
+    columns.append(Column("p", "p", 4))
+    return Table("Means over the tasks of an area in which higher is better", columns, rows)
 
 
 def outcomes(models: Sequence[str], tested: Sequence[Line], notes: Sequence[str]) -> Table:
