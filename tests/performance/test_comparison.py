@@ -18,9 +18,7 @@ MODELS, TASKS, EXAMPLES, SECONDS = 30, 18, 2000, 30
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "roc_auc"])
-def test_pairs_of_many_models(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metric: str
-) -> None:
+def test_pairs_of_many_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metric: str) -> None:
     """From the files of predictions to corrected p-values, in CPU time."""
     monkeypatch.setattr(selection, "FOLDERS", ())
     monkeypatch.setattr(test_comparison, "N", EXAMPLES)
