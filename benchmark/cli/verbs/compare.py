@@ -1,0 +1,34 @@
+"""`compare`: whether one model is better than another, from stored predictions."""
+
+from pathlib import Path
+
+from benchmark.cli.verbs.request import Request
+from benchmark.core import UserError
+from benchmark.results.storage import without_collection
+
+
+@without_collection()
+def show_compare(request: Request) -> None:
+    """Compare models by paired tests of their stored predictions, without running anything.
+
+    A model is a name in the tables, NAME@KEY, a key, a folder of results or the file of a Record.
+    """
+    from benchmark.report.comparison import compare
+    from benchmark.report.paired_tables import figures, report
+    from benchmark.report.selection import select
+
+    options = request.options
+    words = [value for name, value in options.items() if name.startswith("models.")]
+    if len(words) < 2:
+        raise UserError("compare takes two models or more: names in the tables, or folders")
+    if "figures" in options and len(words) > 2:
+        raise UserError("figures= draws one model against another; give two models")
+    results = Path(options.get("results", "results")).expanduser()
+    sides = select(words, results, options.get("method", ""))
+    given = {name: options[name] for name in ("test", "metric", "by") if name in options}
+    lines, notes = compare(sides, **given)
+    shown = report([side.name for side in sides], lines, notes)
+    if "figures" in options:
+        moved = figures(sides, lines, Path(options["figures"]).expanduser())
+        shown = shown._replace(tables=[*shown.tables, moved])
+    request.show(shown)

@@ -1,0 +1,79 @@
+"""Two runs on the same test set, example by example: flips, values, scatter plots."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmark.core import Array
+from benchmark.data.homology import BANDS
+from benchmark.files import replacing
+from benchmark.metrics.answers import labelled
+from benchmark.metrics.classification import decide
+from benchmark.report.resampled import StoredRun
+
+
+class Values(NamedTuple):
+    """A value of each of n examples for two models, where both have one."""
+
+    what: str
+    rows: Array
+    """Of the tables of predictions, (n,)."""
+    a: Array
+    b: Array
+
+
+def flipped(runs: Sequence[StoredRun], test: str) -> float | None:
+    """Share of answers whose predicted class differs; None: not of classes, or not stored."""
+    rows, decided = runs[0].rows(test), []
+    for columns in (run.table.columns for run in runs):
+        if not {"prediction", "label"} <= set(columns):
+            return None
+        examples = labelled(*(columns["label"][row] for row in rows))
+        if np.asarray(examples[0].label).dtype.kind == "f":
+            return None
+        decided.append(decide([columns["prediction"][row] for row in rows], examples).prediction)
+    return float(np.mean(decided[0] != decided[1]))
+
+
+def values(runs: Sequence[StoredRun], test: str, metric: str) -> Values | None:
+    """The metric's value of each example, or else its absolute error or its label's probability.
+
+    None: what is stored gives none of these.
+    """
+    rows, found, what = runs[0].rows(test), list[Array](), metric
+    for table in (run.table for run in runs):
+        if metric in table.metrics:
+            found.append(table.values(metric)[0][rows])
+            continue
+        answers = [table.columns.get(name, ["", ""]) for name in ("prediction", "label")]
+        if isinstance(answers[0][0], str) or np.ndim(answers[1][0]):
+            return None
+        prediction, label = (np.array([answer[row] for row in rows]) for answer in answers)
+        if label.dtype.kind == "f":
+            found.append(np.abs(prediction - label))
+        else:
+            classes = (
+                prediction if prediction.ndim > 1 else np.stack([1 - prediction, prediction], 1)
+            )
+            found.append(classes[np.arange(len(rows)), label])
+        what = "absolute error" if label.dtype.kind == "f" else "probability of the label"
+    both = np.isfinite(found).all(axis=0)
+    return Values(what, rows[both], found[0][both], found[1][both])
+
+
+def scatter(pair: Values, bands: Sequence[str], models: Sequence[str], path: Path) -> None:
+    """Write a PNG of one model's values against the other's, coloured by identity band."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.add_subplot(title=pair.what, xlabel=models[1], ylabel=models[0])
+    for band in [band for band in ("", *BANDS) if band in bands]:
+        here = np.array(bands) == band
+        axes.scatter(pair.b[here], pair.a[here], s=12, alpha=0.6, label=band or "all")
+    axes.axline((float(pair.b.mean()),) * 2, slope=1, color="grey", linewidth=0.8)
+    axes.legend(title="identity to train", fontsize="small")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=150)
