@@ -87,7 +87,7 @@ def do_verb(argv: list[str]) -> int:
         print(help_of(argv[0]))
         return 0
     words = spelled_out(argv[0], argv[1:])
-    check_names(words)
+    check_names([f"+{word}" if word.startswith("suite=") else word for word in words])
     return run_verb(argv[0], words)
 
 

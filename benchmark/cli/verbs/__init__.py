@@ -11,9 +11,11 @@ from benchmark.cli.catalogue import default_name
 from benchmark.cli.quoting import quoted, unquoted
 from benchmark.cli.verbs.audit import show_audit
 from benchmark.cli.verbs.check import show_check
+from benchmark.cli.verbs.gate import show_gate
 from benchmark.cli.verbs.leaderboard import show_leaderboard
 from benchmark.cli.verbs.listing import show_list
 from benchmark.cli.verbs.request import Request
+from benchmark.cli.verbs.series import show_series
 from benchmark.cli.verbs.store import show_store
 from benchmark.cli.verbs.why import show_why
 from benchmark.core import UserError, unknown
@@ -32,11 +34,29 @@ class Verb(NamedTuple):
     do: Callable[[Request], int | None]
     takes: Sequence[str]
     bare: Sequence[str] = ()
+    several: bool = False
+    """Whether commas separate values, as in a multirun."""
 
 
 VERBS = {
     "list": Verb(show_list, ("group", "format"), bare=("group",)),
-    "leaderboard": Verb(show_leaderboard, ("results", "by", "format")),
+    "leaderboard": Verb(
+        show_leaderboard,
+        ("results", "by", "area", "suite", "method", "family", "since", "max_parameters", "format"),
+    ),
+    "gate": Verb(
+        show_gate,
+        ("candidate", "baseline", "results", "margins", "junit", "message", "promote", "reason")
+        + ("format",),
+        bare=("candidate",),
+    ),
+    "series": Verb(
+        show_series,
+        ("checkpoints", "suite", "task", "early", "method", "model", "x", "figure", "results")
+        + ("mirror", "store", "device", "dtype", "batch_tokens", "limit", "seed", "seeds", "format"),
+        bare=("checkpoints",),
+        several=True,
+    ),
     "audit": Verb(show_audit, ("task", "mirror", "results", "format"), bare=("task",)),
     "check": Verb(
         show_check, ("model", "device", "dtype", "batch_tokens", "format"), bare=("model",)
@@ -49,7 +69,13 @@ SETTINGS = {
     "format": "terminal (default), markdown, csv, latex or json",
     "config_dir": "your own folder of yamls, also as --config-dir DIR",
     "results": "folder of results",
-    "by": "identity (scores by identity to train) or method (all of them)",
+    "by": "identity (to train), method (all of them) or rank",
+    "area": "an area, such as structure",
+    "suite": "a suite of `list suites`",
+    "method": "a method of `list methods`",
+    "family": "the beginning of models' names, a model class, or baseline",
+    "since": "the earliest date of a result, as 2026-01-31",
+    "max_parameters": "the largest model, as 8M",
     "task": "a task of `list tasks`; task.KEY=VALUE changes its settings",
     "model": "a model of `list models`; model.KEY=VALUE changes its settings",
     "mirror": "folder that replaces the hub for data sets",
@@ -59,6 +85,20 @@ SETTINGS = {
     "store": "folder of the embedding store",
     "clear": "the group of embeddings to remove, or all",
     "a": "a result: its file, folder or key",
+    "candidate": "a model in results=, a folder of results, or the folder of a row in it",
+    "baseline": "frozen copy of a folder of results, of one model",
+    "margins": "yaml that changes the margins of conf/gate/default.yaml",
+    "junit": "file for the verdicts as JUnit XML",
+    "message": "file for the verdict as one line",
+    "promote": "true: the candidate replaces the baseline, unless it fails",
+    "reason": "why it is promoted; written to promoted.json",
+    "checkpoints": "folder, pattern or list of checkpoints; list of models",
+    "early": "suite or task to run and show first",
+    "x": "tokens, flops or step; default: the first that is known",
+    "figure": "PNG file; default: series.png in results=",
+    "limit": "at most this many examples of each split",
+    "seed": "the seed of a run",
+    "seeds": "several seeds, as 0,1,2",
     "b": "another result",
 }
 """What the settings of verbs mean."""
@@ -72,7 +112,7 @@ def help_of(name: str) -> str:
     """How to call a verb, what it does, and its settings."""
     verb = VERBS[name]
     call = " ".join(["python -m benchmark", name, *(f"[{word.upper()}]" for word in verb.bare)])
-    rows = [f"  {key + '=':<14}{SETTINGS[key]}" for key in (*verb.takes, "config_dir")]
+    rows = [f"  {key + '=':<16}{SETTINGS[key]}" for key in (*verb.takes, "config_dir")]
     return "\n".join([f"{call} [key=value ...]", "", folded(str(verb.do.__doc__)), "", *rows])
 
 
@@ -83,7 +123,7 @@ def spelled_out(name: str, words: Sequence[str]) -> list[str]:
     for word in rest:
         if word in ("--config-dir", "-cd"):
             word = f"config_dir={next(rest, '')}"
-        elif re.fullmatch(r"[\w./~-]+", word) or ("=" in word and Path(word).exists()):
+        elif "/" in word.partition("=")[0] or "=" not in word or Path(word).exists():
             word = f"{place}={word}" if (place := next(bare, None)) else word
         found.append(word.removeprefix("--").replace("config-dir=", "config_dir=", 1))
     return found
@@ -109,5 +149,5 @@ def run_verb(name: str, words: Sequence[str]) -> int:
     if folder and not folder.is_dir():
         raise UserError(f"config_dir={folder} is not a folder")
     own = ("config_dir=", "format=")  # not of a run
-    rest = quoted([word for word in words if not word.startswith(own)])
+    rest = quoted([word for word in words if not word.startswith(own)], verb.several)
     return verb.do(Request(options, rest, [folder] if folder else [])) or 0
