@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+import numpy as np
+
 from benchmark.core import UserError
 from benchmark.report.cells import cell, column_of, row_of
-from benchmark.report.comparison import flips
 from benchmark.report.resampled import StoredRun, resampled
 from benchmark.report.suites import built_in, read
 from benchmark.report.table import ARROWS, Column, Report, Table, Value
@@ -20,6 +21,9 @@ from benchmark.results.record import Record
 from benchmark.stats.gate import ERRORS_FOR_POWER, Judgement, Verdict, judge, overall, power
 from benchmark.stats.paired import Difference, difference
 from benchmark.stats.seeds import Estimate
+SHOWN = 3
+"""Tasks that the verdict in one line names."""
+
 
 class Margins(NamedTuple):
     """The losses that count as none."""
@@ -90,8 +94,9 @@ class Gate(NamedTuple):
             rest = f"as good as {self.baseline} on {len(count)} tasks"
         else:
             words = "worse than" if self.verdict == Verdict.FAIL else "not decided against"
-            named = [f"{each.name} ({why(each)})" for each in count]
-            parts = "; ".join([*self.reasons, *named])
+            named = [f"{each.name} ({why(each).partition('; ')[0]})" for each in count[:SHOWN]]
+            more = [f"and {len(count) - SHOWN} more"] if len(count) > SHOWN else []
+            parts = "; ".join([*self.reasons, *named, *more])
             rest = f"{words} {self.baseline} on {len(count)} of {len(self.checked)} tasks: {parts}"
         return f"{self.verdict.upper()}: {self.candidate} is {rest}"
 
@@ -134,7 +139,8 @@ def gate(candidate: Results, baseline: Results, margins: Margins) -> Gate:
         else each
         for each in found
     ]
-    new = sorted({f"{task} · {method}" for task, method, _ in set(mine) - set(golden)})
+    known = {row[:2] for row in golden}
+    new = sorted({f"{task} · {method}" for task, method, _ in mine if (task, method) not in known})
     notes = [f"not in the baseline, and not judged: {', '.join(new)}"] if new else []
     return Gate(candidate.name, baseline.name, found, notes)
 
@@ -174,7 +180,7 @@ def check(
     found = difference(after, before)
     if not first.higher_is_better[metric]:
         found = found._replace(value=-found.value)
-    flipped = flips(stored[1], stored[0], test)
+    flipped = changed_classes(stored[0][0], stored[1][0], test)
     if flipped is not None and flipped > margins.flips:
         reasons += (f"{flipped:.1%} of the classes changed, more than {margins.flips:.0%}",)
     return replace(result, reasons=reasons, margin=margin, difference=found, flipped=flipped)
@@ -190,6 +196,19 @@ def changes(old: Record, new: Record) -> tuple[str, ...]:
         for test, count in old.scored.items()
         if new.scored.get(test) != count
     )
+
+
+def changed_classes(old: StoredRun, new: StoredRun, test: str) -> float | None:
+    """The share of answers with another predicted class; None: there are no classes stored."""
+    if old.record.config["task"].get("kind") not in ("classification", "multilabel"):
+        return None
+    answers = [run.table.columns.get("prediction") for run in (old, new)]
+    if None in answers:
+        return None
+    several = old.record.config["task"]["kind"] == "classification" and np.ndim(answers[0][0])
+    found = [[a.argmax(-1) if several else a > 0.5 for a in map(np.asarray, each)] for each in answers]
+    rows = old.rows(test)
+    return float(np.mean(np.concatenate([np.ravel(found[0][r] != found[1][r]) for r in rows])))
 
 
 def why(checked: Checked) -> str:
@@ -217,23 +236,23 @@ def as_report(found: Gate) -> Report:
     columns = [
         *(Column("task"), Column("metric"), Column("verdict")),
         *(Column("baseline", "number"), Column("candidate", "number")),
-        *(Column("difference", "score"), Column("lower bound", "number")),
-        *(Column("margin", "number"), Column("p of a loss", "number")),
-        *(Column("power to pass", "share", 0), Column("power to fail", "share", 0)),
-        Column("changed classes", "share", 1),
+        *(Column("difference", "score"), Column("bound", "number"), Column("margin", "number")),
+        *(Column("p", "number"), Column("power to pass", "share", 0)),
+        *(Column("power to fail", "share", 0), Column("flips", "share", 1)),
     ]
     rows = list[list[Value]]()
     for each in found.checked:
-        d, scores = each.difference, [score and score.score for score in each.scores]
-        shown = Estimate(d.value, None, d.interval, 1) if d else None
-        numbers: list[Value] = [shown, each.judgement.lower, *(each.margin, each.judgement.p)]
-        numbers += [*each.power, each.flipped]
-        rows.append([each.name, each.metric, each.verdict.value, *scores, *(numbers if d else [None] * 7)])
+        scores = [score and score.score for score in each.scores]
+        rows.append([each.name, each.metric, each.verdict.value, *scores, *[None] * 7])
+        if d := each.difference:
+            shown, (_, lower, p) = Estimate(d.value, None, d.interval, 1), each.judgement
+            rows[-1][5:] = [shown, lower, each.margin, p, *each.power, each.flipped]
     notes = [f"{each.name}: {why(each)}" for each in found.checked if each.verdict != Verdict.PASS]
     text = (
         "Difference: candidate minus baseline, positive where the candidate is better, with its "
-        "95 % interval. Power: the chance that an equal candidate passes a task, and that one "
-        "that is worse by two margins fails."
+        "95 % interval; bound: its one-sided 95 % lower bound; p: of a loss, by Holm's correction. "
+        "Power: the chance that an equal candidate passes a task, and that one which is worse by "
+        "two margins fails. Flips: the share of predicted classes that changed."
     )
     return Report([Table("", columns, rows, [*found.reasons, *notes, *found.notes])], found.message, text)
 

@@ -1,13 +1,14 @@
 """What paired tests say about the checkpoints of a training."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from itertools import combinations
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from benchmark.stats.multiplicity import holm
 from benchmark.stats.paired import Resampled, difference
 
 LEVEL = 0.05
+Name = TypeVar("Name", bound=Hashable)
 
 
 class Drop(NamedTuple):
@@ -51,7 +52,7 @@ def trend(known: Mapping[int, Resampled], better: bool) -> Trend:
     return Trend(best, tied_with(known, best), drop)
 
 
-def tied_with(known: Mapping[int, Resampled], best: int) -> frozenset[int]:
+def tied_with(known: Mapping[Name, Resampled], best: Name) -> frozenset[Name]:
     """Those that paired tests do not separate from the best, by Holm's correction over them."""
     others = [number for number in known if number != best]
     adjusted = holm([difference(known[number], known[best]).p for number in others])
