@@ -15,12 +15,12 @@ import numpy as np
 from benchmark import metrics
 from benchmark.core import (
     Array,
-    CorpusMetric,
     Example,
     ExampleMetric,
     ExampleValues,
     Metric,
     Scorer,
+    SetMetric,
     UserError,
 )
 from benchmark.data.homology import read_audit
@@ -84,7 +84,7 @@ class StoredRun:
         if isinstance(metric, ExampleMetric) and metric.name in self.table.metrics:
             values, sizes = self.table.values(metric.name)
             return ExampleValues(values[rows], sizes[rows], metric.finish)
-        if not isinstance(metric, CorpusMetric) or not {"prediction", "label"} <= set(columns):
+        if isinstance(metric, SetMetric) or not {"prediction", "label"} <= set(columns):
             return None
         labels = [np.asarray(columns["label"][row]) for row in rows]
         examples = [Example((), label, "", "") for label in labels]

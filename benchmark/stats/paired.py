@@ -80,7 +80,8 @@ class Difference(NamedTuple):
     @property
     def p(self) -> float | None:
         """Two-sided p-value; 1 for equal predictions, None: unknown."""
-        return None if (lower := self.p_below()) is None else min(1.0, 2 * min(lower, 1 - lower))
+        lower = self._replace(value=-abs(self.value)).p_below()
+        return None if lower is None else 2 * lower
 
     def p_below(self, margin: float = 0.0) -> float | None:
         """The p-value of the one-sided test that the difference is below a margin; None: unknown.
@@ -122,12 +123,10 @@ def difference(a: Resampled, b: Resampled) -> Difference:
         return Difference(value, nan, nan, units)
     means = [(np.full(len(x.scores), sign / len(x.scores)), x) for sign, x in ((1, a), (-1, b))]
     _, error, freedom = sampling(value, means)
-    total = terms = 0.0
-    for variance, observed, own in [(error**2, error**2, freedom)] + [
-        (*x.between, len(x.scores) - 1) for x in (a, b)
-    ]:
-        total += variance
-        terms += observed**2 / own if variance > 0 else 0.0
+    seeds = [(*model.between, len(model.scores) - 1) for model in (a, b)]
+    total = error**2 + sum(added for added, _, _ in seeds)
+    known = error**4 / freedom if error > 0 else 0.0
+    terms = known + sum(observed**2 / own for added, observed, own in seeds if added > 0)
     error = sqrt(total) if total >= 0 else nan
     if error <= ROUNDING * abs(value):
         return Difference(value, nan if value else 0.0, freedom, units)
