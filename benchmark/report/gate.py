@@ -1,8 +1,7 @@
 """Whether a candidate is as good as a frozen baseline: one verdict for each task, and one for all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from math import nan
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +11,8 @@ import numpy as np
 
 from benchmark.core import UserError
 from benchmark.report.cells import cell, column_of, row_of
+from benchmark.report.margins import Margins
 from benchmark.report.resampled import StoredRun, resampled
-from benchmark.report.suites import built_in, read
 from benchmark.report.table import ARROWS, Column, Report, Table, Value
 from benchmark.results.golden import Results
 from benchmark.results.identity import differences
@@ -23,26 +22,6 @@ from benchmark.stats.paired import Difference, difference
 from benchmark.stats.seeds import Estimate
 SHOWN = 3
 """Tasks that the verdict in one line names."""
-
-
-class Margins(NamedTuple):
-    """The losses that count as none."""
-
-    absolute: Mapping[str, float]
-    """Pattern of metrics -> margin."""
-    relative: Mapping[str, float]
-    """Pattern of metrics -> margin as a share of the baseline's score."""
-    flips: float
-    """Share of changed classes above which no task passes."""
-
-    def of(self, metric: str, score: float) -> float | None:
-        """The margin of a metric, a user's own patterns first; None: there is none."""
-        kinds = ((self.absolute, 1.0), (self.relative, abs(score)))
-        for patterns, scale in kinds:
-            for pattern, margin in reversed(patterns.items()):
-                if fnmatchcase(metric, pattern):
-                    return margin * scale
-        return None
 
 
 @dataclass(frozen=True)
@@ -99,26 +78,6 @@ class Gate(NamedTuple):
             parts = "; ".join([*self.reasons, *named, *more])
             rest = f"{words} {self.baseline} on {len(count)} of {len(self.checked)} tasks: {parts}"
         return f"{self.verdict.upper()}: {self.candidate} is {rest}"
-
-
-def read_margins(file: Path | None) -> Margins:
-    """The margins of conf/gate/default.yaml, with those of a user's own file over them."""
-    found = Margins(**read(built_in() / "gate" / "default.yaml"))
-    if file is None:
-        return found
-    if not file.is_file():
-        raise UserError(f"margins={file} is no file; give a yaml as conf/gate/default.yaml")
-    own = read(file)
-    if wrong := sorted(set(own) - set(Margins._fields)):
-        raise UserError(f"{file} has the key {wrong[0]}; keys are {', '.join(Margins._fields)}")
-    mine = Margins(own.get("absolute") or {}, own.get("relative") or {}, own.get("flips", found.flips))
-    for name, value in {**mine.absolute, **mine.relative, "flips": mine.flips}.items():
-        if type(value) not in (int, float) or not 0 < value < float("inf"):
-            raise UserError(f"{file}: {name} is {value}; give a number above 0")
-    given = {*mine.absolute, *mine.relative}
-    kinds = zip(found[:2], mine[:2], strict=True)
-    merged = [{k: v for k, v in old.items() if k not in given} | dict(new) for old, new in kinds]
-    return Margins(merged[0], merged[1], mine.flips)
 
 
 def gate(candidate: Results, baseline: Results, margins: Margins) -> Gate:

@@ -46,7 +46,8 @@ def show_gate(request: Request) -> int:
 
 def judge(request: Request, candidate: Results, golden: Path) -> tuple[ExitCode, str]:
     """Show and write the verdict; the exit status and the verdict in one line."""
-    from benchmark.report.gate import as_junit, as_report, gate, read_margins
+    from benchmark.report.gate import as_junit, as_report, gate
+    from benchmark.report.margins import read_margins
     from benchmark.stats.gate import Verdict
 
     files = {
