@@ -40,9 +40,7 @@ def natural(path: Path) -> list[tuple[float, str]]:
     return [(float(part), "") if part.isdigit() else (-1.0, part) for part in parts]
 
 
-def positions(
-    names: Sequence[str], models: Sequence[Mapping[str, Any]]
-) -> list[dict[Axis, float]]:
+def positions(names: Sequence[str], models: Sequence[Mapping[str, Any]]) -> list[dict[Axis, float]]:
     """Tokens, FLOPs and steps of each checkpoint, as far as they are known.
 
     In this order: from the facts of the model's yaml (`training_tokens` or `tokens`,

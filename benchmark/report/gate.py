@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-import numpy as np
-
 from benchmark.core import UserError
 from benchmark.report.cells import cell, column_of, row_of
+from benchmark.report.examples import flipped
 from benchmark.report.margins import Margins
 from benchmark.report.resampled import StoredRun, resampled
 from benchmark.report.table import ARROWS, Column, Report, Table, Value
@@ -20,6 +19,7 @@ from benchmark.results.record import Record
 from benchmark.stats.gate import ERRORS_FOR_POWER, Judgement, Verdict, judge, overall, power
 from benchmark.stats.paired import Difference, difference
 from benchmark.stats.seeds import Estimate
+
 SHOWN = 3
 """Tasks that the verdict in one line names."""
 
@@ -37,7 +37,7 @@ class Checked:
     margin: float = nan
     difference: Difference | None = None
     """Candidate minus baseline, positive where the candidate is better; None: not comparable."""
-    flipped: float | None = None
+    flips: float | None = None
     """Share of examples with another predicted class."""
     judgement: Judgement = Judgement(Verdict.INVESTIGATE, None, None)
     power: tuple[float, float] = (nan, nan)
@@ -139,10 +139,10 @@ def check(
     found = difference(after, before)
     if not first.higher_is_better[metric]:
         found = found._replace(value=-found.value)
-    flipped = changed_classes(stored[0][0], stored[1][0], test)
-    if flipped is not None and flipped > margins.flips:
-        reasons += (f"{flipped:.1%} of the classes changed, more than {margins.flips:.0%}",)
-    return replace(result, reasons=reasons, margin=margin, difference=found, flipped=flipped)
+    flips = flipped(stored[0][0], stored[1][0], test)
+    if flips is not None and flips > margins.flips:
+        reasons += (f"{flips:.1%} of the classes changed, more than {margins.flips:.0%}",)
+    return replace(result, reasons=reasons, margin=margin, difference=found, flips=flips)
 
 
 def changes(old: Record, new: Record) -> tuple[str, ...]:
@@ -155,19 +155,6 @@ def changes(old: Record, new: Record) -> tuple[str, ...]:
         for test, count in old.scored.items()
         if new.scored.get(test) != count
     )
-
-
-def changed_classes(old: StoredRun, new: StoredRun, test: str) -> float | None:
-    """The share of answers with another predicted class; None: there are no classes stored."""
-    if old.record.config["task"].get("kind") not in ("classification", "multilabel"):
-        return None
-    answers = [run.table.columns.get("prediction") for run in (old, new)]
-    if None in answers:
-        return None
-    several = old.record.config["task"]["kind"] == "classification" and np.ndim(answers[0][0])
-    found = [[a.argmax(-1) if several else a > 0.5 for a in map(np.asarray, each)] for each in answers]
-    rows = old.rows(test)
-    return float(np.mean(np.concatenate([np.ravel(found[0][r] != found[1][r]) for r in rows])))
 
 
 def why(checked: Checked) -> str:
@@ -205,7 +192,7 @@ def as_report(found: Gate) -> Report:
         rows.append([each.name, each.metric, each.verdict.value, *scores, *[None] * 7])
         if d := each.difference:
             shown, (_, lower, p) = Estimate(d.value, None, d.interval, 1), each.judgement
-            rows[-1][5:] = [shown, lower, each.margin, p, *each.power, each.flipped]
+            rows[-1][5:] = [shown, lower, each.margin, p, *each.power, each.flips]
     notes = [f"{each.name}: {why(each)}" for each in found.checked if each.verdict != Verdict.PASS]
     text = (
         "Difference: candidate minus baseline, positive where the candidate is better, with its "
@@ -213,7 +200,9 @@ def as_report(found: Gate) -> Report:
         "Power: the chance that an equal candidate passes a task, and that one which is worse by "
         "two margins fails. Flips: the share of predicted classes that changed."
     )
-    return Report([Table("", columns, rows, [*found.reasons, *notes, *found.notes])], found.message, text)
+    return Report(
+        [Table("", columns, rows, [*found.reasons, *notes, *found.notes])], found.message, text
+    )
 
 
 def as_junit(found: Gate) -> str:

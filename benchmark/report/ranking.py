@@ -65,9 +65,7 @@ def read_cell(cell: Cell, results: Path) -> Resampled | None:
         return None
 
 
-def task_table(
-    title: str, rows: Mapping[Row, Cell], found: Found, notes: Sequence[str]
-) -> Table:
+def task_table(title: str, rows: Mapping[Row, Cell], found: Found, notes: Sequence[str]) -> Table:
     """The rows of one task, best first."""
     better, names = is_higher_better(rows), labels(rows)
     columns = [Column("model"), Column("score", "score", higher_is_better=better), *RANKS]

@@ -21,6 +21,7 @@ from benchmark.stats.trend import Trend, trend
 FAR = 20
 """A logarithmic axis shows places whose ratio is larger than this."""
 
+
 class Checkpoint(NamedTuple):
     """A checkpoint, and its Records."""
 

@@ -1,7 +1,7 @@
 """A baseline of `gate`: a frozen copy of a model's Records, which only a promotion replaces.
 
-    <folder>/<task>/<model>/<method>/<key>/seed<k>.json, seed<k>.parquet
-    <folder>/promoted.json    {"content": digest of the files, "history": [{"when", "reason", ...}]}
+<folder>/<task>/<model>/<method>/<key>/seed<k>.json, seed<k>.parquet
+<folder>/promoted.json    {"content": digest of the files, "history": [{"when", "reason", ...}]}
 """
 
 import json

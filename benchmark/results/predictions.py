@@ -57,7 +57,7 @@ class PredictionTable:
         return values[here], np.where(np.isnan(values), 0.0, sizes)[here]
 
 
-def read_predictions(path: Path, leave_out: Collection[str] = ()) -> PredictionTable:
+def read_predictions(path: Path) -> PredictionTable:
     """Read the predictions beside a Record at `path`, or its columns of `VALUES`."""
     import pyarrow.parquet as pq
 
@@ -66,7 +66,6 @@ def read_predictions(path: Path, leave_out: Collection[str] = ()) -> PredictionT
     source, prefix = (file, "") if full else (light, f"{run_name(path)}:")
     stored = pq.read_schema(source).names
     names = [name for name in stored if name.startswith(prefix) or name in OF_EXAMPLE]
-    names = [name for name in names if name.removeprefix(prefix) not in leave_out]
     table = pq.read_table(source, columns=names)
     return PredictionTable(
         source, {name.removeprefix(prefix): cells(table[name]) for name in names}

@@ -110,6 +110,15 @@ class Difference(NamedTuple):
         return POWERED * self.error if isfinite(self.error) else None
 
 
+def mean_difference(parts: Sequence[Difference]) -> Difference:
+    """The plain mean over tasks, whose test sets are taken as independent."""
+    n, errors = len(parts), np.array([part.error for part in parts])
+    total = float((errors**2).sum())
+    terms = sum(part.error**4 / part.freedom for part in parts) if total else 1.0
+    value, units = sum(part.value for part in parts) / n, sum(part.units for part in parts)
+    return Difference(value, sqrt(total) / n, total**2 / terms, units)
+
+
 def difference(a: Resampled, b: Resampled) -> Difference:
     """The score of `a` minus that of `b`, from the same resamples of the same units.
 

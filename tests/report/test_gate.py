@@ -46,7 +46,7 @@ def test_a_candidate_as_good_as_the_baseline_passes(tmp_path: Path) -> None:
 
     assert found.verdict == Verdict.PASS
     assert found.message == "PASS: tonight is as good as golden on 2 tasks"
-    assert found.checked[0].flipped == pytest.approx(20 / N)
+    assert found.checked[0].flips == pytest.approx(20 / N)
 
 
 def test_a_loss_on_one_task_fails(tmp_path: Path) -> None:
@@ -89,7 +89,10 @@ def test_what_changed_besides_the_weights_is_a_reason(tmp_path: Path) -> None:
     other: list[tuple[dict[str, Any], str]] = [
         ({"data": {"train": "1", "valid": "2", "test": "4"}}, "data.test changed from 3 to 4"),
         ({"limit": 40}, "limit changed from None to 40"),
-        ({"config": {"task": {"metrics": ["accuracy"], "kind": "multilabel"}}}, "task.kind changed"),
+        (
+            {"config": {"task": {"metrics": ["accuracy"], "kind": "multilabel"}}},
+            "task.kind changed",
+        ),
         ({"backbone": {"digest": "w", "dtype": "bfloat16"}}, "dtype changed from float32 to"),
         ({"scored": {"test": N - 1}}, "3,999 of 4,000 examples of test scored"),
     ]
@@ -107,7 +110,9 @@ def test_a_missing_task_is_a_reason_and_a_new_one_is_a_note(tmp_path: Path) -> N
     for task, model_name, folder in (("a", "m", "golden"), ("a", "n", "new"), ("b", "m", "golden")):
         save_run(tmp_path / folder, old, task, model_name)
     save_run(tmp_path / "new", old, "c", "n")
-    found = gate(read_results(tmp_path / "new"), read_results(tmp_path / "golden"), read_margins(None))
+    found = gate(
+        read_results(tmp_path / "new"), read_results(tmp_path / "golden"), read_margins(None)
+    )
 
     assert [each.verdict for each in found.checked] == [Verdict.PASS, Verdict.INVESTIGATE]
     assert "b · linear (the candidate has no result)" in found.message
@@ -135,12 +140,14 @@ def test_a_user_sets_his_own_margins(tmp_path: Path) -> None:
     assert (usual.of("roc_auc", 0.5), mine.of("roc_auc", 0.5)) == (0.01, 0.05)
     assert mine.of("p_at_l5", 0.2) == 0.01 and mine.flips == usual.flips
     assert mine.of("rmse", 3.0) == pytest.approx(0.06) and mine.of("degrees", 3.0) is None
-    for number, (text, message) in enumerate((
-        ("absolut: {}", "absolut is not known or no mapping; give absolute"),
-        ("absolute: {accuracy: -1}", "accuracy is -1; give a number above 0"),
-        ("absolute: 3", "absolute is not known or no mapping"),
-        ("flips: much", "flips is much; give a number"),
-    )):
+    for number, (text, message) in enumerate(
+        (
+            ("absolut: {}", "absolut is not known or no mapping; give absolute"),
+            ("absolute: {accuracy: -1}", "accuracy is -1; give a number above 0"),
+            ("absolute: 3", "absolute is not known or no mapping"),
+            ("flips: much", "flips is much; give a number"),
+        )
+    ):
         file = tmp_path / f"{number}.yaml"  # files are read once
         file.write_text(text)
         with pytest.raises(UserError, match=message):

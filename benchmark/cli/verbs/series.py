@@ -43,9 +43,7 @@ def show_series(request: Request) -> int:
     return max(status, run_and_show(request, [*last, *model, *rest], listed))
 
 
-def run_and_show(
-    request: Request, words: Sequence[str], listed: dict[Axis, list[float]]
-) -> int:
+def run_and_show(request: Request, words: Sequence[str], listed: dict[Axis, list[float]]) -> int:
     """Carry out a multirun, and show the series of its Records; the exit status of the runs."""
     from benchmark.cli.job import run, run_hydra
     from benchmark.cli.several_runs import SeveralRuns
