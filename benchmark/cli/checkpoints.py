@@ -28,8 +28,8 @@ def find_checkpoints(word: str) -> list[Path]:
     found = [folder for folder in inside if (folder / "config.json").is_file()]
     if not found:
         raise UserError(
-            f"{word} holds no checkpoint; give a folder of folders with config.json, a pattern such "
-            "as 'runs/step_*', or the names of models, separated by commas"
+            f"{word} holds no checkpoint; give a folder of folders with config.json, a pattern "
+            "such as 'runs/step_*', or the names of models, separated by commas"
         )
     return sorted(found, key=natural)
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from benchmark.cli.catalogue import GROUPS
@@ -37,8 +37,6 @@ class Ended(NamedTuple):
     cause: str = ""
     """The sentence without what is this run's own: equal in runs that failed alike."""
     records: Sequence[Record] = ()
-    model: Mapping[str, Any] = {}
-    """Its settings."""
 
 
 class SeveralRuns:
@@ -55,7 +53,6 @@ class SeveralRuns:
         """
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
-        from omegaconf import OmegaConf
 
         hydra: Any = HydraConfig.get()
         alone = hydra.mode == RunMode.RUN
@@ -70,8 +67,7 @@ class SeveralRuns:
                 return None
             state = "skipped" if finished.end.startswith("skipped") else "done"
             result = finished.summary.partition("\n")[0].partition(": ")[2]
-            model: Any = OmegaConf.to_container(cfg.model, resolve=True)
-            ended = Ended(choices, state, result, records=finished.records, model=model)
+            ended = Ended(choices, state, result, records=finished.records)
         except Exception as error:  # whatever ends one run, the others go on
             if alone or isinstance(error, BrokenPipeError):
                 return error

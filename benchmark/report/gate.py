@@ -1,4 +1,4 @@
-"""Whether a candidate is as good as a frozen baseline: one verdict for each task, and one for all."""
+"""Whether a candidate is as good as a baseline: a verdict for each task, and one for all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +20,7 @@ from benchmark.stats.gate import ERRORS_FOR_POWER, Judgement, Verdict, judge, ov
 from benchmark.stats.paired import Difference, difference
 from benchmark.stats.seeds import Estimate
 
+UNKNOWN = Judgement(Verdict.INVESTIGATE, None, None)
 SHOWN = 3
 """Tasks that the verdict in one line names."""
 
@@ -39,7 +40,7 @@ class Checked:
     """Candidate minus baseline, positive where the candidate is better; None: not comparable."""
     flips: float | None = None
     """Share of examples with another predicted class."""
-    judgement: Judgement = Judgement(Verdict.INVESTIGATE, None, None)
+    judgement: Judgement = UNKNOWN
     power: tuple[float, float] = (nan, nan)
 
     @property
@@ -131,7 +132,10 @@ def check(
     reasons = changes(first, new[-1])
     if column_of(first) != column_of(new[-1]) or first.limit != new[-1].limit:
         return replace(result, reasons=reasons)
-    stored = [[StoredRun.read(r, folder) for r in found] for found, folder in zip(runs, folders)]
+    stored = [
+        [StoredRun.read(record, folder) for record in records]
+        for records, folder in zip(runs, folders, strict=True)
+    ]
     before, after = (resampled(found, [metric])[test][metric] for found in stored)
     margin = margins.of(metric, before.score)
     if margin is None:

@@ -24,8 +24,8 @@ from benchmark.stats.ranks import over_tasks, over_units, ranks, share_of_wins
 from benchmark.stats.trend import tied_with
 
 TEXT = (
-    "Ranks have 95 % intervals by bootstrap over the resampling units of each task, which are drawn "
-    "for all models together, and, named apart, over the tasks (from five tasks on). Tied: not "
+    "Ranks have 95 % intervals by bootstrap over the resampling units of each task, drawn for all "
+    "models together, and, named apart, over the tasks (from five tasks on). Tied: not "
     "significantly worse than the best, by paired tests with Holm's correction over the other "
     "models. Wins: share of all pairs of another model and a task; a tie counts half. Only models "
     "with all tasks have a mean."
@@ -56,7 +56,7 @@ def by_rank(cells: Cells, results: Path) -> Report:
 
 
 def read_cell(cell: Cell, results: Path) -> Resampled | None:
-    """A row's first metric on its first test set; None: it cannot be computed from what is stored."""
+    """A row's first metric on its first test set; None: what it needs is not stored."""
     record = cell.records[-1]
     try:
         runs = [StoredRun.read(r, results) for r in cell.records]

@@ -129,7 +129,7 @@ def standing(found: Trend | None, number: int) -> str | None:
 
 
 def mean_estimate(own: Resampled) -> Estimate:
-    """The mean over tasks, with its 95 % interval; see `benchmark.stats.seeds` for several seeds."""
+    """The mean over tasks with its 95 % interval; of several seeds as in `stats.seeds`."""
     n, half = len(own.scores), 0.0
     _, error, freedom = sampling(own.score, [(np.full(n, 1 / n), own)])
     if n > 1:
@@ -141,7 +141,7 @@ def mean_estimate(own: Resampled) -> Estimate:
 
 
 def draw(report: Report, axis: str, file: Path) -> None:
-    """A panel for each table: scores with intervals, the best as a star, the first drop as a ring."""
+    """A panel for each table: scores with intervals; a star is the best, a ring the first drop."""
     from matplotlib.figure import Figure
 
     wide = ceil(sqrt(len(report.tables)))

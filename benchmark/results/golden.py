@@ -50,12 +50,16 @@ def read_results(path: Path) -> Results:
         records = [load(file) for file in files]
         folder = files[0].absolute().parents[4] if files else path
     models = sorted({record.model for record in records})
+    if not path.is_dir():
+        raise UserError(
+            f'baseline={path} is no folder; make it by promote=true reason="..." with a candidate'
+        )
     if not models:
         raise UserError(f"there are no Records in {path}; give a folder of results")
     if len(models) > 1:
         raise UserError(
-            f"{path} has Records of several models ({', '.join(models[:3])}); give a folder of one, "
-            "or as a candidate the model's name with results=FOLDER"
+            f"{path} has Records of several models ({', '.join(models[:3])}); give a folder of "
+            "one, or as a candidate the model's name with results=FOLDER"
         )
     return Results(path.name if folder == path else models[0], folder, records)
 

@@ -67,7 +67,7 @@ def simulated(true: float, units: int, tasks: int, spread: float, seed: int) -> 
     changed. The paired t statistic is what `difference` gives for a mean of units.
     """
     rng, found = np.random.default_rng(seed), []
-    chances = np.zeros((tasks, 3)) + [spread / 2, 1 - spread, spread / 2]
+    chances = np.tile([spread / 2, 1 - spread, spread / 2], (tasks, 1))
     chances[0] += [-true / 2, 0, true / 2]
     counts = np.stack([rng.multinomial(units, chance, RUNS) for chance in chances], axis=1)
     value = (counts[..., 2] - counts[..., 0]) / units
@@ -83,7 +83,7 @@ def simulated(true: float, units: int, tasks: int, spread: float, seed: int) -> 
 @pytest.mark.parametrize("units", [200, 2000])
 @pytest.mark.parametrize("tasks", [1, 5])
 def test_error_rates(units: int, tasks: int) -> None:
-    """A candidate that is worse by the margin on one task passes, and an equal one fails, rarely."""
+    """What is worse by the margin on one task rarely passes, and what is equal rarely fails."""
     allowed = stats.binom.ppf(0.999, RUNS, 0.05) / RUNS
     spread = 0.05
     worse, _ = simulated(-MARGIN, units, tasks, spread, 0)

@@ -49,23 +49,18 @@ VERBS = {
     ),
     "gate": Verb(
         show_gate,
-        ("candidate", "baseline", "results", "margins", "junit", "message", "promote", "reason")
-        + ("format",),
+        (
+            *("candidate", "baseline", "results", "margins", "junit", "message", "promote"),
+            *("reason", "format"),
+        ),
         bare=("candidate",),
     ),
     "series": Verb(
         show_series,
-        ("checkpoints", "suite", "task", "early", "method", "model", "x", "figure", "results")
-        + (
-            "mirror",
-            "store",
-            "device",
-            "dtype",
-            "batch_tokens",
-            "limit",
-            "seed",
-            "seeds",
-            "format",
+        (
+            *("checkpoints", "suite", "task", "early", "method", "model", "x", "figure", "results"),
+            *("mirror", "store", "device", "dtype", "batch_tokens", "limit", "seed", "seeds"),
+            *("rerun", "format"),
         ),
         bare=("checkpoints",),
         several=True,
@@ -118,6 +113,7 @@ SETTINGS = {
     "early": "suite or task to run and show first",
     "x": "tokens, flops or step; default: the first that is known",
     "figure": "PNG file; default: series.png in results=",
+    "rerun": "true: run again what has a result",
     "limit": "at most this many examples of each split",
     "seed": "the seed of a run",
     "seeds": "several seeds, as 0,1,2",

@@ -1,21 +1,34 @@
 """`series`: the checkpoints of a training, from their runs to one figure."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from benchmark.cli.catalogue import config_folders, default_name
 from benchmark.cli.checkpoints import AXES, Axis, choose_axis, find_checkpoints, number, positions
 from benchmark.cli.quoting import COMMA, quote, unquoted
 from benchmark.cli.verbs.request import Request
 from benchmark.core import UserError
-from benchmark.report.suites import names
+from benchmark.report.suites import merged, names
 
 CHOICES = ("model.path", "model.revision", "model")
 """What may name a checkpoint."""
 OWN = ("checkpoints", "suite", "early", "task", "x", "figure", *CHOICES)
 """Settings that are not passed to a run as they are."""
+
+
+class Chosen(NamedTuple):
+    """The checkpoints of a series."""
+
+    key: str
+    """The setting that names them: one of `CHOICES`."""
+    names: Sequence[str]
+    models: Sequence[Mapping[str, Any]]
+    """What is known of their settings before a run."""
+    words: Sequence[str]
+    """The words of a multirun that name all of them."""
 
 
 def show_series(request: Request) -> int:
@@ -28,22 +41,24 @@ def show_series(request: Request) -> int:
     options, given = request.options, dict(word.partition("=")[::2] for word in request.words)
     if {"suite", "task"} <= set(options):
         raise UserError("suite= and task= are both given; give one of them")
-    model, count = words_of_models(request, given)
+    folders = [*config_folders(), *request.folders]
+    chosen = choose(options.get("checkpoints", ""), given, folders)
     facts = {key: value for key, value in given.items() if key.startswith("model.facts.")}
-    known = {key.rpartition(".")[2].removeprefix("training_"): v for key, v in facts.items()}
-    listed = {axis: numbers(axis, known[axis], count) for axis in AXES if axis in known}
-    rest = [f"{k}={v}" for k, v in given.items() if k not in {*OWN, *facts}]
+    axis, places = places_of(chosen, facts, options.get("x"))
+    rest = [f"{key}={value}" for key, value in given.items() if key not in {*OWN, *facts}]
     rest += [word for folder in request.folders for word in ("--config-dir", str(folder))]
-    suites, status = names("suite", [*config_folders(), *request.folders]), 0
-    tasks = [f"task={options.get('task') or default_name('task')}"]
-    last = [f"+suite={options['suite']}"] if "suite" in options else tasks
-    if early := options.get("early"):
-        first = [f"+suite={early}" if early in suites else f"task={early}"]
-        status = run_and_show(request, [*first, *model, *rest], listed)
-    return max(status, run_and_show(request, [*last, *model, *rest], listed))
+    suite, early, status = options.get("suite"), options.get("early"), 0
+    last = f"+suite={suite}" if suite else f"task={options.get('task') or default_name('task')}"
+    first = f"+suite={early}" if early in names("suite", folders) else f"task={early}"
+    for task in [first, last] if early else [last]:
+        words = [task, *chosen.words, *rest]
+        status = max(status, run_and_show(request, words, chosen.key, axis, places))
+    return status
 
 
-def run_and_show(request: Request, words: Sequence[str], listed: dict[Axis, list[float]]) -> int:
+def run_and_show(
+    request: Request, words: Sequence[str], key: str, axis: Axis, places: Mapping[str, float]
+) -> int:
     """Carry out a multirun, and show the series of its Records; the exit status of the runs."""
     from benchmark.cli.job import run, run_hydra
     from benchmark.cli.several_runs import SeveralRuns
@@ -54,62 +69,73 @@ def run_and_show(request: Request, words: Sequence[str], listed: dict[Axis, list
     sys.argv[1:] = ["-m", *words]
     with redirect_stdout(sys.stderr):  # standard output is for the report
         status = run_hydra(runs)
-    found = [ended for ended in runs.ended if ended.records]
-    if rank() or not found:
-        return status
-    chosen = {key: [ended.choices.get(key, "") for ended in runs.ended] for key in CHOICES}
-    by = max(CHOICES, key=lambda key: len(set(chosen[key])))
-    labels = list(dict.fromkeys(chosen[by]))
-    mine = {label: [e for e in found if e.choices[by] == label] for label in labels}
-    known = positions(labels, [mine[label][0].model if mine[label] else {} for label in labels])
-    for axis, values in listed.items():
-        for place, value in zip(known, values, strict=True):
-            place[axis] = value
-    places = {label: place for label, place in zip(labels, known, strict=True) if mine[label]}
-    axis = choose_axis(list(places.values()), request.options.get("x"))
+    ended = [ended for ended in runs.ended if key in ended.choices]
     checkpoints = [
-        Checkpoint(label, place[axis], [r for ended in mine[label] for r in ended.records])
-        for label, place in places.items()
+        Checkpoint(
+            name, place, [r for e in runs.ended if e.choices[key] == name for r in e.records]
+        )
+        for name, place in sorted(places.items(), key=lambda item: item[1])
     ]
-    checkpoints.sort(key=lambda checkpoint: checkpoint.place)
-    results = Path(request.options["results"]).expanduser()
-    file = Path(request.options.get("figure", results / "series.png")).expanduser()
-    report = series(checkpoints, axis, results)
-    draw(report, axis, file)
-    request.show(report)
-    print(file, file=sys.stderr)
+    if not rank() and any(checkpoint.records for checkpoint in checkpoints):
+        results = Path(request.options["results"]).expanduser()
+        file = Path(request.options.get("figure", results / "series.png")).expanduser()
+        report = series(checkpoints, axis, results)
+        draw(report, axis, file)
+        request.show(report)
+        print(file, file=sys.stderr)
     return status
 
 
-def words_of_models(request: Request, given: dict[str, str]) -> tuple[list[str], int]:
-    """The words of a multirun that name the checkpoints, and how many there are."""
-    words = {key: given[key] for key in ("model", "model.path", "model.revision") if key in given}
-    source = request.options.get("checkpoints") or words.pop("model.path", "")
-    if "model.revision" in words and not request.options.get("checkpoints"):
-        words |= {"model.path": source} if source else {}
-    elif source:
-        parts = [unquoted(part.strip()) for part in COMMA.split(unquoted(source))]
-        known = names("model", [*config_folders(), *request.folders])
-        if all(part in known for part in parts):
-            words["model"] = ",".join(parts)
-        else:
-            paths = [str(path) for part in parts for path in find_checkpoints(part)]
-            words = {"model": "huggingface", **words}
-            words["model.path"] = ",".join(map(quote, paths))
-    counts = [len(COMMA.split(value)) for value in words.values()]
-    if not words or (counts.count(1) < len(counts) - 1):
+def choose(source: str, given: Mapping[str, str], folders: Sequence[Path]) -> Chosen:
+    """The checkpoints that the words of the command line name; folders: those of the yamls."""
+    words = {key: given[key] for key in reversed(CHOICES) if key in given}
+    source = source or words.get("model.path", "")
+    lists = [key for key in words if len(COMMA.split(words[key])) > 1]
+    if lists in (["model.revision"], ["model"]) and source == words.get("model.path", ""):
+        key, found = lists[0], split(words[lists[0]])
+    elif source and not set(lists) - {"model.path"}:
+        found, key = split(unquoted(source)), "model"
+        if not set(found) <= set(names("model", folders)):
+            found = [str(path) for part in found for path in find_checkpoints(part)]
+            words, key = {"model": "huggingface", **words}, "model.path"
+        words[key] = ",".join(map(quote, found)) if key == "model.path" else ",".join(found)
+    else:
         raise UserError(
             "series takes one list of checkpoints: a folder of folders, a pattern such as "
             "'runs/step_*', models separated by commas, or model.revision=A,B"
         )
-    return [f"{key}={value}" for key, value in words.items()], max(counts)
+    models: list[dict[str, Any]] = [{"path": name} if key == "model.path" else {} for name in found]
+    if key == "model":
+        models = [merged(folders, "model", name) for name in found]
+    return Chosen(key, found, models, [f"{key}={value}" for key, value in words.items()])
 
 
-def numbers(axis: Axis, text: str, count: int) -> list[float]:
-    """The values of model.facts.tokens=A,B: one for each checkpoint."""
-    values = [number(part, f"model.facts.{axis}") for part in COMMA.split(unquoted(text))]
-    if len(values) != count:
-        raise UserError(
-            f"model.facts.{axis} has {len(values)} values for {count} checkpoints; give one each"
-        )
-    return values
+def split(text: str) -> list[str]:
+    """The parts between commas, each once."""
+    return list(dict.fromkeys(unquoted(part.strip()) for part in COMMA.split(text)))
+
+
+def places_of(
+    chosen: Chosen, facts: Mapping[str, str], axis: str | None
+) -> tuple[Axis, dict[str, float]]:
+    """The axis of a series, and the place of each checkpoint on it.
+
+    facts: model.facts.tokens=A,B and the like, which have a value for each checkpoint.
+    """
+    known = positions(chosen.names, chosen.models)
+    for key, text in facts.items():
+        name, values = key.rpartition(".")[2].removeprefix("training_"), COMMA.split(unquoted(text))
+        if name not in AXES:
+            raise UserError(
+                f"{key} is no place in a training; give model.facts.tokens, flops, step"
+            )
+        if len(values) != len(known):
+            raise UserError(
+                f"{key} has {len(values)} values for {len(known)} checkpoints; give one each"
+            )
+        for place, value in zip(known, values, strict=True):
+            place |= {a: number(value, key) for a in AXES if a == name}
+    chosen_axis = choose_axis(known, axis)
+    return chosen_axis, {
+        name: place[chosen_axis] for name, place in zip(chosen.names, known, strict=True)
+    }
