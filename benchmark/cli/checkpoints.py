@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from glob import glob
 from itertools import zip_longest
+from math import inf, nan
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -64,8 +65,8 @@ def number(value: object, what: str) -> float:
     try:
         found = float(str(value))
     except ValueError:
-        found = 0.0
-    if not 0 <= found < float("inf"):
+        found = nan
+    if not 0 <= found < inf:
         raise UserError(f"{what}: {value} is not a number; give one of at least 0")
     return found
 

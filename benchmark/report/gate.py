@@ -136,14 +136,16 @@ def check(
         [StoredRun.read(record, folder) for record in records]
         for records, folder in zip(runs, folders, strict=True)
     ]
-    before, after = (resampled(found, [metric])[test][metric] for found in stored)
+    before, after = (resampled(found, [metric]).get(test, {}).get(metric) for found in stored)
+    if before is None or after is None:
+        return replace(result, reasons=(f"what is stored does not give {metric}", *reasons))
     margin = margins.of(metric, before.score)
     if margin is None:
         raise UserError(f"there is no margin for {metric}; give one in margins=FILE")
     found = difference(after, before)
     if not first.higher_is_better[metric]:
         found = found._replace(value=-found.value)
-    flips = flipped(stored[0][0], stored[1][0], test)
+    flips = flipped([stored[0][0], stored[1][0]], test) if test in first.data else None
     if flips is not None and flips > margins.flips:
         reasons += (f"{flips:.1%} of the classes changed, more than {margins.flips:.0%}",)
     return replace(result, reasons=reasons, margin=margin, difference=found, flips=flips)

@@ -42,7 +42,8 @@ def test_intervals_over_units_are_those_of_a_bootstrap_with_replacement() -> Non
 
 def test_intervals_over_tasks() -> None:
     rng = np.random.default_rng(0)
-    scores: Array = np.stack([rng.normal(0.6, 0.01, 8), rng.normal(0.6, 0.01, 8), np.full(8, 0.1)])
+    swing = np.tile([0.01, -0.01], 4)
+    scores: Array = np.stack([0.6 + swing, 0.601 - swing, np.full(8, 0.1)])
     found = over_tasks(scores)
 
     assert found is not None

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from inspect import cleandoc
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -129,10 +130,11 @@ DEFAULTS = {"audit": "task", "check": "model"}
 def help_of(name: str) -> str:
     """How to call a verb, what it does, and its settings."""
     verb = VERBS[name]
+    described = re.sub(r"(?<!\n)\n(?!\n)", " ", cleandoc(str(verb.do.__doc__)))
     call = " ".join(["python -m benchmark", name, *(f"[{word.upper()}]" for word in verb.bare)])
     call = call.replace("[MODELS.]", "A B [C ...]")
-    rows = [f"  {key + '=':<16}{SETTINGS[key]}" for key in (*verb.takes, "config_dir")]
-    return "\n".join([f"{call} [key=value ...]", "", folded(str(verb.do.__doc__)), "", *rows])
+    rows = [f"  {key + '=':<13} {SETTINGS[key]}" for key in (*verb.takes, "config_dir")]
+    return "\n".join([f"{call} [key=value ...]", "", folded(described), "", *rows])
 
 
 def spelled_out(name: str, words: Sequence[str]) -> list[str]:
