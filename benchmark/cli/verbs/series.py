@@ -71,9 +71,7 @@ def run_and_show(
         status = run_hydra(runs)
     ended = [ended for ended in runs.ended if key in ended.choices]
     checkpoints = [
-        Checkpoint(
-            name, place, [r for e in runs.ended if e.choices[key] == name for r in e.records]
-        )
+        Checkpoint(name, place, [r for e in ended if e.choices[key] == name for r in e.records])
         for name, place in sorted(places.items(), key=lambda item: item[1])
     ]
     if not rank() and any(checkpoint.records for checkpoint in checkpoints):
