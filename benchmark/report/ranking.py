@@ -17,10 +17,10 @@ from benchmark.report.cells import (
     labels,
 )
 from benchmark.report.leaderboard import describe, grouped, members
-from benchmark.report.resampled import StoredRun, mean_over, resampled
+from benchmark.report.resampled import StoredRun, over_tasks, resampled
 from benchmark.report.table import Column, Report, Table, Value
 from benchmark.stats.paired import Resampled
-from benchmark.stats.ranks import over_tasks, over_units, ranks, share_of_wins
+from benchmark.stats.ranks import ranks, share_of_wins, task_intervals, unit_intervals
 from benchmark.stats.trend import tied_with
 
 TEXT = (
@@ -83,18 +83,12 @@ def mean_table(title: str, parts: Sequence[tuple[Found, bool]]) -> list[Table]:
 
     parts: of each task the results, and whether higher is better.
     """
-    (first, better), n = parts[0], len(parts)
-    rows = [row for row in first if all(row in found for found, _ in parts)]
-    rows = [row for row in rows if len({len(found[row].scores) for found, _ in parts}) == 1]
-    if len(rows) < 2 or any(other != better for _, other in parts):
+    better, means = parts[0][1], over_tasks([found for found, _ in parts])
+    if len(means) < 2 or any(other != better for _, other in parts):
         return []
+    rows, sign = list(means), 1 if better else -1
     scores = np.array([[found[row].score for found, _ in parts] for row in rows])
-    sign, shares = 1 if better else -1, {str(place): 1 / n for place in range(n)}
-    means = {
-        row: mean_over({str(k): {"": found[row]} for k, (found, _) in enumerate(parts)}, shares)[""]
-        for row in rows
-    }
-    standing, others = standings(means, better), over_tasks(sign * scores)
+    standing, others = standings(means, better), task_intervals(sign * scores)
     names, wins = labels(rows), share_of_wins(sign * scores)
     lines: list[list[Value]] = [
         [
@@ -120,7 +114,7 @@ def standings(found: Found, better: bool) -> dict[Row, list[Value]]:
     scores = sign * np.array([own.score for own in found.values()])
     draws = sign * np.stack([own.draws.mean(axis=0) for own in found.values()])
     best = rows[int(scores.argmax())]
-    tied, order, limits = tied_with(found, best), ranks(scores), over_units(scores, draws)
+    tied, order, limits = tied_with(found, best), ranks(scores), unit_intervals(scores, draws)
     return {
         row: [
             *(float(order[k]), as_text(limits[k])),

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.files import replacing
 from benchmark.report.cells import Cell, TaskColumn, cell, column_of
-from benchmark.report.resampled import StoredRun, mean_over, resampled
+from benchmark.report.resampled import StoredRun, over_tasks, resampled
 from benchmark.report.table import ARROWS, Column, Report, Table, Value
 from benchmark.results.record import Record
 from benchmark.stats.bootstrap import FEWEST_UNITS
@@ -74,16 +74,6 @@ def read(records: Sequence[Record], results: Path) -> Mapping[str, Mapping[str, 
     return resampled(runs, [records[0].primary])
 
 
-def over_tasks(parts: Sequence[Mapping[int, Resampled]]) -> dict[int, Resampled]:
-    """The mean over tasks of each checkpoint that has all of them, with equally many seeds."""
-    found = {}
-    for number in parts[0]:
-        tasks = {str(n): {"": part[number]} for n, part in enumerate(parts) if number in part}
-        if len(tasks) == len(parts) and len({len(t[""].scores) for t in tasks.values()}) == 1:
-            found[number] = mean_over(tasks, dict.fromkeys(tasks, 1 / len(tasks)))[""]
-    return found
-
-
 def table(
     title: str,
     checkpoints: Sequence[Checkpoint],
@@ -112,7 +102,10 @@ def table(
             drop = f"first significant drop: {later}, {loss:.3f} worse than {before} (p = {p:.2g})"
         notes = [f"best: {checkpoints[found.best].name}; {drop}"]
     columns = [
-        *(Column("checkpoint"), Column(axis, "count" if axis == "step" else "scientific", 2)),
+        *(
+            Column("checkpoint"),
+            Column(axis, "number" if axis == "step" else "scientific", 0 if axis == "step" else 2),
+        ),
         Column("score", "score", higher_is_better=better, bold_best=True),
         *(Column("change", "score"), Column("standing")),
     ]

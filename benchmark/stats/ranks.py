@@ -25,7 +25,7 @@ def ranks(scores: Array) -> Array:
     return np.asarray(better + (equal + 1) / 2)
 
 
-def over_units(scores: Array, draws: Array) -> Array:
+def unit_intervals(scores: Array, draws: Array) -> Array:
     """The 95 % interval of each model's rank over resampling units, (models, 2).
 
     scores: (models,), higher is better; draws: (models, R), in the same resamples for all models,
@@ -35,7 +35,7 @@ def over_units(scores: Array, draws: Array) -> Array:
     return bounds(ranks(spread[:, np.isfinite(spread).all(axis=0)]))
 
 
-def over_tasks(scores: Array) -> Array | None:
+def task_intervals(scores: Array) -> Array | None:
     """The 95 % interval of the rank of each model's mean score over tasks, (models, 2).
 
     scores: (models, tasks), higher is better. None: there are too few tasks.
