@@ -119,7 +119,7 @@ def carry_out(config: dict[str, Any], parts: dict[str, Any], alone: bool) -> Fin
         leaderboard.tell(folder, records[-1], table=alone)
     finally:  # the Records are there, even where a table cannot be written
         print(folded("\n".join(lines)), flush=True)
-    return Finished(*lines, records)
+    return Finished(lines[0], lines[1], records)
 
 
 def skipped(path: Path, record: Record) -> str:

@@ -1,8 +1,9 @@
 """Which cells of the tables a user wants to see."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
+from typing import Any
 
 from benchmark.core import UserError, unknown
 from benchmark.report.cells import Cell, Cells, Row, TaskColumn
@@ -54,7 +55,7 @@ def fits(
     """Whether a cell passes all filters; a model of unknown size does not pass `max_parameters`."""
     record = cell.records[-1]
     size = 0 if row.model_free else record.backbone.get("parameters", 0 if row.baseline else None)
-    tests = {
+    tests: dict[str, Callable[[Any], bool]] = {
         "area": lambda value: column.area == value,
         "suite": lambda value: column.task in value,
         "method": lambda value: row.model_free or row.method == value,

@@ -38,8 +38,8 @@ def series(checkpoints: Sequence[Checkpoint], axis: str, results: Path) -> Repor
         groups: dict[tuple[TaskColumn, str], list[Record]] = {}
         for record in checkpoint.records:
             groups.setdefault((column_of(record), record.method), []).append(record)
-        for key, found in groups.items():
-            rows.setdefault(key, {})[number] = cell(found)
+        for key, records in groups.items():
+            rows.setdefault(key, {})[number] = cell(records)
     tables, areas = list[Table](), dict[tuple[str, str], list[dict[int, Resampled]]]()
     for (column, method), cells in rows.items():
         first = next(iter(cells.values())).records[0]
@@ -84,13 +84,14 @@ def table(
 ) -> Table:
     """One row for each checkpoint: its score, the change from the one before, how it stands."""
     found = trend(known, better) if known else None
-    rows, earlier = list[list[Value]](), None
+    rows = list[list[Value]]()
+    earlier: Resampled | None = None
     for number, checkpoint in enumerate(checkpoints):
         own, change = known.get(number), None
         if own and earlier:
             moved = difference(own, earlier)
             change = Estimate(moved.value, None, moved.interval, 1)
-        score = estimates.get(number) or (own and mean_estimate(own))
+        score = estimates.get(number) or (mean_estimate(own) if own else None)
         rows.append([checkpoint.name, checkpoint.place, score, change, standing(found, number)])
         earlier = own or earlier
     notes = []

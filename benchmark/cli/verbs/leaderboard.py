@@ -1,10 +1,13 @@
 """`leaderboard`: the tables, made anew from the Records."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from benchmark.cli.verbs.request import Request
 from benchmark.core import UserError
+from benchmark.report.cells import Cells
+from benchmark.report.table import Report
 from benchmark.results.storage import without_collection
 
 
@@ -22,7 +25,7 @@ def show_leaderboard(request: Request) -> None:
     from benchmark.report.ranking import by_rank
 
     results = Path(request.options.get("results", "results")).expanduser()
-    views = {
+    views: dict[str, Callable[[Cells], Report]] = {
         "identity": by_identity,
         "method": by_method,
         "rank": partial(by_rank, results=results),
