@@ -87,7 +87,7 @@ def do_verb(argv: list[str]) -> int:
         print(help_of(argv[0]))
         return 0
     words = spelled_out(argv[0], argv[1:])
-    check_names([f"+{word}" if word.startswith("suite=") else word for word in words])
+    check_names(words)
     return run_verb(argv[0], words)
 
 
@@ -113,6 +113,8 @@ def check_words(argv: Sequence[str]) -> None:
         elif word.startswith("-") and flag not in (*FLAGS, *HELP):
             hint = f"; write {flag.strip('-')}=VALUE for a setting" if flag[1:2] == "-" else ""
             raise UserError(f"unknown option {flag!r}{hint}; there are {', '.join(OPTIONS)}")
+        elif flag == "suite":
+            raise UserError(f"a suite is added to the run: write +{word}")
         elif "=" not in word and not word.startswith(("-", "~")) and word not in HELP:
             raise UserError(f"{word!r} is not a setting; settings are key=value pairs")
 

@@ -1,5 +1,7 @@
 """The best checkpoint, those tied with it, and the first drop."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.stats import ttest_rel
@@ -43,7 +45,7 @@ def test_a_rising_series_has_no_drop() -> None:
 def test_a_slow_decline_is_found_against_an_earlier_checkpoint() -> None:
     """No step is significant, their sum is."""
     values = checkpoints(0.5, 0.49, 0.48, 0.47)
-    steps = [ttest_rel(b, a).pvalue * 6 for a, b in zip(values, values[1:], strict=False)]
+    steps = [ttest_rel(b, a).pvalue * 6 for a, b in pairwise(values)]
     found = trend(dict(enumerate(map(model, values))), True)
 
     assert min(steps) > LEVEL and found.drop is not None

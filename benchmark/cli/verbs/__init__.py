@@ -171,5 +171,7 @@ def run_verb(name: str, words: Sequence[str]) -> int:
     if folder and not folder.is_dir():
         raise UserError(f"config_dir={folder} is not a folder")
     own = ("config_dir=", "format=")  # not of a run
-    rest = quoted([word for word in words if not word.startswith(own)], verb.several)
+    rest = [word for word in words if not word.startswith(own)]
+    if {"task", "model"} & set(verb.takes):  # others compose nothing, and start without Hydra
+        rest = quoted(rest, verb.several)
     return verb.do(Request(options, rest, [folder] if folder else [])) or 0
