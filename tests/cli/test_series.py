@@ -107,9 +107,7 @@ def test_only_new_checkpoints_run(folder: Path) -> None:
     assert done.returncode == 0 and "2 skipped" in done.stderr and "1 done" in done.stderr
     (table,) = json.loads(done.stdout)["tables"]
     assert table["title"] == "toy · linear: accuracy ↑, n = 30"
-    assert [row[:2] for row in table["rows"]] == [
-        [f"ck/step_{step}", step] for step in (10, 20, 100)
-    ]
+    assert [row[:2] for row in table["rows"]] == [[f"step_{step}", step] for step in (10, 20, 100)]
     scores = [
         json.loads(path.read_text())["scores"]["test"]["accuracy"]
         for step in (10, 20, 100)
@@ -128,8 +126,8 @@ def test_lists_axes_and_an_early_answer(folder: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("2 checkpoints by tokens") == 2, "first the early task"
-    places = [line.split()[:2] for line in done.stdout.splitlines() if line.startswith("ck/")]
-    assert places[:2] == [["ck/step_20", "2.00e+02"], ["ck/step_10", "3.00e+02"]]
+    places = [line.split()[:2] for line in done.stdout.splitlines() if line.startswith("step_")]
+    assert places[:2] == [["step_20", "2.00e+02"], ["step_10", "3.00e+02"]]
     assert (folder / "a" / "b.png").exists()
 
 

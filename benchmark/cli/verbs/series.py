@@ -70,8 +70,11 @@ def run_and_show(
     with redirect_stdout(sys.stderr):  # standard output is for the report
         status = run_hydra(runs)
     ended = [ended for ended in runs.ended if key in ended.choices]
+    last = {name: Path(name).name for name in places}
+    labels = last if len(set(last.values())) == len(last) else {name: name for name in places}
+    records = {n: [r for e in ended if e.choices[key] == n for r in e.records] for n in places}
     checkpoints = [
-        Checkpoint(name, place, [r for e in ended if e.choices[key] == name for r in e.records])
+        Checkpoint(labels[name], place, records[name])
         for name, place in sorted(places.items(), key=lambda item: item[1])
     ]
     if not rank() and any(checkpoint.records for checkpoint in checkpoints):
