@@ -154,7 +154,9 @@ def check(
 def changes(old: Record, new: Record) -> tuple[str, ...]:
     """What else differs than the weights: data, settings, versions, coverage."""
     parts = differences(old, new)["part of the key"]
-    keys = [key for key in parts if key not in ("weights", "task.metrics")]
+    others = {f"versions.metrics.{metric}" for r in (old, new) for metric in r.higher_is_better}
+    others = {"weights", "task.metrics", *others} - {f"versions.metrics.{old.primary}"}
+    keys = [key for key in parts if key not in others]
     found = [f"{key} changed from {parts[key][0]} to {parts[key][1]}" for key in keys]
     return tuple(found) + tuple(
         f"{new.scored.get(test, 0):,} of {count:,} examples of {test} scored"

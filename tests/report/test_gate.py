@@ -101,6 +101,8 @@ def test_what_changed_besides_the_weights_is_a_reason(tmp_path: Path) -> None:
         assert found.verdict == Verdict.INVESTIGATE
         assert reason in found.message
 
+    more = {"accuracy": True, "mcc": True}
+    assert judged(tmp_path / "more", (old, old), higher_is_better=more).verdict == Verdict.PASS
     found = judged(tmp_path / "flips", (old, flip(flip(old, 300), 300, to=True)))
     assert "15.0% of the classes changed, more than 10%" in found.message
 
