@@ -34,19 +34,22 @@ class Checked:
     scores: tuple[Estimate | None, Estimate | None]
     """Of the baseline and the candidate."""
     reasons: tuple[str, ...]
-    """Why it cannot pass."""
+    """Why it has to be examined, whatever the difference is."""
     margin: float = nan
     difference: Difference | None = None
     """Candidate minus baseline, positive where the candidate is better; None: not comparable."""
     flips: float | None = None
     """Share of examples with another predicted class."""
+    doubts: tuple[str, ...] = ()
+    """Why it cannot pass."""
     judgement: Judgement = UNKNOWN
     power: tuple[float, float] = (nan, nan)
 
     @property
     def verdict(self) -> Verdict:
         """That of the difference; where something else changed, it has to be examined."""
-        return Verdict.INVESTIGATE if self.reasons else self.judgement.verdict
+        doubted = self.doubts and self.judgement.verdict == Verdict.PASS
+        return Verdict.INVESTIGATE if self.reasons or doubted else self.judgement.verdict
 
 
 class Gate(NamedTuple):
@@ -146,9 +149,12 @@ def check(
     if not first.higher_is_better[metric]:
         found = found._replace(value=-found.value)
     flips = flipped([stored[0][0], stored[1][0]], test) if test in first.data else None
+    doubts: tuple[str, ...] = ()
     if flips is not None and flips > margins.flips:
-        reasons += (f"{flips:.1%} of the classes changed, more than {margins.flips:.0%}",)
-    return replace(result, reasons=reasons, margin=margin, difference=found, flips=flips)
+        doubts = (f"{flips:.1%} of the classes changed, more than {margins.flips:.0%}",)
+    return replace(
+        result, reasons=reasons, doubts=doubts, margin=margin, difference=found, flips=flips
+    )
 
 
 def changes(old: Record, new: Record) -> tuple[str, ...]:
@@ -168,12 +174,12 @@ def changes(old: Record, new: Record) -> tuple[str, ...]:
 def why(checked: Checked) -> str:
     """The reason of a task's verdict."""
     if checked.reasons or not checked.difference:
-        return "; ".join(checked.reasons)
+        return "; ".join(checked.reasons + checked.doubts)
     found, (verdict, lower, p) = checked.difference, checked.judgement
     if verdict == Verdict.FAIL:
         return f"difference {found.value:+.3f}, margin {checked.margin:.3f}, p = {p:.2g}"
     if verdict == Verdict.PASS:
-        return f"lower bound {lower:+.3f}, margin {checked.margin:.3f}"
+        return "; ".join(checked.doubts)
     if lower is None:
         return f"{found.units} resampling units, too few for a test"
     errors = checked.margin / found.error

@@ -11,29 +11,33 @@ from benchmark.pocket import FOLDER
 from tests.command_line import Completed, run_cli
 
 pytestmark = pytest.mark.slow
-RUN = ("task=pocket_ss8", "method=mlp", "method.epochs=10", "device=cpu", "store=store")
+SS8 = ("task=pocket_ss8", "method=mlp", "method.epochs=10")
+METAL = ("task=pocket_metal", "method=linear", "limit=40")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The smallest masked model, `sound`, and a copy with noise in its second layer."""
+    """The smallest masked model, and copies with noise in the weights of its second layer.
+
+    The noise of `damaged` is four times the weights' standard deviation, that of `similar` a half.
+    """
     folder = tmp_path_factory.mktemp("gate")
-    for name in ("sound", "damaged"):
-        copytree(FOLDER / "checkpoints" / "mlm_s", folder / name)
-    file = folder / "damaged" / "model.safetensors"
-    weights = load_file(file)
-    torch.manual_seed(0)
-    layer = {k: w for k, w in weights.items() if ".1." in k and w.ndim == 2}
-    assert layer
-    noisy = {k: w + 4 * w.float().std() * torch.randn(w.shape) for k, w in layer.items()}
-    changed = {k: w.to(weights[k].dtype).contiguous() for k, w in noisy.items()}
-    save_file({**weights, **changed}, file, metadata={"format": "pt"})
+    for name, noise in (("sound", 0.0), ("similar", 0.5), ("damaged", 4.0)):
+        file = Path(copytree(FOLDER / "checkpoints" / "mlm_s", folder / name), "model.safetensors")
+        weights = load_file(file)
+        torch.manual_seed(0)
+        layer = {k: w.float() for k, w in weights.items() if ".1." in k and w.ndim == 2}
+        assert layer
+        for key, w in layer.items():
+            noisy = w + noise * w.std() * torch.randn(w.shape)
+            weights[key] = noisy.to(weights[key].dtype).contiguous()
+        save_file(weights, file, metadata={"format": "pt"})
     return folder
 
 
 def run(folder: Path, model: str, results: str, *words: str) -> None:
     model_words = ("model=huggingface", f"model.path={model}", f"results={results}")
-    done = run_cli(*RUN, *model_words, *words, cwd=folder)
+    done = run_cli(*words, *model_words, "device=cpu", "store=store", cwd=folder)
     assert done.returncode == 0, done.stderr
 
 
@@ -41,23 +45,22 @@ def gate(folder: Path, candidate: str, baseline: str) -> Completed:
     return run_cli("gate", candidate, f"baseline={baseline}", cwd=folder)
 
 
-def test_a_damaged_checkpoint_fails_and_another_seed_does_not(folder: Path) -> None:
-    run(folder, "sound", "golden", "seed=0")
-    run(folder, "sound", "other", "seed=1")
-    run(folder, "damaged", "bad", "seed=0")
-
-    done = gate(folder, "bad", "golden")
-    assert done.returncode == 1, done.stdout
-    same = gate(folder, "other", "golden")
-    assert same.returncode in (0, 3), same.stdout
-    if same.returncode == 3:
-        assert "needed for a power of 80 %" in same.stdout or "below the margin" in same.stdout
-
-
 def test_an_equal_checkpoint_on_few_proteins_is_not_decided(folder: Path) -> None:
-    run(folder, "sound", "few0", "seed=0", "limit=40")
-    run(folder, "sound", "few1", "seed=1", "limit=40")
+    run(folder, "sound", "few", *METAL)
+    run(folder, "similar", "few_similar", *METAL)
 
-    done = gate(folder, "few1", "few0")
+    done = gate(folder, "few_similar", "few")
     assert done.returncode == 3, done.stdout
     assert "needed for a power of 80 %" in done.stdout
+
+
+def test_a_damaged_checkpoint_fails_and_another_seed_does_not(folder: Path) -> None:
+    run(folder, "sound", "golden", *SS8, "seed=0")
+    run(folder, "damaged", "bad", *SS8, "seed=0")
+    assert gate(folder, "bad", "golden").returncode == 1
+
+    run(folder, "sound", "other", *SS8, "seed=1")
+    done = gate(folder, "other", "golden")
+    reasons = ("needed for a power of 80 %", "below the margin", "of the classes changed")
+    assert done.returncode == 0 or any(reason in done.stdout for reason in reasons)
+    assert done.returncode in (0, 3), done.stdout
