@@ -180,15 +180,17 @@ def why(checked: Checked) -> str:
         return f"difference {found.value:+.3f}, margin {checked.margin:.3f}, p = {p:.2g}"
     if verdict == Verdict.PASS:
         return "; ".join(checked.doubts)
+    errors = checked.margin / found.error if found.error else nan
     if lower is None:
-        return f"{found.units} resampling units, too few for a test"
-    errors = checked.margin / found.error
-    if errors < ERRORS_FOR_POWER:
-        return (
+        first = f"{found.units} resampling units, too few for a test"
+    elif errors < ERRORS_FOR_POWER:
+        first = (
             f"the margin is {errors:.1f} standard errors, {ERRORS_FOR_POWER} are needed for a "
             f"power of 80 %; difference {found.value:+.3f}"
         )
-    return f"lower bound {lower:+.3f}, below the margin of {checked.margin:.3f}"
+    else:
+        first = f"lower bound {lower:+.3f}, below the margin of {checked.margin:.3f}"
+    return "; ".join([first, *checked.doubts])
 
 
 def as_report(found: Gate) -> Report:

@@ -103,7 +103,7 @@ def test_what_changed_besides_the_weights_is_a_reason(tmp_path: Path) -> None:
 
     more = {"accuracy": True, "mcc": True}
     assert judged(tmp_path / "more", (old, old), higher_is_better=more).verdict == Verdict.PASS
-    found = judged(tmp_path / "flips", (old, flip(flip(old, 300), 300, to=True)))
+    found = judged(tmp_path / "flips", (old, flip(flip(old, 250), 350, to=True)))
     assert "15.0% of the classes changed, more than 10%" in found.message
     assert judged(tmp_path / "worse", (old, flip(old, 500))).verdict == Verdict.FAIL
 
