@@ -95,7 +95,11 @@ def compare(
         found = differences(column, runs, test, metric, by)
         lines += found
         wanted = next(iter(runs.values()))[0].record
-        if not found and chosen(test, [*wanted.scores]) and chosen(metric, [*wanted.scales]):
+        if (
+            not found
+            and chosen(test, [*wanted.scores])
+            and chosen(metric, [*wanted.higher_is_better])
+        ):
             notes.append(f"{column.task}: {why_not([mine[0] for mine in runs.values()], by)}")
     if not lines:
         raise UserError(f"nothing can be compared; {notes[-1]}")

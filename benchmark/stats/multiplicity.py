@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmark.core import Array
+
 
 def holm(p: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down p-values: the chance of any false positive is at most the level.
@@ -25,7 +27,7 @@ def false_discovery(p: Sequence[float | None]) -> list[float | None]:
     return placed(p, order, np.minimum.accumulate(steps[::-1])[::-1].tolist())
 
 
-def ascending(p: Sequence[float | None]) -> tuple[list[int], "np.ndarray"]:
+def ascending(p: Sequence[float | None]) -> tuple[list[int], Array]:
     """Places of the known p-values by ascending value, and the values."""
     known = [(value, place) for place, value in enumerate(p) if value is not None]
     return [place for _, place in sorted(known)], np.array([value for value, _ in sorted(known)])

@@ -82,12 +82,9 @@ def rates(make: Data, strength: Pair, units: int, unequal: bool) -> tuple[float,
     return float(np.mean(held)), float(np.mean(found))
 
 
-CASES = [
-    (make, units, unequal)
-    for make in (accuracy, roc_auc, spearman, perplexity)
-    for units, unequal in ((17, True), (40, True))
-]
-CASES += [(accuracy, 10, False), (accuracy, 10, True), (roc_auc, 10, False), (accuracy, 17, False)]
+FAMILIES = (accuracy, roc_auc, spearman, perplexity)
+CASES = [(make, 17, True) for make in FAMILIES]
+CASES += [(accuracy, 10, False), (accuracy, 10, True), (accuracy, 40, True), (perplexity, 40, True)]
 EQUAL = {accuracy: 0.7, roc_auc: 0.75, spearman: 0.5, perplexity: 12.0}
 OTHER = {accuracy: 0.8, roc_auc: 0.85, spearman: 0.7, perplexity: 10.0}
 
@@ -104,17 +101,16 @@ def test_false_positives_of_equal_models(make: Data, units: int, unequal: bool) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("make", "units", "unequal"), CASES)
-def test_coverage_of_a_difference(make: Data, units: int, unequal: bool) -> None:
-    held, _ = rates(make, (OTHER[make], EQUAL[make]), units, unequal)
-    print(f"{make.__name__}, {units} units, unequal={unequal}: {held:.1%}")
+@pytest.mark.parametrize("make", FAMILIES)
+def test_coverage_of_a_difference(make: Data) -> None:
+    held, _ = rates(make, (OTHER[make], EQUAL[make]), 17, unequal=True)
+    print(f"{make.__name__}, 17 units, coverage: {held:.1%}")
     assert 0.925 - 2 * ERROR <= held <= 0.975 + 2 * ERROR
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("units", [17, 40])
-@pytest.mark.parametrize("seeds", [(3, 3), (5, 5), (5, 1)])
-@pytest.mark.parametrize("shift", [0.1, 0.3])
+@pytest.mark.parametrize("seeds", [(3, 3), (5, 1)])
+@pytest.mark.parametrize(("units", "shift"), [(17, 0.1), (17, 0.3), (40, 0.3)])
 def test_false_positives_with_several_seeds(seeds: Pair, units: int, shift: float) -> None:
     """Seeds shift all answers (by `shift`), and each answer alone; a single seed's shift is 0."""
     rng, found = RNG([units, int(10 * shift), *seeds]), []
