@@ -64,6 +64,7 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
         *(["list"], ["leaderboard"], ["store"], ["--help"], ["task=contct"]),
         *(["audit", "--help"], ["--version"], ["dtype=fp16"], ["model=kmer"]),
         *(["method=lora", "model=onehot"], ["task=variant_effect", "method=linear"]),
+        *(["gate", "--help"], ["series", "--help"], ["leaderboard", "area=structure"]),
         [
             "why",
             *(
@@ -74,7 +75,7 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_light_commands_import_no_heavy_library(words: list[str], tmp_path: Path) -> None:
-    if words == ["leaderboard"]:  # on a copy, as it writes the tables
+    if words[0] == "leaderboard":  # on a copy, as it writes the tables
         copytree(ROOT / "results", tmp_path / "results")
     code = (
         "import sys, runpy\n"

@@ -77,8 +77,6 @@ def mistakes_in(word: str, folders: Sequence[Path]) -> Iterator[UserError]:
     group, equals, value = word.lstrip("+").partition("=")
     if group not in GROUPS or not equals or "(" in value:
         return
-    if group == "suite" and not word.startswith("+"):
-        yield UserError(f"a suite is added to the run: write +suite={value}")
     for name in value.split(","):
         known = names(group, folders)
         if name in names(group, folders[:1]) and name in names(group, folders[1:]):

@@ -14,21 +14,24 @@ from typing import Any
 from benchmark.cli.combinations import check_combination, check_training
 from benchmark.cli.compose import build, with_current_names
 from benchmark.cli.settings import check_settings, model_name
-from benchmark.cli.several_runs import SeveralRuns
+from benchmark.cli.several_runs import Finished, SeveralRuns
 from benchmark.distributed import rank
 from benchmark.results import storage
 from benchmark.results.record import Record
 from benchmark.run.code_digest import own_digest
 
 
-def run_hydra() -> int:
-    """Let Hydra compose the runs, carry them out, and return the exit status."""
+def run_hydra(runs: SeveralRuns | None = None) -> int:
+    """Let Hydra compose the runs, carry them out, and return the exit status.
+
+    runs: where a verb finds the Records afterwards.
+    """
     import hydra
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole
     for library in ("matplotlib", "jax", "absl"):  # font caches, missing accelerators
         logging.getLogger(library).setLevel(logging.ERROR)
-    runs, error = SeveralRuns(run), None
+    runs, error = runs or SeveralRuns(run), None
 
     def job(cfg: Any) -> None:
         nonlocal error
@@ -45,8 +48,8 @@ def run_hydra() -> int:
     return status
 
 
-def run(cfg: Any, alone: bool) -> list[str]:
-    """One run with the store open; its summary and how it ended; [] in other processes."""
+def run(cfg: Any, alone: bool) -> Finished:
+    """One run with the store open; its summary and how it ended; empty in other processes."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
@@ -68,7 +71,7 @@ def run(cfg: Any, alone: bool) -> list[str]:
         return carry_out(config, parts, alone)
 
 
-def carry_out(config: dict[str, Any], parts: dict[str, Any], alone: bool) -> list[str]:
+def carry_out(config: dict[str, Any], parts: dict[str, Any], alone: bool) -> Finished:
     """Evaluate, save, show; parts: task, method and others of `Run.prepare`."""
     from hydra.core.hydra_config import HydraConfig
 
@@ -110,13 +113,13 @@ def carry_out(config: dict[str, Any], parts: dict[str, Any], alone: bool) -> lis
             leaderboard.write(folder)  # the finished seeds
         raise
     if rank():
-        return []
+        return Finished()
     lines = [summary(records), ends[-1]]
     try:
         leaderboard.tell(folder, records[-1], table=alone)
     finally:  # the Records are there, even where a table cannot be written
         print(folded("\n".join(lines)), flush=True)
-    return lines
+    return Finished(lines[0], lines[1], records)
 
 
 def skipped(path: Path, record: Record) -> str:

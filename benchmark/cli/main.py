@@ -113,6 +113,8 @@ def check_words(argv: Sequence[str]) -> None:
         elif word.startswith("-") and flag not in (*FLAGS, *HELP):
             hint = f"; write {flag.strip('-')}=VALUE for a setting" if flag[1:2] == "-" else ""
             raise UserError(f"unknown option {flag!r}{hint}; there are {', '.join(OPTIONS)}")
+        elif flag == "suite":
+            raise UserError(f"a suite is added to the run: write +{word}")
         elif "=" not in word and not word.startswith(("-", "~")) and word not in HELP:
             raise UserError(f"{word!r} is not a setting; settings are key=value pairs")
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from benchmark.cli.catalogue import GROUPS
@@ -14,6 +14,15 @@ from benchmark.distributed import rank
 from benchmark.report.render import render
 from benchmark.report.render.terminal import folded
 from benchmark.report.table import Column, Report, Table
+from benchmark.results.record import Record
+
+
+class Finished(NamedTuple):
+    """What a run says at its end, and its Records, one for each seed."""
+
+    summary: str = ""
+    end: str = ""
+    records: Sequence[Record] = ()
 
 
 class Ended(NamedTuple):
@@ -27,12 +36,13 @@ class Ended(NamedTuple):
     """Its score, or the sentence that says why it failed."""
     cause: str = ""
     """The sentence without what is this run's own: equal in runs that failed alike."""
+    records: Sequence[Record] = ()
 
 
 class SeveralRuns:
     """Hydra's task function `job`, and what became of each run."""
 
-    def __init__(self, run: Callable[[Any, bool], list[str]]) -> None:
+    def __init__(self, run: Callable[[Any, bool], Finished]) -> None:
         self.run = run
         self.ended = list[Ended]()
 
@@ -52,11 +62,12 @@ class SeveralRuns:
             words = [f"[{len(self.ended) + 1}]", *map("=".join, choices.items())]
             print(folded(" ".join(words)), flush=True)
         try:
-            summary, end = self.run(cfg, alone) or ("", "")
+            finished = self.run(cfg, alone)
             if alone:
                 return None
-            state = "skipped" if end.startswith("skipped") else "done"
-            ended = Ended(choices, state, summary.partition("\n")[0].partition(": ")[2])
+            state = "skipped" if finished.end.startswith("skipped") else "done"
+            result = finished.summary.partition("\n")[0].partition(": ")[2]
+            ended = Ended(choices, state, result, records=finished.records)
         except Exception as error:  # whatever ends one run, the others go on
             if alone or isinstance(error, BrokenPipeError):
                 return error

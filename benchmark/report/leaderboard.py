@@ -6,7 +6,7 @@ never share a table, data or task versions never share a column, runs with `limi
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import nan
 from pathlib import Path
 from shutil import get_terminal_size
@@ -58,7 +58,19 @@ TEXT = (
 
 
 def leaderboard(cells: Cells, published: Sequence[PublishedScore] = ()) -> Report:
-    """A table for each area and method; rows without a model are in those of all methods."""
+    """A table for each area and method."""
+    tables = []
+    for title, method, mine, expected in grouped(cells):
+        scores = [entry for entry in published if entry.method == method]
+        tables.append(scores_table(title, mine, scores, expected))
+    return Report(tables, TITLE.removeprefix("# "), TEXT)
+
+
+def grouped(cells: Cells) -> Iterator[tuple[str, str, Cells, Sequence[str]]]:
+    """Title, method, cells and the tasks of the mean, for each area and method.
+
+    Rows without a model are in those of all methods.
+    """
     groups = defaultdict[tuple[str, bool, str], Cells](dict)
     methods = defaultdict[tuple[str, bool], dict[str, None]](dict)
     for column, rows in cells.items():
@@ -71,13 +83,17 @@ def leaderboard(cells: Cells, published: Sequence[PublishedScore] = ()) -> Repor
             for method in shared or [row.method]:
                 place = column.area, column.embedded, method
                 groups[place].setdefault(column, {})[row] = cell
-    tables = []
     for area, embedded, method in sorted(groups, key=lambda p: (*area_order(p[0]), *p)):
         title = area.replace("_", " ").capitalize() + (", embedded tasks" if embedded else "")
-        scores = [entry for entry in published if entry.method == method]
-        mine, expected = groups[area, embedded, method], expected_tasks(area, embedded)
-        tables.append(scores_table(f"{title} · {method}", mine, scores, expected))
-    return Report(tables, TITLE.removeprefix("# "), TEXT)
+        expected = expected_tasks(area, embedded)
+        yield f"{title} · {method}", method, groups[area, embedded, method], expected
+
+
+def members(cells: Cells, expected: Sequence[str]) -> list[TaskColumn]:
+    """The columns of a mean: of each expected task the one with most rows."""
+    by_rows = sorted(reversed(cells), key=lambda column: len(cells[column]))
+    main = {column.task: column for column in by_rows}
+    return [column for task, column in main.items() if task in expected]
 
 
 def scores_table(
@@ -98,16 +114,14 @@ def scores_table(
         columns.append(Column(name, "score", 3, better, detail, bold_best=True))
         targets.append(("" if "published_sizes" in record.data_report else column.task, metric))
         notes += [f"`{name}`: {x}" for x in describe(column, cells) + overlap(cells[column])]
-    by_rows = sorted(reversed(cells), key=lambda column: len(cells[column]))
-    main = {column.task: column for column in by_rows}  # of a task the column with most rows
-    members = [column for task, column in main.items() if task in expected]
-    with_mean = len(members) > 1 and all(is_higher_better(cells[column]) for column in members)
+    averaged = members(cells, expected)
+    with_mean = len(averaged) > 1 and all(is_higher_better(cells[column]) for column in averaged)
     lines: list[list[Value]] = []
     for row, name in labels(dict.fromkeys(row for rows in cells.values() for row in rows)).items():
         found = [rows.get(row) for rows in cells.values()]
         lines.append([name, *(cell.estimate if cell else None for cell in found)])
         if with_mean:
-            scored = [cells[column][row] for column in members if row in cells[column]]
+            scored = [cells[column][row] for column in averaged if row in cells[column]]
             lines[-1].append(mean(scored, len(expected)))
     columns += [Column("mean", "number", higher_is_better=True)] * with_mean
     order = ["mean"] * with_mean + [column.name for column in columns[1:]]

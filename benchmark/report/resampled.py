@@ -4,11 +4,12 @@ All models of a test set are resampled with the same weights, those of `SEED`, w
 their runs are.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import isfinite, nan
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -35,6 +36,7 @@ from benchmark.results.storage import folder_of
 from benchmark.stats.bootstrap import resampled_scores, unfit
 from benchmark.stats.paired import Resampled
 
+Name = TypeVar("Name", bound=Hashable)
 SEED = 0
 """Of the resamples."""
 TOLERANCE = 1e-4
@@ -158,6 +160,16 @@ def mean_over(
         )
         groups = frozenset[str]().union(*(each.groups for each in sets))
         found[name] = Resampled(scores, draws, np.ones(len(groups)), groups, sets, shares)
+    return found
+
+
+def over_tasks(parts: Sequence[Mapping[Name, Resampled]]) -> dict[Name, Resampled]:
+    """The mean over tasks of each model that has all of them, with equally many seeds."""
+    found = {}
+    for name in parts[0]:
+        tasks = {str(n): {"": part[name]} for n, part in enumerate(parts) if name in part}
+        if len(tasks) == len(parts) and len({len(t[""].scores) for t in tasks.values()}) == 1:
+            found[name] = mean_over(tasks, dict.fromkeys(tasks, 1 / len(tasks)))[""]
     return found
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from inspect import cleandoc
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +14,11 @@ from benchmark.cli.quoting import quoted, unquoted
 from benchmark.cli.verbs.audit import show_audit
 from benchmark.cli.verbs.check import show_check
 from benchmark.cli.verbs.compare import show_compare
+from benchmark.cli.verbs.gate import show_gate
 from benchmark.cli.verbs.leaderboard import show_leaderboard
 from benchmark.cli.verbs.listing import show_list
 from benchmark.cli.verbs.request import Request
+from benchmark.cli.verbs.series import show_series
 from benchmark.cli.verbs.store import show_store
 from benchmark.cli.verbs.why import show_why
 from benchmark.core import UserError, unknown
@@ -35,11 +38,34 @@ class Verb(NamedTuple):
     do: Callable[[Request], int | None]
     takes: Sequence[str]
     bare: Sequence[str] = ()
+    several: bool = False
+    """Whether commas separate values, as in a multirun."""
 
 
 VERBS = {
     "list": Verb(show_list, ("group", "format"), bare=("group",)),
-    "leaderboard": Verb(show_leaderboard, ("results", "by", "format")),
+    "leaderboard": Verb(
+        show_leaderboard,
+        ("results", "by", "area", "suite", "method", "family", "since", "max_parameters", "format"),
+    ),
+    "gate": Verb(
+        show_gate,
+        (
+            *("candidate", "baseline", "results", "margins", "junit", "message", "promote"),
+            *("reason", "format"),
+        ),
+        bare=("candidate",),
+    ),
+    "series": Verb(
+        show_series,
+        (
+            *("checkpoints", "suite", "task", "early", "method", "model", "x", "figure", "results"),
+            *("mirror", "store", "device", "dtype", "batch_tokens", "limit", "seed", "seeds"),
+            *("rerun", "format"),
+        ),
+        bare=("checkpoints",),
+        several=True,
+    ),
     "compare": Verb(
         show_compare,
         ("models", "results", "method", "metric", "test", "by", "figures", "format"),
@@ -57,7 +83,12 @@ SETTINGS = {
     "format": "terminal (default), markdown, csv, latex or json",
     "config_dir": "your own folder of yamls, also as --config-dir DIR",
     "results": "folder of results",
-    "by": "leaderboard: identity or method; compare: band, length or a stored column",
+    "by": "identity, method, rank; compare: band, length or a column",
+    "area": "an area, such as structure",
+    "suite": "a suite of `list suites`",
+    "family": "the beginning of models' names, a model class, or baseline",
+    "since": "the earliest date of a result, as 2026-01-31",
+    "max_parameters": "the largest model, as 8M",
     "task": "a task of `list tasks`; task.KEY=VALUE changes its settings",
     "model": "a model of `list models`; model.KEY=VALUE changes its settings",
     "mirror": "folder that replaces the hub for data sets",
@@ -66,12 +97,27 @@ SETTINGS = {
     "batch_tokens": "residues in a batch, padding included",
     "store": "folder of the embedding store",
     "models": "what is compared: models.0=A models.1=B is the same as A B",
-    "method": "results of this method only; several as linear,zero_shot",
+    "method": "a method of `list methods`; several as linear,zero_shot",
     "metric": "ranking (default: the one that ranks), all or a name",
     "test": "test set: ranking (default), all or a name",
-    "figures": "folder for a scatter plot of each task; shows the examples that differ most",
+    "figures": "folder for scatter plots; shows what differs most",
     "clear": "the group of embeddings to remove, or all",
     "a": "a result: its file, folder or key",
+    "candidate": "a model in results=, a folder of results, or one in it",
+    "baseline": "frozen copy of a folder of results, of one model",
+    "margins": "yaml that changes the margins of conf/gate/default.yaml",
+    "junit": "file for the verdicts as JUnit XML",
+    "message": "file for the verdict as one line",
+    "promote": "true: the candidate replaces the baseline, unless it fails",
+    "reason": "why it is promoted; written to promoted.json",
+    "checkpoints": "folder, pattern or list of checkpoints; list of models",
+    "early": "suite or task to run and show first",
+    "x": "tokens, flops or step; default: the first that is known",
+    "figure": "PNG file; default: series.png in results=",
+    "rerun": "true: run again what has a result",
+    "limit": "at most this many examples of each split",
+    "seed": "the seed of a run",
+    "seeds": "several seeds, as 0,1,2",
     "b": "another result",
 }
 """What the settings of verbs mean."""
@@ -84,10 +130,11 @@ DEFAULTS = {"audit": "task", "check": "model"}
 def help_of(name: str) -> str:
     """How to call a verb, what it does, and its settings."""
     verb = VERBS[name]
+    described = re.sub(r"(?<!\n)\n(?!\n)", " ", cleandoc(str(verb.do.__doc__)))
     call = " ".join(["python -m benchmark", name, *(f"[{word.upper()}]" for word in verb.bare)])
     call = call.replace("[MODELS.]", "A B [C ...]")
-    rows = [f"  {key + '=':<14}{SETTINGS[key]}" for key in (*verb.takes, "config_dir")]
-    return "\n".join([f"{call} [key=value ...]", "", folded(str(verb.do.__doc__)), "", *rows])
+    rows = [f"  {key + '=':<13} {SETTINGS[key]}" for key in (*verb.takes, "config_dir")]
+    return "\n".join([f"{call} [key=value ...]", "", folded(described), "", *rows])
 
 
 def spelled_out(name: str, words: Sequence[str]) -> list[str]:
@@ -124,5 +171,7 @@ def run_verb(name: str, words: Sequence[str]) -> int:
     if folder and not folder.is_dir():
         raise UserError(f"config_dir={folder} is not a folder")
     own = ("config_dir=", "format=")  # not of a run
-    rest = quoted([word for word in words if not word.startswith(own)])
+    rest = [word for word in words if not word.startswith(own)]
+    if {"task", "model"} & set(verb.takes):  # others compose nothing, and start without Hydra
+        rest = quoted(rest, verb.several)
     return verb.do(Request(options, rest, [folder] if folder else [])) or 0

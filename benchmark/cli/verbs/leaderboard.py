@@ -1,24 +1,43 @@
 """`leaderboard`: the tables, made anew from the Records."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmark.cli.verbs.request import Request
 from benchmark.core import UserError
+from benchmark.report.cells import Cells
+from benchmark.report.table import Report
 from benchmark.results.storage import without_collection
 
 
 @without_collection()
 def show_leaderboard(request: Request) -> None:
-    """Write the tables of results=DIR anew and show them, or the view by=identity or by=method."""
+    """Write the tables of results=DIR anew and show them, or a view of them.
+
+    by=identity, by=method or by=rank; area=, suite=, method=, family=, since= and max_parameters=
+    show a part of what is written.
+    """
     from benchmark.report import leaderboard
     from benchmark.report.breakdowns import by_identity, by_method
+    from benchmark.report.filters import FILTERS, OF_ROWS, select
+    from benchmark.report.published import read_published
+    from benchmark.report.ranking import by_rank
 
     results = Path(request.options.get("results", "results")).expanduser()
-    views = {"identity": by_identity, "method": by_method}
+    views: dict[str, Callable[[Cells], Report]] = {
+        "identity": by_identity,
+        "method": by_method,
+        "rank": partial(by_rank, results=results),
+    }
     by = request.options.get("by")
     if by is not None and by not in views:
         raise UserError(f"by={by} is not known; there is by={', by='.join(views)}")
     cells, report = leaderboard.write(results)
     if not cells:
         raise UserError(f"there are no Records in {results}; run `python -m benchmark` first")
+    if set(FILTERS) & set(request.options):
+        cells = select(cells, request.options)
+        measured = bool(set(OF_ROWS) & set(request.options))
+        report = leaderboard.leaderboard(cells, () if measured else read_published(results))
     request.show(views[by](cells) if by else report)

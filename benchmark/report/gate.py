@@ -1,0 +1,240 @@
+"""Whether a candidate is as good as a baseline: a verdict for each task, and one for all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import nan
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+from benchmark.core import UserError
+from benchmark.report.cells import cell, column_of, row_of
+from benchmark.report.examples import flipped
+from benchmark.report.margins import Margins
+from benchmark.report.resampled import StoredRun, resampled
+from benchmark.report.table import ARROWS, Column, Report, Table, Value
+from benchmark.results.golden import Results
+from benchmark.results.identity import differences
+from benchmark.results.record import Record
+from benchmark.stats.gate import ERRORS_FOR_POWER, Judgement, Verdict, judge, overall, power
+from benchmark.stats.paired import Difference, difference
+from benchmark.stats.seeds import Estimate
+
+UNKNOWN = Judgement(Verdict.INVESTIGATE, None, None)
+SHOWN = 3
+"""Tasks that the verdict in one line names."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the gate found about a task with a method."""
+
+    name: str
+    metric: str
+    scores: tuple[Estimate | None, Estimate | None]
+    """Of the baseline and the candidate."""
+    reasons: tuple[str, ...]
+    """Why it has to be examined, whatever the difference is."""
+    margin: float = nan
+    difference: Difference | None = None
+    """Candidate minus baseline, positive where the candidate is better; None: not comparable."""
+    flips: float | None = None
+    """Share of examples with another predicted class."""
+    doubts: tuple[str, ...] = ()
+    """Why it cannot pass."""
+    judgement: Judgement = UNKNOWN
+    power: tuple[float, float] = (nan, nan)
+
+    @property
+    def verdict(self) -> Verdict:
+        """That of the difference; where something else changed, it has to be examined."""
+        doubted = self.doubts and self.judgement.verdict == Verdict.PASS
+        return Verdict.INVESTIGATE if self.reasons or doubted else self.judgement.verdict
+
+
+class Gate(NamedTuple):
+    """The verdicts on a candidate."""
+
+    candidate: str
+    baseline: str
+    checked: Sequence[Checked]
+    notes: Sequence[str] = ()
+    """What does not decide."""
+    reasons: Sequence[str] = ()
+    """Why no candidate can pass."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of all tasks together."""
+        found = overall([each.verdict for each in self.checked])
+        return Verdict.INVESTIGATE if self.reasons else found
+
+    @property
+    def message(self) -> str:
+        """The verdict in one line."""
+        count = [each for each in self.checked if each.verdict == self.verdict]
+        if self.verdict == Verdict.PASS:
+            rest = f"as good as {self.baseline} on {len(count)} tasks"
+        else:
+            words = "worse than" if self.verdict == Verdict.FAIL else "not decided against"
+            named = [f"{each.name} ({why(each).partition('; ')[0]})" for each in count[:SHOWN]]
+            more = [f"and {len(count) - SHOWN} more"] if len(count) > SHOWN else []
+            parts = "; ".join([*self.reasons, *named, *more])
+            rest = f"{words} {self.baseline} on {len(count)} of {len(self.checked)} tasks: {parts}"
+        return f"{self.verdict.upper()}: {self.candidate} is {rest}"
+
+
+def gate(candidate: Results, baseline: Results, margins: Margins) -> Gate:
+    """Compare each task and method of the baseline with the candidate's, and judge all together."""
+    mine, golden = by_task(candidate.records), by_task(baseline.records)
+    found = []
+    for key in golden:
+        same = [row for row in mine if row[:2] == key[:2]]
+        chosen = key if key in mine else same[0] if len(same) == 1 else None
+        runs = golden[key], mine[chosen] if chosen else []
+        found.append(check(runs, (baseline.folder, candidate.folder), margins))
+    comparable = [each.difference for each in found if each.difference]
+    tasks = len(comparable)
+    judged = iter(judge(comparable, [each.margin for each in found if each.difference]))
+    found = [
+        replace(each, judgement=next(judged), power=power(each.difference, each.margin, tasks))
+        if each.difference
+        else each
+        for each in found
+    ]
+    known = {row[:2] for row in golden}
+    new = sorted({f"{task} · {method}" for task, method, _ in mine if (task, method) not in known})
+    notes = [f"not in the baseline, and not judged: {', '.join(new)}"] if new else []
+    return Gate(candidate.name, baseline.name, found, notes)
+
+
+def by_task(records: Sequence[Record]) -> dict[tuple[str, str, str], list[Record]]:
+    """(task, method, settings) -> Records of all seeds, those of the newest key."""
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.task, record.method, row_of(record).settings), []).append(record)
+    return {key: list(cell(found).records) for key, found in sorted(groups.items())}
+
+
+def check(
+    runs: tuple[Sequence[Record], Sequence[Record]], folders: tuple[Path, Path], margins: Margins
+) -> Checked:
+    """Compare the seeds of a baseline with those of a candidate on one task."""
+    old, new = runs
+    first = old[-1]
+    test, metric = next(iter(first.scores)), first.primary
+    estimates = tuple(cell(found).estimate if found else None for found in runs)
+    result = Checked(
+        f"{first.task} · {first.method}",
+        metric + ARROWS[first.higher_is_better[metric]],
+        (estimates[0], estimates[1]),
+        ("the candidate has no result",),
+    )
+    if not new:
+        return result
+    reasons = changes(first, new[-1])
+    if column_of(first) != column_of(new[-1]) or first.limit != new[-1].limit:
+        return replace(result, reasons=reasons)
+    stored = [
+        [StoredRun.read(record, folder) for record in records]
+        for records, folder in zip(runs, folders, strict=True)
+    ]
+    before, after = (resampled(found, [metric]).get(test, {}).get(metric) for found in stored)
+    if before is None or after is None:
+        return replace(result, reasons=(f"what is stored does not give {metric}", *reasons))
+    margin = margins.of(metric, before.score)
+    if margin is None:
+        raise UserError(f"there is no margin for {metric}; give one in margins=FILE")
+    found = difference(after, before)
+    if not first.higher_is_better[metric]:
+        found = found._replace(value=-found.value)
+    flips = flipped([stored[0][0], stored[1][0]], test) if test in first.data else None
+    doubts: tuple[str, ...] = ()
+    if flips is not None and flips > margins.flips:
+        doubts = (f"{flips:.1%} of the classes changed, more than {margins.flips:.0%}",)
+    return replace(
+        result, reasons=reasons, doubts=doubts, margin=margin, difference=found, flips=flips
+    )
+
+
+def changes(old: Record, new: Record) -> tuple[str, ...]:
+    """What else differs than the weights: data, settings, versions, coverage."""
+    parts = differences(old, new)["part of the key"]
+    others = {f"versions.metrics.{metric}" for r in (old, new) for metric in r.higher_is_better}
+    others = {"weights", "task.metrics", *others} - {f"versions.metrics.{old.primary}"}
+    keys = [key for key in parts if key not in others]
+    found = [f"{key} changed from {parts[key][0]} to {parts[key][1]}" for key in keys]
+    return tuple(found) + tuple(
+        f"{new.scored.get(test, 0):,} of {count:,} examples of {test} scored"
+        for test, count in old.scored.items()
+        if new.scored.get(test) != count
+    )
+
+
+def why(checked: Checked) -> str:
+    """The reason of a task's verdict."""
+    if checked.reasons or not checked.difference:
+        return "; ".join(checked.reasons + checked.doubts)
+    found, (verdict, lower, p) = checked.difference, checked.judgement
+    if verdict == Verdict.FAIL:
+        return f"difference {found.value:+.3f}, margin {checked.margin:.3f}, p = {p:.2g}"
+    if verdict == Verdict.PASS:
+        return "; ".join(checked.doubts)
+    errors = checked.margin / found.error if found.error else nan
+    if lower is None:
+        first = f"{found.units} resampling units, too few for a test"
+    elif errors < ERRORS_FOR_POWER:
+        first = (
+            f"the margin is {errors:.1f} standard errors, {ERRORS_FOR_POWER} are needed for a "
+            f"power of 80 %; difference {found.value:+.3f}"
+        )
+    else:
+        first = f"lower bound {lower:+.3f}, below the margin of {checked.margin:.3f}"
+    return "; ".join([first, *checked.doubts])
+
+
+def as_report(found: Gate) -> Report:
+    """The verdict as the title, a table of the tasks, and the reasons below it."""
+    columns = [
+        *(Column("task"), Column("metric"), Column("verdict")),
+        *(Column("baseline", "number"), Column("candidate", "number")),
+        *(Column("difference", "score"), Column("bound", "number"), Column("margin", "number")),
+        *(Column("p", "number"), Column("power to pass", "share", 0)),
+        *(Column("power to fail", "share", 0), Column("flips", "share", 1)),
+    ]
+    rows = list[list[Value]]()
+    for each in found.checked:
+        scores = [score and score.score for score in each.scores]
+        rows.append([each.name, each.metric, each.verdict.value, *scores, *[None] * 7])
+        if d := each.difference:
+            shown, (_, lower, p) = Estimate(d.value, None, d.interval, 1), each.judgement
+            rows[-1][5:] = [shown, lower, each.margin, p, *each.power, each.flips]
+    notes = [f"{each.name}: {why(each)}" for each in found.checked if each.verdict != Verdict.PASS]
+    text = (
+        "Difference: candidate minus baseline, positive where the candidate is better, with its "
+        "95 % interval; bound: its one-sided 95 % lower bound; p: of a loss, by Holm's correction. "
+        "Power: the chance that an equal candidate passes a task, and that one which is worse by "
+        "two margins fails. Flips: the share of predicted classes that changed."
+    )
+    return Report(
+        [Table("", columns, rows, [*found.reasons, *notes, *found.notes])], found.message, text
+    )
+
+
+def as_junit(found: Gate) -> str:
+    """JUnit's XML: fail is a failure, investigate an error."""
+    counts = {verdict: str(sum(c.verdict == verdict for c in found.checked)) for verdict in Verdict}
+    attributes = {"name": "gate", "tests": str(len(found.checked))}
+    attributes |= {"failures": counts[Verdict.FAIL], "errors": counts[Verdict.INVESTIGATE]}
+    suite = ElementTree.Element("testsuite", attributes)
+    for each in found.checked:
+        case = ElementTree.SubElement(suite, "testcase", classname="gate", name=each.name)
+        kinds = {Verdict.FAIL: "failure", Verdict.INVESTIGATE: "error"}
+        if each.verdict in kinds:
+            ElementTree.SubElement(
+                case, kinds[each.verdict], type=each.verdict.value, message=why(each)
+            )
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, "unicode", xml_declaration=True) + "\n"

@@ -1,0 +1,82 @@
+"""Whether a candidate is as good as a baseline, up to margins that were fixed beforehand.
+
+**pass**: on every task the one-sided 95 % lower bound of the difference exceeds minus the margin.
+All tasks have to pass, so this needs no correction (intersection-union test, Berger 1982).
+**fail**: on some task the difference is below zero at 5 % (one-sided, with Holm's correction over
+tasks) and its estimate is below minus the margin. Everything else has to be examined.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from math import nan
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmark.stats.multiplicity import holm
+from benchmark.stats.paired import Difference
+
+ALPHA = 0.05
+ERRORS_FOR_POWER = 2.49
+"""With a margin of this many standard errors an equal candidate passes a task with a chance of
+80 %: the sum of the normal distribution's quantiles of 95 % and 80 %."""
+QUANTILES = (np.arange(200) + 0.5) / 200
+"""Of the distribution of standard errors, over which a power is averaged."""
+
+
+class Verdict(StrEnum):
+    """What the gate says about a task, and about a candidate."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INVESTIGATE = "investigate"
+
+
+class Judgement(NamedTuple):
+    """What a difference says about one task."""
+
+    verdict: Verdict
+    lower: float | None
+    """One-sided 95 % lower bound of the difference; None: unknown."""
+    p: float | None
+    """One-sided p-value of a loss, by Holm's correction over the tasks; None: unknown."""
+
+
+def judge(differences: Sequence[Difference], margins: Sequence[float]) -> list[Judgement]:
+    """One judgement for each task; a difference is positive where the candidate is better."""
+    found = []
+    adjusted = holm([difference.p_below() for difference in differences])
+    for difference, margin, p in zip(differences, margins, adjusted, strict=True):
+        verdict, lower = Verdict.INVESTIGATE, difference.bound(1 - ALPHA)
+        if lower is not None and lower > -margin:
+            verdict = Verdict.PASS
+        elif p is not None and p <= ALPHA and difference.value < -margin:
+            verdict = Verdict.FAIL
+        found.append(Judgement(verdict, lower, p))
+    return found
+
+
+def overall(verdicts: Sequence[Verdict]) -> Verdict:
+    """Fail if any task fails, pass if all pass; no task at all does not pass."""
+    if Verdict.FAIL in verdicts:
+        return Verdict.FAIL
+    passed = bool(verdicts) and set(verdicts) == {Verdict.PASS}
+    return Verdict.PASS if passed else Verdict.INVESTIGATE
+
+
+def power(difference: Difference, margin: float, tasks: int = 1) -> tuple[float, float]:
+    """The chance that a task passes without a difference, and that it fails at -2 margins.
+
+    The standard error found is taken as the true one; those of other samples vary around it as the
+    root of a chi-squared variable. tasks: the number of tasks in Holm's correction, in which this
+    one has the smallest p-value. NaN: the standard error is unknown.
+    """
+    from scipy.special import chdtri, ndtr, stdtrit
+
+    error, freedom = difference.error, difference.freedom
+    if not error > 0:
+        return (1.0, 1.0) if error == 0 else (nan, nan)
+    errors = error * np.sqrt(chdtri(freedom, QUANTILES) / freedom)
+    passing = ndtr((margin - stdtrit(freedom, 1 - ALPHA) * errors) / error)
+    needed = np.maximum(margin, stdtrit(freedom, 1 - ALPHA / tasks) * errors)
+    return float(passing.mean()), float(ndtr((2 * margin - needed) / error).mean())
