@@ -24,6 +24,15 @@ def compose(words: Sequence[str], folders: Sequence[Path] = ()) -> Any:
     return with_current_names(cfg)
 
 
+def compose_again(words: Sequence[str]) -> Any:
+    """What words compose to during a run, with its folders of yamls."""
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import RunMode
+
+    loader = GlobalHydra.instance().config_loader()
+    return with_current_names(loader.load_configuration("config", list(words), RunMode.RUN))
+
+
 def with_current_names(cfg: Any) -> Any:
     """The configuration with names of earlier versions replaced, and a note for each of them."""
     from omegaconf import OmegaConf, open_dict

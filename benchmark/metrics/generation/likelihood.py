@@ -4,8 +4,6 @@ A judge finds repetitive sequences likely, too: a perplexity below that of natur
 together with the metrics of composition.
 """
 
-from math import nan
-
 import numpy as np
 
 from benchmark.core import Array, Examples, Predictions, example_metric
@@ -24,16 +22,9 @@ def judge_perplexity(predictions: Predictions, examples: Examples) -> tuple[Arra
 
 @example_metric(higher_is_better=None, version=1, scale="log", finish=np.exp)
 def own_perplexity(predictions: Predictions, examples: Examples) -> tuple[Array, Array]:
-    """Perplexity over all residues under the causal model that generated them."""
-    sizes = np.array([len(one.chain) for one in sequences(predictions)], np.float64)
-    return each(predictions, lambda one: nan if one.masked else -one.log_likelihood), sizes
+    """Perplexity over what follows the prompts under the causal model that generated it.
 
-
-@example_metric(higher_is_better=None, version=1, scale="log", finish=np.exp)
-def own_pseudo_perplexity(predictions: Predictions, examples: Examples) -> tuple[Array, Array]:
-    """The same of a masked model: each residue given those that were there when it was filled in.
-
-    It depends on the order in which positions are filled, and does not compare with perplexity.
+    The end of a sequence counts as a residue. Undefined for masked models and natural proteins.
     """
-    sizes = np.array([len(one.chain) for one in sequences(predictions)], np.float64)
-    return each(predictions, lambda one: -one.log_likelihood if one.masked else nan), sizes
+    sizes = np.array([one.scored for one in sequences(predictions)], np.float64)
+    return each(predictions, lambda one: -one.log_likelihood), sizes

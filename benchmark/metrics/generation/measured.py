@@ -16,11 +16,11 @@ class Measured(NamedTuple):
 
     chain: str
     log_likelihood: float = nan
-    """Mean natural-log likelihood of a residue under the model that generated it."""
+    """Mean natural-log likelihood of what follows the prompt under the model that generated it."""
+    scored: int = 0
+    """Residues that follow the prompt, and the end."""
     ended: bool = True
     """Whether the model ended it, rather than the longest allowed length."""
-    masked: bool = False
-    """Whether it is from a masked model: then the likelihood is a pseudo-likelihood."""
     judge: float = nan
     """Mean natural-log likelihood of a residue under the judge."""
     judged: int = 0
