@@ -19,7 +19,7 @@ BANDS = {
 CONTENT = ("helix", "strand", "coil", "low_complexity", "repeats_3")
 DPI = 150
 NATURAL = "natural"
-LINE = {"color": "black", "linestyle": "--", "linewidth": 1, "zorder": 0}
+LINE = {"color": "black", "linestyle": "--", "linewidth": 1}
 
 
 def write_figures(cells: Cells, results: Path) -> list[Path]:
@@ -54,7 +54,7 @@ def draw_panels(figure: Any, rows: Mapping[Row, Cell]) -> None:
         (diversity, "clusters_per_100", "clusters at 50 % per 100 sequences"),
     ):
         axes.bar(places, [score(rows[row], metric) or 0 for row in order], color="tab:blue")
-        axes.set_ylabel(label)
+        axes.set_title(label)
         if natural:
             axes.axhline(score(natural, metric), label="natural", **LINE)
             axes.legend()
@@ -67,7 +67,7 @@ def draw_panels(figure: Any, rows: Mapping[Row, Cell]) -> None:
         shares = [score(rows[row], metric) or 0 for row in order]
         novelty.bar(places, shares, bottom=total, label=name)
         total = [a + b for a, b in zip(total, shares, strict=True)]
-    novelty.set_ylabel("share by identity to the nearest natural protein")
+    novelty.set_title("share by identity to the nearest natural protein")
     novelty.legend()
     width = 0.8 / len(CONTENT)
     for at, metric in enumerate(CONTENT):
@@ -76,7 +76,7 @@ def draw_panels(figure: Any, rows: Mapping[Row, Cell]) -> None:
         bars.set_label(metric.replace("_", " "))
         if natural:
             content.axhline(score(natural, metric), **{**LINE, "color": bars[0].get_facecolor()})
-    content.set_ylabel("predicted structure, low complexity, repeats")
+    content.set_title("predicted structure, low complexity and repeats")
     content.legend(ncols=2)
     for axes in (perplexity, novelty, diversity, content):
         axes.set_xticks(list(places), [named[row] for row in order], rotation=30, ha="right")
