@@ -30,7 +30,7 @@ from benchmark.report.cells import (
     row_in,
     tabulate,
 )
-from benchmark.report.generation import generation_tables, is_generation
+from benchmark.report.generation.tables import generation_tables, is_generation
 from benchmark.report.published import PublishedScore, published_rows, read_published
 from benchmark.report.render import render
 from benchmark.report.render.terminal import blocks

@@ -111,8 +111,8 @@ class Run:
         if store and method.frozen and backbone.stored:
             caches = open_caches(backbone, store, identity["model"], names["model"])
         audit = read_audit(Path(config["results"]), data)
-        parts = splits, backbone, method, scorers, identity, audit, caches, judging
-        return cls(config, names, task, *parts)
+        found = splits, backbone, method, scorers, identity, audit, caches, judging
+        return cls(config, names, task, *found)
 
     def with_seed(self, seed: int) -> "Run":
         """The same run with another seed, data and backbone shared."""

@@ -16,7 +16,7 @@ def show_leaderboard(request: Request) -> None:
     """
     from benchmark.report import leaderboard
     from benchmark.report.breakdowns import by_identity, by_method
-    from benchmark.report.generation import by_generation
+    from benchmark.report.generation.view import by_generation
 
     results = Path(request.options.get("results", "results")).expanduser()
     views = {"identity": by_identity, "method": by_method}

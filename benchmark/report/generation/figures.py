@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmark.files import replacing
 from benchmark.report.cells import Cell, Cells, Row
-from benchmark.report.generation import names_of, score, sets, settings_of
+from benchmark.report.generation.tables import names_of, score, sets, settings_of
 
 BANDS = {
     "no hit": "without_hit",
