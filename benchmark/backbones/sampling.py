@@ -16,13 +16,13 @@ from torch import Tensor
 
 from benchmark.backbones.device import inference, to_device
 from benchmark.backbones.flops import Batch
-from benchmark.core import RESIDUE_INDEX, RESIDUES, Sampled, Sampling, UserError
+from benchmark.core import RESIDUE_INDEX, RESIDUES, Array, Sampled, Sampling, UserError
 from benchmark.progress import track
 
 END, PAD = len(RESIDUES), len(RESIDUES) + 1
 """Codes after those of `RESIDUES`: the end of a chain; no residue, or a letter outside the 20."""
-CACHE_WIDTHS = 64
-"""Numbers in the keys and values of a batch, in widths of the model for each token of its budget."""
+CACHE_WIDTHS = 128
+"""Numbers in the keys and values of a batch, in widths of the model per token of its budget."""
 Processor = Callable[[Tensor, Tensor], Tensor]
 """From codes (B, T) and scores (B, choices) to scores, as in `transformers`."""
 
@@ -55,7 +55,7 @@ class CachedDecoder:
 
     def start(self, prompts: Sequence[str]) -> Tensor:
         """Read prefix and prompts; of one length unless the model can pad."""
-        from transformers import DynamicCache
+        from benchmark.backbones.key_value_cache import new_cache
 
         alphabet = self.model.alphabet
         end = len(alphabet.suffix)
@@ -63,9 +63,9 @@ class CachedDecoder:
         width = max(map(len, rows))
         gaps = torch.tensor([[width - len(row)] for row in rows])
         padded = [[alphabet.pad] * (width - len(row)) + row for row in rows]
-        self.cache = None
+        self.cache: Any = None
         if self.cache_name == "past_key_values":
-            self.cache = DynamicCache(config=self.model.language_model.config)
+            self.cache = new_cache(self.model.language_model.config)
         self.gaps = to_device(gaps, self.model.device)
         self.mask = None
         if gaps.any():
@@ -109,6 +109,25 @@ class CachedDecoder:
         logits = output.logits[:, -1, self.columns].float()
         ends = logits[:, END:].logsumexp(dim=-1, keepdim=True)  # -inf without an end token
         return torch.cat([logits[:, :END], ends], dim=1)
+
+
+class TableDecoder:
+    """Logits by the last residue alone, (22, 21): rows for the 20 residues, no residue, others."""
+
+    def __init__(self, table: Array) -> None:
+        self.table = torch.from_numpy(table).float()
+
+    def start(self, prompts: Sequence[str]) -> Tensor:
+        """By the last letter of each prompt."""
+        last = [RESIDUE_INDEX.get(prompt[-1], PAD) if prompt else END for prompt in prompts]
+        return self.table[torch.tensor(last)]
+
+    def step(self, codes: Tensor) -> Tensor:
+        """By these residues."""
+        return self.table[codes]
+
+    def keep(self, rows: Tensor) -> None:
+        """There is nothing to drop."""
 
 
 def sample(
@@ -243,4 +262,4 @@ def choose(scores: Tensor, numbers: Tensor | None) -> Tensor:
         return scores.argmax(dim=1)
     sums = scores.double().softmax(dim=1).cumsum(dim=1)
     targets = numbers.double() * sums[:, -1]
-    return torch.searchsorted(sums, targets[:, None], right=True)[:, 0].clamp(max=len(scores[0]) - 1)
+    return torch.searchsorted(sums, targets[:, None], right=True)[:, 0]
