@@ -48,4 +48,4 @@ def digest_splits(splits: Splits) -> dict[str, str]:
     for mean, weights in splits.aggregates.items():
         if len(set(weights.values())) > 1:
             digests[f"{mean}, its weights"] = digest(json.dumps(weights, sort_keys=True))
-    return digests | splits.further
+    return {**digests, **splits.further}

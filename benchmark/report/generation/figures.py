@@ -108,8 +108,8 @@ def draw_grid(figure: Any, rows: Mapping[Row, Cell]) -> None:
                 axes.annotate(f"T {temperature:g}", place, (4, 4), textcoords="offset points")
         for row in (row for row in rows if row.model_free):
             cell = rows[row]
-            place = score(cell, "judge_perplexity"), score(cell, metric)
-            axes.plot(*place, marker="*", markersize=14, linestyle="", label=row.model)
+            star = score(cell, "judge_perplexity"), score(cell, metric)
+            axes.plot(*star, marker="*", markersize=14, linestyle="", label=row.model)
         axes.set_xlabel("perplexity under the judge")
         axes.set_ylabel(label)
         axes.legend()
