@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmark.cli.combinations import check_combination, check_training
-from benchmark.cli.compose import build, compose_again, with_current_names
+from benchmark.cli.compose import build, compose_model, with_current_names
 from benchmark.cli.settings import check_settings, model_name
 from benchmark.cli.several_runs import SeveralRuns
 from benchmark.distributed import rank
@@ -82,7 +82,7 @@ def judge_of(cfg: Any, config: dict[str, Any]) -> Any:
         return None
     shared = [f"{name}={config[name]}" for name in ("device", "dtype", "batch_tokens")]
     for name in JUDGES if given == "auto" else (given,):
-        model = compose_again([f"model={name}", *shared]).model
+        model = compose_model(str(name), shared)
         if given != "auto" or model.path != config["model"].get("path"):
             break
     cfg.task.judge = config["task"]["judge"] = name

@@ -217,7 +217,9 @@ def open_judge(judge: JudgeModel, store: Store | None) -> LanguageModelJudge:
     backbone = open_backbone(judge.config, judge.make, store.digests if store else None)
     settings, stored = deciding("model", judge.config), store and backbone.stored
     caches = open_caches(backbone, store, settings, judge.name) if store and stored else {}
-    return LanguageModelJudge(judge.name, backbone, caches)
+    judging = LanguageModelJudge(judge.name, backbone, caches)
+    _ = judging.readout  # refuses a model without a head
+    return judging
 
 
 def open_caches(

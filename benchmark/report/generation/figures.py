@@ -55,8 +55,8 @@ def draw_panels(figure: Any, rows: Mapping[Row, Cell]) -> None:
     ):
         axes.bar(places, [score(rows[row], metric) or 0 for row in order], color="tab:blue")
         axes.set_title(label)
-        if natural:
-            axes.axhline(score(natural, metric), label="natural", **LINE)
+        if natural and (value := score(natural, metric)) is not None:
+            axes.axhline(value, label="natural", **LINE)
             axes.legend()
     for place, row in enumerate(order):
         found = rows[row].estimate
@@ -74,8 +74,8 @@ def draw_panels(figure: Any, rows: Mapping[Row, Cell]) -> None:
         shares = [score(rows[row], metric) or 0 for row in order]
         bars = content.bar([p + (at - 2) * width for p in places], shares, width)
         bars.set_label(metric.replace("_", " "))
-        if natural:
-            content.axhline(score(natural, metric), **{**LINE, "color": bars[0].get_facecolor()})
+        if natural and (value := score(natural, metric)) is not None:
+            content.axhline(value, **{**LINE, "color": bars[0].get_facecolor()})
     content.set_title("predicted structure, low complexity and repeats")
     content.legend(ncols=2)
     for axes in (perplexity, novelty, diversity, content):
