@@ -26,6 +26,8 @@ POSITIONS = 16
 """Scored positions of a chain, for a masked judge."""
 STATES = ("GHI", "EB", "STC")
 """DSSP's states of helix, strand and coil."""
+PROBE_CHAINS = 100
+"""Training chains of the probe, which has 16,000 residues with them."""
 PENALTY = 1e-3
 """Inverse of the strength of the probe's penalty, scikit-learn's C."""
 
@@ -87,6 +89,7 @@ class LanguageModelJudge:
         from benchmark.pocket import FOLDER
 
         table = pq.read_table(FOLDER / "structure.parquet", filters=[("split", "=", "train")])
+        table = table.slice(0, PROBE_CHAINS)  # in random order
         state = {letter: at for at, letters in enumerate(STATES) for letter in letters}
         labels = [state[letter] for states in table["ss8"].to_pylist() for letter in states]
         vectors = np.concatenate(list(self._vectors("residue", table["seq"].to_pylist())))
