@@ -31,9 +31,7 @@ EPOCH = "method.epochs=1 method.hidden=[8] method.lr=0.01"
 EPOCHS = EPOCH.replace("=1", "=2", 1)
 WEAK = "method.penalties=[10,1]"
 """With the strongest penalty all models would answer nearly the same."""
-NATURE = (
-    "task.reference={folder}/nature.fasta task.source=file:{folder}/held_out.fasta task.num=10"
-)
+NATURE = "task.reference={folder}/nature.fasta task.source=file:{folder}/held_out.fasta task.num=10"
 CASES: dict[str, str] = {
     "real onehot linear": "",
     "real blosum62 linear": "",
