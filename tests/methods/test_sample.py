@@ -76,7 +76,7 @@ def test_prompts_are_continued_in_their_order(bigram: Backbone) -> None:
 
 
 def test_the_least_likely_chains_of_each_prompt_are_rejected(bigram: Backbone) -> None:
-    """Of 4 chains of a prompt the best 3, of 8 the best 6, in their order; the share is recorded."""
+    """Of 4 chains of a prompt the best 3, of 8 the best 6, in their order; with the share."""
     inputs = [NONE] * 3 + [("MKA",)] * 6
     found, choices = run(bigram, inputs, reject=0.25)
     # without rejection the same prompts, those of the additional chains last
@@ -193,7 +193,7 @@ def test_tasks_with_other_answers_are_refused(bigram: Backbone) -> None:
             return Readout("protein", "regression")
 
     task = Labelled(area="generation", version=1, metrics=["ended"])
-    with pytest.raises(UserError, match="Sample makes new chains, .* kind=regression"):
+    with pytest.raises(UserError, match=r"Sample makes new chains, .* kind=regression"):
         evaluate(task, task.load(), bigram, method(), [ended], 0)
 
 
