@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.errors import UserError
-from benchmark.core.sampling import Sampled
 
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 """The 20 standard amino acids, in the order of every residue axis in this package."""
@@ -23,8 +22,8 @@ MASK = "_"
 Array = NDArray[Any]
 Chains = tuple[str, ...]
 """The input of one example: the amino-acid sequence of each chain."""
-Value = Array | str | Sampled
-"""A label or a prediction; `Readout` defines its shape."""
+Value = Array | str | tuple[Any, ...]
+"""A label or a prediction; `Readout` defines its shape. A `Sampled` chain is a tuple."""
 Level = Literal["protein", "residue"]
 """Whether an embedding represents a whole protein or one residue."""
 Kind = Literal["regression", "classification", "multilabel", "likelihood", "sequence"]

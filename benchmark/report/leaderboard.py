@@ -30,6 +30,7 @@ from benchmark.report.cells import (
     row_in,
     tabulate,
 )
+from benchmark.report.generation.tables import generation_tables, is_generation
 from benchmark.report.published import PublishedScore, published_rows, read_published
 from benchmark.report.render import render
 from benchmark.report.render.terminal import blocks
@@ -58,9 +59,14 @@ TEXT = (
 
 
 def leaderboard(cells: Cells, published: Sequence[PublishedScore] = ()) -> Report:
-    """A table for each area and method; rows without a model are in those of all methods."""
+    """A table for each area and method; rows without a model are in those of all methods.
+
+    Generation has tables of its own, with several scores.
+    """
     groups = defaultdict[tuple[str, bool, str], Cells](dict)
     methods = defaultdict[tuple[str, bool], dict[str, None]](dict)
+    sequences = generation_tables(cells)
+    cells = {column: rows for column, rows in cells.items() if not is_generation(rows)}
     for column, rows in cells.items():
         methods[column.area, column.embedded] |= {
             row.method: None for row in rows if not row.model_free
@@ -77,7 +83,7 @@ def leaderboard(cells: Cells, published: Sequence[PublishedScore] = ()) -> Repor
         scores = [entry for entry in published if entry.method == method]
         mine, expected = groups[area, embedded, method], expected_tasks(area, embedded)
         tables.append(scores_table(f"{title} · {method}", mine, scores, expected))
-    return Report(tables, TITLE.removeprefix("# "), TEXT)
+    return Report([*tables, *sequences], TITLE.removeprefix("# "), TEXT)
 
 
 def scores_table(

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from inspect import signature
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from benchmark.core import (
     RESIDUES,
     Example,
+    Judge,
     Level,
     Readout,
     Sampled,
@@ -74,11 +76,13 @@ def evaluate(
     seed: int,
     folder: Path | None = None,
     caches: Mapping[Level, EmbeddingCache] | None = None,
+    judge: Judge | None = None,
 ) -> Outcome:
     """Fit on train, select on valid, then predict and score each test set once.
 
     folder: where a method may store its state and weights; a test set with its own train set has a
         folder in it.
+    judge: for tasks that measure predictions with a model.
     Of several processes the first one alone has scores.
     """
     solver = type(method).__name__
@@ -117,6 +121,7 @@ def evaluate(
         if len(answers) != len(examples):
             returned = f"{solver} returned {len(answers)} predictions"
             raise UserError(f"{returned} for the {len(examples)} examples of {name}")
+        answers = list(task.measure(answers, examples, judge, partial(clock, seconds)))
         with clock(seconds, "score"):
             tests[name] = score(metrics, answers, examples, task.readout, seed)
     if both := set(splits.aggregates) & set(tests):

@@ -37,7 +37,11 @@ OPTIONS = [
 VERBS = [
     Bad("leaderboard results=nothing", "there are no Records in nothing", "run `python -m"),
     Bad("leaderboard result=nothing", "not 'result=nothing'", "leaderboard takes results=..."),
-    Bad("leaderboard by=task", "by=task is not known", "there is by=identity, by=method"),
+    Bad(
+        "leaderboard by=task",
+        "by=task is not known",
+        "there is by=identity, by=method, by=generation",
+    ),
     Bad("audit taks=pocket_metal", "not 'taks=pocket_metal'", "audit takes task=..."),
     Bad("audit pocket_perplexity", "no train and no valid", "audit needs either"),
     Bad("audit pocket_metal format=xml", "unknown format 'xml'", "known: csv, json"),

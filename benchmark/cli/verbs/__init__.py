@@ -49,7 +49,7 @@ SETTINGS = {
     "format": "terminal (default), markdown, csv, latex or json",
     "config_dir": "your own folder of yamls, also as --config-dir DIR",
     "results": "folder of results",
-    "by": "identity (scores by identity to train) or method (all of them)",
+    "by": "identity (scores by identity to train), method (all of them) or generation",
     "task": "a task of `list tasks`; task.KEY=VALUE changes its settings",
     "model": "a model of `list models`; model.KEY=VALUE changes its settings",
     "mirror": "folder that replaces the hub for data sets",

@@ -1,5 +1,6 @@
 """`leaderboard`: the tables, made anew from the Records."""
 
+from functools import partial
 from pathlib import Path
 
 from benchmark.cli.verbs.request import Request
@@ -9,12 +10,17 @@ from benchmark.results.storage import without_collection
 
 @without_collection()
 def show_leaderboard(request: Request) -> None:
-    """Write the tables of results=DIR anew and show them, or the view by=identity or by=method."""
+    """Write the tables of results=DIR anew and show them, or the view that by= names.
+
+    by=identity, by=method, or by=generation, which also writes figures to results=DIR.
+    """
     from benchmark.report import leaderboard
     from benchmark.report.breakdowns import by_identity, by_method
+    from benchmark.report.generation.view import by_generation
 
     results = Path(request.options.get("results", "results")).expanduser()
     views = {"identity": by_identity, "method": by_method}
+    views |= {"generation": partial(by_generation, results=results)}
     by = request.options.get("by")
     if by is not None and by not in views:
         raise UserError(f"by={by} is not known; there is by={', by='.join(views)}")
