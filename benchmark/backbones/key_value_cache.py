@@ -36,13 +36,13 @@ class BufferedLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         self.keys, self.values = (buffer[..., :stop, :] for buffer in self.buffers)
         return self.keys, self.values
 
-    def batch_select_indices(self, indices: Tensor) -> None:
+    def reorder_cache(self, beam_idx: Tensor) -> None:
         """Keep these rows, which are in ascending order."""
         if self.buffers is None:
             return
-        stop, count = self.get_seq_length(), len(indices)
+        stop, count = self.get_seq_length(), len(beam_idx)
         for buffer in self.buffers:
-            buffer[:count, ..., :stop, :] = buffer[indices, ..., :stop, :]
+            buffer[:count, ..., :stop, :] = buffer[beam_idx, ..., :stop, :]
         first, second = self.buffers
         self.buffers = first[:count], second[:count]
         self.keys, self.values = (buffer[..., :stop, :] for buffer in self.buffers)

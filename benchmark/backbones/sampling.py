@@ -84,7 +84,7 @@ class CachedDecoder:
 
     def keep(self, rows: Tensor) -> None:
         """Select rows of the cache."""
-        self.cache.batch_select_indices(rows)
+        self.cache.reorder_cache(rows)
         self.gaps = self.gaps[rows]
         self.mask = None if self.mask is None else self.mask[rows]
 

@@ -143,7 +143,8 @@ def record_numbers(file: Path) -> Numbers:
     numbers = {
         name: record[name] for name in ("scores", "intervals", "units", "scored", "examples")
     }
-    numbers |= {"strata": record["strata"], "choices": record["choices"]}
+    choices = {k: v for k, v in record["choices"].items() if k != "tokens_per_second"}
+    numbers |= {"strata": record["strata"], "choices": choices}
     numbers |= {name: record["data_report"].get(name) for name in NOTES}
     numbers |= {"cost": {name: record["usage"].get(name) for name in COSTS}}
     return dict(flat(numbers, f"seed{record['seed']}"))
