@@ -39,8 +39,10 @@ NARROW: dict[str, list[str]] = {
     "zero_shot": ["pocket_perplexity", "pocket_pseudo_perplexity"],
     "lora": LEARNED,
     "finetune": LEARNED,
+    **{method: [] for method in ("sample", "natural", "shuffled")},
 }
-"""Methods that need a transformer, and the embedded tasks that they accept; they refuse others."""
+"""Methods that need a transformer, or a task of new chains, and the embedded tasks that they
+accept; they refuse others."""
 UNLEARNED = NARROW["zero_shot"]
 """Tasks without labels to train on: other methods refuse them."""
 QUICK: dict[str, list[str]] = {

@@ -22,6 +22,8 @@ from benchmark.core import (
     Ability,
     Backbone,
     Level,
+    Sampled,
+    Sampling,
     UserError,
     lacks,
 )
@@ -267,10 +269,12 @@ class Transformer(Backbone):
         """(L, 20) for each chain."""
         return self._residue_log_probs(chains, "causal_log_probs", 1)
 
-    def sample(self, prompts: Sequence[str], **settings: Any) -> list[str]:
-        """Nucleus sampling (`benchmark.backbones.sampling`)."""
+    def sample(
+        self, prompts: Sequence[str], settings: Sampling, seeds: Sequence[int]
+    ) -> list[Sampled]:
+        """By `benchmark.backbones.sampling`."""
         self.require("sampling", "this call")
-        return sample(self, prompts, **settings)
+        return sample(self, prompts, settings, seeds)
 
     def contacts(self, chains: Sequence[str]) -> list[Float32]:
         """(L, L) for each chain."""

@@ -35,7 +35,7 @@ def check_combination(
 ) -> None:
     """Refuse what task, method and the settings of the model show."""
     from benchmark.methods.contacts.contact_head import require_contacts
-    from benchmark.run.evaluation import require_likelihood
+    from benchmark.run.evaluation import require_kind
 
     if not isinstance(task, Task) or not isinstance(method, Method):
         return  # `Run.prepare` refuses them
@@ -43,7 +43,7 @@ def check_combination(
     target = str(config["model"].get("_target_"))
     if not method.uses_model and target != NO_MODEL:
         raise UserError(f"{wanted} uses no model; leave model=... out")
-    require_likelihood(readout, method, wanted)
+    require_kind(readout, method, wanted)
     if not type(method).__module__.startswith("benchmark.methods."):
         return
     solver = type(method).__name__

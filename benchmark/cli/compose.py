@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.cli.catalogue import GROUPS
-from benchmark.core import UserError
+from benchmark.core import UserError, unknown
 from benchmark.results.identity import flat
 from benchmark.results.migrations import renamed
 
@@ -22,6 +22,18 @@ def compose(words: Sequence[str], folders: Sequence[Path] = ()) -> Any:
     with initialize_config_module("conf", version_base="1.3"):
         cfg = hydra.compose("config", overrides=[*words, f"hydra.searchpath=[{own}]"])
     return with_current_names(cfg)
+
+
+def compose_model(name: str, words: Sequence[str]) -> Any:
+    """The configuration of another model during a run, with its folders of yamls."""
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import RunMode
+
+    loader = GlobalHydra.instance().config_loader()
+    if name not in (known := loader.get_group_options("model")):
+        raise unknown("model", name, known)
+    given = [f"model={name}", *words]
+    return with_current_names(loader.load_configuration("config", given, RunMode.RUN)).model
 
 
 def with_current_names(cfg: Any) -> Any:

@@ -12,13 +12,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmark.cli.combinations import check_combination, check_training
-from benchmark.cli.compose import build, with_current_names
+from benchmark.cli.compose import build, compose_model, with_current_names
 from benchmark.cli.settings import check_settings, model_name
 from benchmark.cli.several_runs import Finished, SeveralRuns
 from benchmark.distributed import rank
 from benchmark.results import storage
 from benchmark.results.record import Record
 from benchmark.run.code_digest import own_digest
+
+JUDGES = "pocket_clm_m", "pocket_clm_l"
+"""Of generated sequences: the first one, or the second for those of the first."""
 
 
 def run_hydra(runs: SeveralRuns | None = None) -> int:
@@ -63,12 +66,31 @@ def run(cfg: Any, alone: bool) -> Finished:
     check_settings(config)
     choices = HydraConfig.get().runtime.choices
     check_training(config, choices)
-    parts = {"task": build(cfg.task), "method": build(cfg.method)}
-    check_combination(**parts, config=config, choices=choices)
+    judge = judge_of(cfg, config)
+    parts = {"task": build(cfg.task), "method": build(cfg.method), "judge": judge}
+    check_combination(parts["task"], parts["method"], config=config, choices=choices)
     with store.opened(config["store"], config["store_gb"]) as opened:
         remembered.set(opened.digests if opened else None)
         parts |= {"make_backbone": lambda: build(cfg.model), "store": opened}
         return carry_out(config, parts, alone)
+
+
+def judge_of(cfg: Any, config: dict[str, Any]) -> Any:
+    """The model that the task names as its judge, None without; "auto" becomes its name."""
+    from omegaconf import OmegaConf
+
+    from benchmark.run.execution import JudgeModel
+
+    if (given := config["task"].get("judge")) is None:
+        return None
+    shared = [f"{name}={config[name]}" for name in ("device", "dtype", "batch_tokens")]
+    for name in JUDGES if given == "auto" else (given,):
+        model = compose_model(str(name), shared)
+        if given != "auto" or model.path != config["model"].get("path"):
+            break
+    cfg.task.judge = config["task"]["judge"] = name
+    settings: Any = OmegaConf.to_container(model, resolve=True)
+    return JudgeModel(name, settings, lambda: build(model))
 
 
 def carry_out(config: dict[str, Any], parts: dict[str, Any], alone: bool) -> Finished:

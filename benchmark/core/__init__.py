@@ -38,15 +38,16 @@ from benchmark.core.metric import (
     metric,
     set_metric,
 )
-from benchmark.core.task import Area, DataReport, Splits, Task
+from benchmark.core.sampling import Sampled, Sampling
+from benchmark.core.task import Area, Clock, DataReport, Judge, Splits, Task
 
 # fmt: off
 __all__ = [
     "MASK", "OLD_KINDS", "RESIDUES", "RESIDUE_INDEX", "Ability", "Area", "Array", "Backbone",
-    "Chains", "CorpusMetric", "DataReport", "EmbeddingCache", "Example", "ExampleMetric",
-    "ExampleValues", "Examples", "ExitCode", "FitContext", "Kind", "Level", "Method", "Metric",
-    "Predictions", "Predictor", "Readout", "Scorer", "SetMetric", "Splits", "Task", "UserError",
-    "Value", "contact_map", "corpus_metric", "example_metric", "has_answer", "known_answers",
-    "known_pairs", "lacks", "metric", "set_metric", "unknown",
+    "Chains", "Clock", "CorpusMetric", "DataReport", "EmbeddingCache", "Example", "ExampleMetric",
+    "ExampleValues", "Examples", "ExitCode", "FitContext", "Judge", "Kind", "Level", "Method",
+    "Metric", "Predictions", "Predictor", "Readout", "Sampled", "Sampling", "Scorer", "SetMetric",
+    "Splits", "Task", "UserError", "Value", "contact_map", "corpus_metric", "example_metric",
+    "has_answer", "known_answers", "known_pairs", "lacks", "metric", "set_metric", "unknown",
 ]
 # fmt: on

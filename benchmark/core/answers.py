@@ -22,11 +22,11 @@ MASK = "_"
 Array = NDArray[Any]
 Chains = tuple[str, ...]
 """The input of one example: the amino-acid sequence of each chain."""
-Value = Array | str
-"""A label or a prediction; `Readout` defines its shape."""
+Value = Array | str | tuple[Any, ...]
+"""A label or a prediction; `Readout` defines its shape. A `Sampled` chain is a tuple."""
 Level = Literal["protein", "residue"]
 """Whether an embedding represents a whole protein or one residue."""
-Kind = Literal["regression", "classification", "multilabel", "likelihood"]
+Kind = Literal["regression", "classification", "multilabel", "likelihood", "sequence"]
 OLD_KINDS: Mapping[str | None, Kind] = {
     "real": "regression",
     "class": "classification",
@@ -78,6 +78,8 @@ class Readout:
     - "likelihood": the natural-log probability of each residue among `RESIDUES`, from a language
       model itself; there is no training. The label is 0 at scored positions and NaN elsewhere,
       where the prediction is NaN, too.
+    - "sequence": a new chain that begins with the example's own (the prompt, "" for none); the
+      prediction is a `Sampled`. The label is not read, and every example counts.
     """
 
     level: Literal["protein", "variant", "residue", "pair"]
@@ -100,11 +102,15 @@ class Readout:
         if self.chains not in ("apart", "joined"):
             raise UserError(f"chains={self.chains} is not known; allowed are apart, joined")
         least = 2 if self.kind == "classification" else 1
-        scalar = self.kind in ("regression", "likelihood")
+        scalar = self.kind in ("regression", "likelihood", "sequence")
         if type(self.size) is not int or self.size < least or (scalar and self.size > 1):
             raise UserError(
                 f"size={self.size} does not fit kind={self.kind}; give 2 or more classes, "
                 "1 or more labels, and 1 for regression"
+            )
+        if self.kind == "sequence" and self.level != "protein":
+            raise UserError(
+                f"kind=sequence does not fit level={self.level}; it takes level=protein"
             )
         whole = self.level == "residue" and self.context in ("left", "both")
         if (self.kind == "likelihood") != whole:
@@ -139,10 +145,10 @@ class Readout:
 
 
 def known_answers(label: Value, readout: Readout) -> Array:
-    """Which answers of a label are known, in its shape; of pairs, which are all known, (1,)."""
-    array = np.asarray(label)
-    if readout.level == "pair":  # a pair that is not listed is in class 0
+    """Which answers of a label are known, in its shape; of pairs and sequences all, (1,)."""
+    if readout.level == "pair" or readout.kind == "sequence":  # an unlisted pair is in class 0
         return np.ones(1, bool)
+    array = np.asarray(label)
     real = readout.kind in ("regression", "likelihood")
     return np.asarray(~np.isnan(array) if real else array != -1)
 

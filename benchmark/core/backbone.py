@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from benchmark.core.answers import RESIDUE_INDEX, RESIDUES, Level
 from benchmark.core.errors import UserError
+from benchmark.core.sampling import Sampled, Sampling
 
 Float32 = NDArray[np.float32]
 Ability = Literal[
@@ -147,17 +148,12 @@ class Backbone(ABC):
         raise lacks(self, "contact_head")
 
     def sample(
-        self,
-        prompts: Sequence[str],
-        *,
-        max_length: int,
-        temperature: float,
-        top_p: float,
-        seed: int,
-    ) -> list[str]:
+        self, prompts: Sequence[str], settings: Sampling, seeds: Sequence[int]
+    ) -> list[Sampled]:
         """Continue each prompt (first residues, or "") until the model ends it.
 
-        max_length: residues, including the prompt's.
+        Batches are its own affair. A chain depends, except for rounding, on its prompt, the
+        settings and its seed alone, and on a CPU the same call gives the same bytes.
         """
         raise lacks(self, "sampling")
 

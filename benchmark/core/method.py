@@ -16,7 +16,8 @@ class Predictor(NamedTuple):
     predict: Callable[[Sequence[Chains]], Iterable[Value]]
     """Predictions in the order of the inputs. It never sees a label."""
     choices: Mapping[str, Any]
-    """What was selected on valid and what was sampled, for the Record."""
+    """What was selected on valid and what was sampled, for the Record, which reads it after the
+    predictions."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Method(ABC):
     """Whether predictions depend on the backbone; else it runs with model=none alone."""
     answers_likelihood: bool = False
     """Whether it solves a "likelihood" task, from the backbone's own probabilities."""
+    answers_sequence: bool = False
+    """Whether it solves "sequence" tasks, and no others: its predictions are new chains."""
 
     @abstractmethod
     def fit(

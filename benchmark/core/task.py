@@ -1,14 +1,15 @@
 """A task, its examples by split, and the report on how they were made."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 
-from benchmark.core.answers import Example, Readout, Value
+from benchmark.core.answers import Array, Example, Readout, Value
 from benchmark.core.errors import UserError
 
 Area = Literal[
@@ -57,6 +58,23 @@ class DataReport:
         return {name: value for name, value in asdict(self).items() if value}
 
 
+class Judge(Protocol):
+    """A language model that scores sequences of others. It sees chains, and never a task."""
+
+    def likelihoods(self, chains: Sequence[str]) -> tuple[Array, Array]:
+        """Mean natural-log likelihood of the scored residues of each chain, and their number."""
+
+    def embeddings(self, chains: Sequence[str]) -> Array | None:
+        """A vector for each chain, (n, d); None: the model has none."""
+
+    def structure(self, chains: Sequence[str]) -> Array | None:
+        """Expected shares of helix, strand and coil in each chain, (n, 3); None: no embeddings."""
+
+
+Clock = Callable[[str], AbstractContextManager[None]]
+"""Adds the duration of a block to that of a phase, by its name."""
+
+
 class Splits(NamedTuple):
     """The examples for training, for model selection and for testing."""
 
@@ -71,6 +89,8 @@ class Splits(NamedTuple):
     """Test set -> its own train and valid (cross-validation)."""
     aggregates: Mapping[str, Mapping[str, float]] = MappingProxyType({})
     """Aggregate score -> weight of each test set in it, of sum 1. The first one, if any, ranks."""
+    further: Mapping[str, str] = MappingProxyType({})
+    """Digests of further data that scores depend on, by name: a database that is searched."""
 
     def learned_from(self, test: str) -> tuple[Sequence[Example], Sequence[Example]]:
         """The train and valid examples that belong to a test set."""
@@ -112,6 +132,24 @@ class Task(ABC):
     def compact(self, prediction: Value, example: Example) -> Value:
         """The part of a prediction that is scored and stored: all of it by default."""
         return prediction
+
+    def measure(
+        self,
+        predictions: Sequence[Value],
+        examples: Sequence[Example],
+        judge: Judge | None,
+        clock: Clock,
+    ) -> Sequence[Value]:
+        """Compact predictions with what models or searches find out about them: as they are.
+
+        Called once for each test set, so that metrics need neither. judge: the model that the
+        setting `judge` of the task names, if it has one.
+        """
+        return predictions
+
+    def stratum(self, prediction: Value, example: Example) -> str:
+        """The stratum in which an example is scored as well; "": none."""
+        return ""
 
     def rows(self, example: Example, compact: Value) -> Mapping[str, Any]:
         """One example's columns in the table of predictions, from its compact prediction."""

@@ -37,7 +37,7 @@ def digest_examples(examples: Iterable[Example]) -> str:
 
 
 def digest_splits(splits: Splits) -> dict[str, str]:
-    """Digest of each split's content, test sets by their names, and of unequal aggregate weights.
+    """Digest of each split's content, of unequal aggregate weights, and of further data, by name.
 
     Equal weights follow from the names of the test sets.
     """
@@ -48,4 +48,4 @@ def digest_splits(splits: Splits) -> dict[str, str]:
     for mean, weights in splits.aggregates.items():
         if len(set(weights.values())) > 1:
             digests[f"{mean}, its weights"] = digest(json.dumps(weights, sort_keys=True))
-    return digests
+    return {**digests, **splits.further}

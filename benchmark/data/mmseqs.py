@@ -42,19 +42,69 @@ def search(
 
     columns: whether to read which residues are aligned.
     """
-    mmseqs = program()
     if not queries or not targets:
+        program()
         return hits_of(np.empty((len(COLUMNS), 0)))
     named = COLUMNS + ALIGNED if columns else COLUMNS
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        files = [folder / "query.fasta", folder / "target.fasta"]
-        for file, seqs in zip(files, (queries, targets), strict=True):
-            file.write_text("".join(f">{i}\n{seq}\n" for i, seq in enumerate(seqs)))
-        files += [folder / "hits", folder / "tmp"]
-        words = ["--alignment-mode", "3", "--format-output", ",".join(named), "-v", "1"]
-        run([mmseqs, "easy-search", *files, *options.split(), *words, "--threads", str(cores())])
-        return read(folder / "hits", named)
+        files = [fasta(queries, folder / "query.fasta"), fasta(targets, folder / "target.fasta")]
+        return read(align(files, folder, options, named), named)
+
+
+def align(files: Sequence[Path], folder: Path, options: str, columns: Sequence[str]) -> Path:
+    """Search the second file, or database, with the first; the table of hits, in `folder`."""
+    words = ["--alignment-mode", "3", "--format-output", ",".join(columns), "-v", "1"]
+    words += ["--threads", str(cores())]
+    places = [*files, folder / "hits", folder / "tmp"]
+    run([program(), "easy-search", *places, *options.split(), *words])
+    return folder / "hits"
+
+
+def search_database(queries: Sequence[str], database: Path, options: str) -> tuple[Hits, list[str]]:
+    """As `search`, in a database of MMseqs2; the target of each hit by its name in a list."""
+    import pyarrow.csv
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        found = align([fasta(queries, folder / "query.fasta"), database], folder, options, COLUMNS)
+        if not queries or not found.stat().st_size:
+            return hits_of(np.empty((len(COLUMNS), 0))), []
+        table = pyarrow.csv.read_csv(
+            found,
+            pyarrow.csv.ReadOptions(column_names=COLUMNS),
+            pyarrow.csv.ParseOptions(delimiter="\t"),
+            pyarrow.csv.ConvertOptions(column_types={"target": "string"}),
+        )
+    names = table["target"].to_pylist()
+    numbers = {n: table[n].to_numpy().astype(np.float64) for n in COLUMNS if n != "target"}
+    numbers["target"] = np.arange(len(names), dtype=np.float64)
+    return hits_of(np.stack([numbers[column] for column in COLUMNS])), names
+
+
+def cluster(chains: Sequence[str], options: str) -> Array:
+    """Number of the cluster of each chain, (n,); equal chains are in one.
+
+    A chain that MMseqs2 leaves out, since it is too short, is a cluster of its own.
+    """
+    unique = list(dict.fromkeys(chains))
+    first = np.arange(len(unique))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if len(unique) > 1:
+            places = [fasta(unique, folder / "in.fasta"), folder / "out", folder / "tmp"]
+            words = ["-v", "1", "--threads", str(cores())]
+            run([program(), "easy-cluster", *places, *options.split(), *words])
+            pairs = np.loadtxt(folder / "out_cluster.tsv", np.int64, ndmin=2).reshape(-1, 2)
+            first[pairs[:, 1]] = pairs[:, 0]
+    row = {chain: number for chain, number in zip(unique, first.tolist(), strict=True)}
+    return np.array([row[chain] for chain in chains], np.int64)
+
+
+def fasta(chains: Sequence[str], file: Path) -> Path:
+    """Write chains named by their index."""
+    file.write_text("".join(f">{i}\n{chain}\n" for i, chain in enumerate(chains)))
+    return file
 
 
 def read(file: Path, columns: Sequence[str]) -> Hits:

@@ -172,6 +172,8 @@ class Table:
         return made._replace(aggregates={"mean": mean}), valid_from
 
     def _check(self, readout: Readout) -> None:
+        if readout.kind == "sequence":
+            raise UserError("kind=sequence has no labels in a table; give task=generation")
         for name in ("columns", "unit", "allow", "sizes"):
             if not isinstance(value := getattr(self, name), Mapping):
                 raise UserError(f"task.{name}={value} is not allowed; give names with their values")

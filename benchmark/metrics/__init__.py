@@ -13,7 +13,7 @@ Add a metric as a file in this folder, which imports only core, or name it by it
 
 from importlib import import_module
 from inspect import isfunction, signature
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
 from benchmark.core import Metric, UserError
 from benchmark.core.metric import FORMS, old_form
@@ -43,6 +43,6 @@ def find(name: str) -> Metric:
 
 
 def known() -> dict[str, Metric]:
-    """Return every metric in this folder by its name."""
-    modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
+    """Return every metric in this folder and those below it by its name."""
+    modules = [import_module(m.name) for m in walk_packages(__path__, f"{__name__}.")]
     return {m.name: m for module in modules for m in vars(module).values() if isinstance(m, Metric)}

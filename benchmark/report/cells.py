@@ -71,6 +71,8 @@ def column_of(record: Record) -> TaskColumn:
         "metric version": versions["metrics"][record.primary],
         "evaluation version": versions["evaluation"],
     }
+    if judge := record.identity.get("judge"):
+        settings["judge weights"] = judge["weights"]
     question = json.dumps([record.data, settings], sort_keys=True)
     embedded = str(record.data_report.get("source", "")).startswith("package:")
     return TaskColumn(record.area, embedded, record.task, record.version, question)

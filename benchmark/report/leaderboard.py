@@ -30,6 +30,7 @@ from benchmark.report.cells import (
     row_in,
     tabulate,
 )
+from benchmark.report.generation.tables import generation_tables, is_generation
 from benchmark.report.published import PublishedScore, published_rows, read_published
 from benchmark.report.render import render
 from benchmark.report.render.terminal import blocks
@@ -58,21 +59,22 @@ TEXT = (
 
 
 def leaderboard(cells: Cells, published: Sequence[PublishedScore] = ()) -> Report:
-    """A table for each area and method."""
+    """A table for each area and method; generation has tables of its own, with several scores."""
     tables = []
     for title, method, mine, expected in grouped(cells):
         scores = [entry for entry in published if entry.method == method]
         tables.append(scores_table(title, mine, scores, expected))
-    return Report(tables, TITLE.removeprefix("# "), TEXT)
+    return Report([*tables, *generation_tables(cells)], TITLE.removeprefix("# "), TEXT)
 
 
 def grouped(cells: Cells) -> Iterator[tuple[str, str, Cells, Sequence[str]]]:
-    """Title, method, cells and the tasks of the mean, for each area and method.
+    """Title, method, cells and the tasks of the mean, for each area and method but generation.
 
     Rows without a model are in those of all methods.
     """
     groups = defaultdict[tuple[str, bool, str], Cells](dict)
     methods = defaultdict[tuple[str, bool], dict[str, None]](dict)
+    cells = {column: rows for column, rows in cells.items() if not is_generation(rows)}
     for column, rows in cells.items():
         methods[column.area, column.embedded] |= {
             row.method: None for row in rows if not row.model_free

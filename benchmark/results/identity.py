@@ -6,7 +6,17 @@ from typing import Any
 from benchmark.results.record import Record
 
 NOT_IN_KEY = {
-    "task": {"source", "revision", "mirror", "columns", "allow", "sizes", "missing", "reference"},
+    "task": {
+        "source",
+        "revision",
+        "mirror",
+        "columns",
+        "allow",
+        "sizes",
+        "missing",
+        "reference",
+        "prompts",
+    },
     "model": {"path", "revision", "device", "device_map", "dtype", "batch_tokens", "compile"}
     | {"trust_remote_code", "facts", "counts", "adapter"},
     "method": {"save_minutes", "gradient_checkpointing"},

@@ -112,6 +112,15 @@ def value_columns(tests: Sequence[Mapping[str, ExampleValues]]) -> dict[str, lis
     return columns
 
 
+def as_fasta(columns: Mapping[str, Sequence[Any]]) -> str:
+    """Generated sequences with their id, prompt, log-likelihood of a residue, and end."""
+    names = "id", "seq", "log_likelihood", "ended", "sequence"
+    return "".join(
+        f">{name} prompt={prompt} log_likelihood={mean:.6g} ended={str(ended).lower()}\n{chain}\n"
+        for name, prompt, mean, ended, chain in zip(*(columns[n] for n in names), strict=True)
+    )
+
+
 def column(values: Sequence[Any]) -> Any:
     """A pyarrow array with a cell per example: text, number, list, or (L, size) as nested lists."""
     import pyarrow as pa

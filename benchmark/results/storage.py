@@ -2,6 +2,8 @@
 
     results/<task>/<model>/<method>/<key>/seed<k>.json, seed<k>.parquet
 
+and, of tasks of generation, the sequences as seed<k>.fasta.
+
 Files are written under a temporary name and renamed, so an interrupted run leaves no partial file.
 """
 
@@ -19,7 +21,7 @@ from typing import Any
 from benchmark.core import UserError
 from benchmark.files import replacing
 from benchmark.results.migrations import migrate
-from benchmark.results.predictions import column
+from benchmark.results.predictions import as_fasta, column
 from benchmark.results.record import FORMAT, Record
 
 TITLE = "# Leaderboard"
@@ -43,6 +45,9 @@ def save(record: Record, predictions: Mapping[str, Sequence[Any]], results: Path
         with replacing(path.with_suffix(".parquet")) as table:  # takes its place first
             columns = {name: column(values) for name, values in predictions.items()}
             pq.write_table(pa.table(columns), table, compression="zstd")
+            if "sequence" in predictions:
+                with replacing(path.with_suffix(".fasta")) as fasta:
+                    fasta.write_text(as_fasta(predictions), encoding="ascii")
     return path
 
 

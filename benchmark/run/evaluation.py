@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from inspect import signature
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,19 @@ from urllib.parse import quote
 
 import numpy as np
 
-from benchmark.core import Example, Level, Readout, Splits, Task, UserError, Value, has_answer
+from benchmark.core import (
+    RESIDUES,
+    Example,
+    Judge,
+    Level,
+    Readout,
+    Sampled,
+    Splits,
+    Task,
+    UserError,
+    Value,
+    has_answer,
+)
 from benchmark.core.backbone import Backbone, EmbeddingCache
 from benchmark.core.method import FitContext, Method, Predictor
 from benchmark.core.metric import Metric, SetMetric
@@ -63,15 +76,17 @@ def evaluate(
     seed: int,
     folder: Path | None = None,
     caches: Mapping[Level, EmbeddingCache] | None = None,
+    judge: Judge | None = None,
 ) -> Outcome:
     """Fit on train, select on valid, then predict and score each test set once.
 
     folder: where a method may store its state and weights; a test set with its own train set has a
         folder in it.
+    judge: for tasks that measure predictions with a model.
     Of several processes the first one alone has scores.
     """
     solver = type(method).__name__
-    require_likelihood(task.readout, method, solver)
+    require_kind(task.readout, method, solver)
     check_signatures(task, method)
     validate_metrics(task, splits, metrics)
     seconds: dict[str, float] = {}
@@ -88,12 +103,10 @@ def evaluate(
     own = splits.train_valid_by_test
     if set(splits.tests) - set(own):
         predictor = fit(splits.train, splits.valid, folder)
-        choices |= predictor.choices
     tests = {}
     for name, examples in splits.tests.items():
         if name in own:
             predictor = fit(*own[name], folder and folder / quote(name, safe=""))
-            choices[name] = dict(predictor.choices)
         with clock(seconds, "predict"):
             answers: list[Value] = []
             for prediction in predictor.predict([example.chains for example in examples]):
@@ -102,11 +115,13 @@ def evaluate(
                 example = examples[len(answers)]
                 check(prediction, example, task.readout)
                 answers.append(task.compact(prediction, example))
+        choices |= {name: dict(predictor.choices)} if name in own else predictor.choices
         if rank():
             continue
         if len(answers) != len(examples):
             returned = f"{solver} returned {len(answers)} predictions"
             raise UserError(f"{returned} for the {len(examples)} examples of {name}")
+        answers = list(task.measure(answers, examples, judge, partial(clock, seconds)))
         with clock(seconds, "score"):
             tests[name] = score(metrics, answers, examples, task.readout, seed)
     if both := set(splits.aggregates) & set(tests):
@@ -117,12 +132,22 @@ def evaluate(
     return Outcome({**means, **tests}, choices, seconds)
 
 
-def require_likelihood(readout: Readout, method: Method, name: str) -> None:
-    """Refuse a task of likelihoods for a method that does not predict them."""
+def require_kind(readout: Readout, method: Method, name: str) -> None:
+    """Refuse a task of likelihoods or sequences for a method that does not predict them."""
     if readout.kind == "likelihood" and not method.answers_likelihood:
         raise UserError(
             "this task scores the likelihood of residues by the language model itself, which "
             f"{name} does not predict; omit method=, or give method=zero_shot"
+        )
+    if readout.kind == "sequence" and not method.answers_sequence:
+        raise UserError(
+            f"this task scores new chains, which {name} does not make; omit method=, or give "
+            "method=sample"
+        )
+    if method.answers_sequence and readout.kind != "sequence":
+        raise UserError(
+            f"{name} makes new chains, and the answers of this task are of "
+            f"kind={readout.kind}; omit method=, or give task=generation"
         )
 
 
@@ -153,7 +178,7 @@ def validate_metrics(task: Task, splits: Splits, metrics: Sequence[Metric]) -> N
         raise UserError(f"{reason}; begin with a metric that has one")
     for examples in splits.tests.values():
         few = list(islice((e for e in examples if has_answer(e.label, task.readout)), 2))
-        answers = [task.compact(np.zeros(shape(e, task.readout)), e) for e in few]
+        answers = [task.compact(placeholder(e, task.readout), e) for e in few]
         for metric in metrics:
             weights = np.ones((TRIED, len(few)), np.int64)
             if isinstance(metric, SetMetric):
@@ -164,6 +189,13 @@ def validate_metrics(task: Task, splits: Splits, metrics: Sequence[Metric]) -> N
                 raise unfit(metric, error) from None
 
 
+def placeholder(example: Example, readout: Readout) -> Value:
+    """A prediction of the right form."""
+    if readout.kind == "sequence":
+        return Sampled(example.chains[0] + RESIDUES, -1.0, True)
+    return np.zeros(shape(example, readout))
+
+
 def shape(example: Example, readout: Readout) -> tuple[int, ...]:
     """Shape of a prediction for an example."""
     lengths = tuple(len(chain) for chain in example.chains)
@@ -172,7 +204,12 @@ def shape(example: Example, readout: Readout) -> tuple[int, ...]:
 
 
 def check(prediction: Value, example: Example, readout: Readout) -> None:
-    """Refuse a prediction of a wrong shape, or one that is not finite at a scored position."""
+    """Refuse a prediction of a wrong form, or one that is not finite at a scored position."""
+    if readout.kind == "sequence":
+        if not isinstance(prediction, Sampled):
+            found = type(prediction).__name__
+            raise UserError(f"the method returned a {found}, not a benchmark.core.Sampled")
+        return
     values, wanted = np.asarray(prediction), shape(example, readout)
     if values.shape != wanted:
         raise UserError(f"the method returned a prediction of shape {values.shape}, not {wanted}")

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmark import metrics
 from benchmark.core import Backbone, EmbeddingCache, Level, Method, Metric, Splits, Task, UserError
@@ -14,6 +14,7 @@ from benchmark.data.homology import Audit, read_audit
 from benchmark.distributed import rank
 from benchmark.embedding.extraction import EMBEDDING_VERSION
 from benchmark.embedding.store import CHECKED_WITH, Store
+from benchmark.methods.judge import LanguageModelJudge
 from benchmark.results.identity import deciding, flat
 from benchmark.results.predictions import value_columns
 from benchmark.results.record import Record
@@ -27,6 +28,14 @@ from benchmark.stats.strata import stratify
 
 LIBRARIES = ("torch", "transformers", "esm")
 """Packages that may change an embedding; stored vectors are checked after a version changes."""
+
+
+class JudgeModel(NamedTuple):
+    """The model that a task names as its judge."""
+
+    name: str
+    config: Mapping[str, Any]
+    make: Callable[[], Backbone]
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,7 @@ class Run:
     audit: Audit | None
     """The audit of this data, if there is one in the results folder."""
     caches: Mapping[Level, EmbeddingCache]
+    judge: LanguageModelJudge | None = None
 
     @classmethod
     def prepare(
@@ -58,6 +68,7 @@ class Run:
         method: Method,
         make_backbone: Callable[[], Backbone],
         store: Store | None,
+        judge: JudgeModel | None = None,
     ) -> "Run":
         """Read the data, build the backbone, and compute what identifies the run."""
         require(task, Task, "task")
@@ -86,13 +97,22 @@ class Run:
                 "embedding": EMBEDDING_VERSION,
             },
         }
+        judging = open_judge(judge, store) if judge else None
+        if judge and judging:
+            target = judge.config.get("_target_", "")
+            identity["judge"] = {
+                **{"settings": deciding("model", judge.config), "dtype": judging.backbone.dtype},
+                "weights": judging.backbone.digest,
+                "version": declared_version(type(judging.backbone), target),
+            }
         names = {"task": choices["task"], "model": config["name"] or name}
         names |= {"method": choices["method"], "key": make_key(identity)}
         caches: Mapping[Level, EmbeddingCache] = {}
         if store and method.frozen and backbone.stored:
             caches = open_caches(backbone, store, identity["model"], names["model"])
         audit = read_audit(Path(config["results"]), data)
-        return cls(config, names, task, splits, backbone, method, scorers, identity, audit, caches)
+        found = splits, backbone, method, scorers, identity, audit, caches, judging
+        return cls(config, names, task, *found)
 
     def with_seed(self, seed: int) -> "Run":
         """The same run with another seed, data and backbone shared."""
@@ -110,13 +130,18 @@ class Run:
             *(self.task, self.splits, self.backbone, self.method, self.scorers, seed),
             folder=Path(self.config["results"], self.path).with_suffix(""),
             caches=self.caches,
+            judge=self.judge,
         )
         found = {name: test.predictions for name, test in outcome.tests.items()}
         strata: Mapping[str, Any] = {}
         if not rank():
             with clock(outcome.seconds, "score"):
-                readout = self.task.readout
-                strata = stratify(self.scorers, readout, self.splits, found, self.audit, seed)
+                task = self.task.readout, self.splits, found, self.audit, seed, self.task.stratum
+                strata = stratify(self.scorers, *task)
+        if judge := self.judge:
+            own = judge.backbone.digest == self.backbone.digest
+            known = {"model": judge.name, "digest": judge.backbone.digest, "self_judged": own}
+            outcome = outcome._replace(choices={**outcome.choices, "judge": known})
         used = {name: total - before.get(name, 0) for name, total in self.usage().items()}
         return outcome._replace(strata=strata, usage=total_usage(used, outcome.choices))
 
@@ -186,6 +211,16 @@ class Run:
                 for column, value in (cells | dict(self.task.rows(example, prediction))).items():
                     columns[column].append(value)
         return columns | value_columns([outcome.tests[name].values for name in self.splits.tests])
+
+
+def open_judge(judge: JudgeModel, store: Store | None) -> LanguageModelJudge:
+    """The judge with its stored embeddings."""
+    backbone = open_backbone(judge.config, judge.make, store.digests if store else None)
+    settings, stored = deciding("model", judge.config), store and backbone.stored
+    caches = open_caches(backbone, store, settings, judge.name) if store and stored else {}
+    judging = LanguageModelJudge(judge.name, backbone, caches)
+    _ = judging.readout  # refuses a model without a head
+    return judging
 
 
 def open_caches(

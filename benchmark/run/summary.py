@@ -25,6 +25,9 @@ def summary(records: Sequence[Record]) -> str:
     lines = [text]
     if usage := format_usage(records):
         lines.append(usage)
+    if "judge" in record.choices:
+        seconds = sum((Counter(r.seconds) for r in records), Counter[str]())
+        lines.append(", ".join(f"{phase} {value:.1f} s" for phase, value in seconds.items()))
     if record.limit is not None:
         lines.append(f"limit={record.limit}: not ranked")
     sizes = report.get("sizes", {})

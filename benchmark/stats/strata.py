@@ -4,10 +4,10 @@ Strata are the identity bands of `benchmark.data.homology`, and "without overlap
 chains, all together, are in no example of train or valid. The last needs no audit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmark.core import Metric, Readout, Splits, Value, has_answer
+from benchmark.core import Example, Metric, Readout, SetMetric, Splits, Value, has_answer
 from benchmark.data.homology import BANDS, Audit, learned
 from benchmark.results.record import WITHOUT_OVERLAP
 from benchmark.stats.bootstrap import Scores, mean, score
@@ -23,12 +23,14 @@ def stratify(
     predictions: Mapping[str, Sequence[Value]],
     audit: Audit | None,
     seed: int,
+    stratum: Callable[[Value, Example], str] = lambda prediction, example: "",
 ) -> Strata:
     """Score each stratum with a known answer, from the predictions of each test set.
 
     "Without overlap" is reported for every test set if any has overlap, without a score where train
     and valid contain the whole test set. The mean of a stratum over test sets is reported only if
     each of them has the stratum.
+    stratum: `Task.stratum`; in these strata there are no set metrics, whose scores depend on size.
     """
     known, apart = dict[str, list[int]](), dict[str, list[int]]()
     for test, examples in splits.tests.items():
@@ -36,6 +38,7 @@ def stratify(
         known[test] = [row for row, e in enumerate(examples) if has_answer(e.label, readout)]
         apart[test] = [row for row in known[test] if examples[row].chains not in seen]
     parts: dict[str, dict[str, Scores]] = {name: {} for name in (*BANDS, WITHOUT_OVERLAP)}
+    of_examples = [metric for metric in metrics if not isinstance(metric, SetMetric)]
     for test, examples in splits.tests.items():
         bands = audit.bands(test) if audit else [""] * len(examples)
         rows_of = {name: [row for row in known[test] if bands[row] == name] for name in BANDS}
@@ -45,6 +48,11 @@ def stratify(
                 mine = [examples[row] for row in rows]
                 answers = [predictions[test][row] for row in rows]
                 parts[name][test] = score(metrics, answers, mine, readout, seed)
+        own = [stratum(predictions[test][row], examples[row]) for row in known[test]]
+        for name in sorted(set(own) - {""}):
+            rows = [row for row, its in zip(known[test], own, strict=True) if its == name]
+            answers, mine = [predictions[test][row] for row in rows], [examples[r] for r in rows]
+            parts.setdefault(name, {})[test] = score(of_examples, answers, mine, readout, seed)
     found: Strata = {}
     for name, scores in parts.items():
         means = {

@@ -12,7 +12,7 @@ import numpy as np
 from benchmark.backbones.leftovers import listed
 from benchmark.backbones.pretrained import Pretrained
 from benchmark.backbones.transformer import Transformer
-from benchmark.core import MASK, RESIDUES, Array, Backbone, Readout
+from benchmark.core import MASK, RESIDUES, Array, Backbone, Readout, Sampling
 from benchmark.embedding.rounding import ROUNDING, distance
 from benchmark.pocket import FOLDER
 
@@ -235,13 +235,11 @@ def changed(a: Sequence[Array], b: Sequence[Array], at: int) -> int:
 def sampling(backbone: Backbone) -> Iterator[Finding]:
     """Chains of the 20 residues that begin with the prompt, reproducible by the seed."""
     prompts = ["", "MK", "MKTAY"] * 2
-    drawn, again = (
-        backbone.sample(prompts, max_length=30, temperature=1.0, top_p=0.9, seed=1)
-        for _ in range(2)
-    )
+    settings, seeds = Sampling(top_p=0.9, max_length=30), range(len(prompts))
+    drawn, again = (backbone.sample(prompts, settings, seeds) for _ in range(2))
     good = sum(
         chain.startswith(prompt) and set(chain) <= set(RESIDUES) and len(chain) <= 30
-        for chain, prompt in zip(drawn, prompts, strict=True)
+        for (chain, _, _), prompt in zip(drawn, prompts, strict=True)
     )
     good = good if drawn == again else 0
     yield equal("sampling: valid chains, reproducible by the seed", good, len(prompts))

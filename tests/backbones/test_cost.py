@@ -10,6 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.backbones.transformer import Transformer
+from benchmark.core import Sampling
 from benchmark.pocket.make import flops_formulas
 from benchmark.pocket.make.flops_formulas import Shape
 from tests.backbones.test_backbones import open_folder
@@ -73,7 +74,7 @@ def test_every_pass_of_every_family(family: str, tmp_path: Path) -> None:
             prompts = [chain[:n] for chain in chains for n in (1, 2, 2)]
             works.append(
                 lambda prompts=prompts: backbone.sample(
-                    prompts, max_length=20, temperature=1.0, top_p=0.9, seed=1
+                    prompts, Sampling(max_length=20, top_p=0.9), range(len(prompts))
                 )
             )
         if "contact_head" in backbone.abilities:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from benchmark.backbones.progen2 import ProGen2, reorder
-from benchmark.core import RESIDUES, UserError
+from benchmark.core import RESIDUES, Sampling, UserError
 from tests.backbones.test_proteinglm import change_config, change_weights
 from tests.conftest import SHARED, random_chain, save_progen2
 
@@ -153,18 +153,21 @@ def test_samples_are_residues_by_seed_and_greedy_when_cold(tmp_path: Path) -> No
     change_weights(folder, lambda weights: weights["lm_head.bias"][4].fill_(-1e4))
     backbone = open_folder(folder)
     assert "sampling" in backbone.abilities and "causal_log_probs" in backbone.abilities
-    settings: dict[str, Any] = {"max_length": 12, "top_p": 1.0}
-    first = backbone.sample(["", "MK", ""], temperature=1.0, seed=1, **settings)
+    settings, seeds = Sampling(max_length=12), [0, 1, 2]
+    first = [new.chain for new in backbone.sample(["", "MK", ""], settings, seeds)]
 
     assert [len(chain) for chain in first] == [12, 12, 12] and first[1].startswith("MK")
     assert set("".join(first)) <= set(RESIDUES) and first[0] != first[2]
-    assert backbone.sample(["", "MK", ""], temperature=1.0, seed=1, **settings) == first
-    assert backbone.sample(["", "MK", ""], temperature=1.0, seed=2, **settings) != first
+    again = backbone.sample(["", "MK", ""], settings, seeds)
+    assert [new.chain for new in again] == first
+    other = backbone.sample(["", "MK", ""], settings, [3, 4, 5])
+    assert [new.chain for new in other] != first
     greedy = "MK"
     while len(greedy) < 12:
         greedy += RESIDUES[backbone.causal_log_probs([greedy + "A"])[0][-1].argmax()]
-    assert backbone.sample(["MK"], temperature=1e-4, seed=0, **settings) == [greedy]
+    cold = Sampling(max_length=12, temperature=1e-4)
+    assert backbone.sample(["MK"], cold, [0])[0].chain == greedy
     change_weights(folder, lambda weights: weights["lm_head.bias"][4].fill_(50))
     ending = open_folder(folder)
     assert "sampling" in ending.abilities
-    assert ending.sample(["MK"], temperature=1, seed=0, **settings) == ["MK"]
+    assert ending.sample(["MK"], settings, [0])[0][::2] == ("MK", True)

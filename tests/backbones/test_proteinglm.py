@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from benchmark.backbones.proteinglm import ProteinGLM, causal_alphabet, masked_alphabet
 from benchmark.backbones.proteinglm_module import ProteinGLMForLanguageModeling
-from benchmark.core import MASK, RESIDUES, UserError
+from benchmark.core import MASK, RESIDUES, Sampling, UserError
 from tests.conftest import SHARED, random_chain, save_proteinglm
 
 CHAINS = [random_chain(np.random.default_rng(i), n) for i, n in enumerate([30, 1, 7])]
@@ -289,17 +289,20 @@ def test_samples_are_residues_by_seed_and_greedy_when_cold(tmp_path: Path) -> No
     change_weights(folder, lambda w: w["transformer.output_layer.bias"].index_fill_(0, ends, -1e4))
     backbone = open_folder(folder)
     assert "sampling" in backbone.abilities and "causal_log_probs" in backbone.abilities
-    settings: dict[str, Any] = {"max_length": 12, "top_p": 1.0}
-    first = backbone.sample(["", "MK", ""], temperature=1.0, seed=1, **settings)
+    settings, seeds = Sampling(max_length=12), [0, 1, 2]
+    first = [new.chain for new in backbone.sample(["", "MK", ""], settings, seeds)]
 
     assert [len(chain) for chain in first] == [12, 12, 12] and first[1].startswith("MK")
     assert set("".join(first)) <= set(RESIDUES) and first[0] != first[2]
-    assert backbone.sample(["", "MK", ""], temperature=1.0, seed=1, **settings) == first
-    assert backbone.sample(["", "MK", ""], temperature=1.0, seed=2, **settings) != first
+    again = backbone.sample(["", "MK", ""], settings, seeds)
+    assert [new.chain for new in again] == first
+    other = backbone.sample(["", "MK", ""], settings, [3, 4, 5])
+    assert [new.chain for new in other] != first
     greedy = "MK"
     while len(greedy) < 12:
         greedy += RESIDUES[backbone.causal_log_probs([greedy + "A"])[0][-1].argmax()]
-    assert backbone.sample(["MK"], temperature=1e-4, seed=0, **settings) == [greedy]
+    cold = Sampling(max_length=12, temperature=1e-4)
+    assert backbone.sample(["MK"], cold, [0])[0].chain == greedy
 
 
 def test_a_chain_ends_where_the_model_ends_it(tmp_path: Path) -> None:
@@ -308,5 +311,5 @@ def test_a_chain_ends_where_the_model_ends_it(tmp_path: Path) -> None:
         change_weights(folder, lambda w, end=end: w["transformer.output_layer.bias"][end].fill_(50))
         backbone = open_folder(folder)
         assert "sampling" in backbone.abilities
-        assert backbone.sample(["MK"], max_length=9, temperature=1, top_p=1, seed=0) == ["MK"]
+        assert backbone.sample(["MK"], Sampling(max_length=9), [0])[0][::2] == ("MK", True)
         change_weights(folder, lambda w, end=end: w["transformer.output_layer.bias"][end].zero_())

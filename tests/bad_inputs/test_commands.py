@@ -116,6 +116,11 @@ VALUES = [
     Bad("method.penalties=[a,b]", "of method= has a value of the wrong type", "its yaml shows"),
     Bad("name=${nothing}", "name refers to the setting 'nothing'", "correct ${...}"),
     Bad("-m model=random,kmer model.layer=2", "model.layer is no setting of every", "leave it out"),
+    Bad("method=sample method.temperature=-1", "temperature=-1 is not allowed", "give 0 or more"),
+    Bad("method=sample method.top_p=2", "top_p=2 is not allowed", "above 0, at most 1"),
+    Bad("method=sample method.max_length=0", "max_length=0 is not allowed", "or more"),
+    Bad("method=sample method.reject=1", "method.reject=1 is not", "give a share below 1"),
+    Bad("method=sample method.order=left", "method.order=left", "allowed are random, confidence"),
     Bad("method.max_iter=abc", "method.max_", "must be whole numbers of at least 1"),
     Bad("model=onehot model.encoding=foo", "encoding=foo is not known", "allowed: onehot"),
 ]
@@ -144,6 +149,8 @@ COMBINATIONS = [
         "needs attention maps, and model=blosum62 has none",
         "choose another model",
     ),
+    Bad("task=pocket_metal method=sample", "method=sample makes new", "give task=generation"),
+    Bad("task=generation method=linear", "scores new chains, which", "give method=sample"),
     Bad("method=zero_shot", "method=zero_shot scores variants or", "give task=variant_effect"),
     Bad("task=pocket_perplexity method=linear", "by the language model itself", "omit method="),
     Bad(

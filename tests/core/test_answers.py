@@ -23,6 +23,7 @@ from benchmark.core import (
         (Readout("residue", "multilabel", 2), [[0, 1], [-1, -1]], [[True] * 2, [False] * 2]),
         (Readout("residue", "likelihood", context="left"), [0, np.nan], [True, False]),
         (Readout("pair", "classification", 2), np.empty((0, 2), int), [True]),
+        (Readout("protein", "sequence"), np.nan, [True]),
     ],
 )
 def test_known_answers_by_kind(readout: Readout, label: object, known: object) -> None:

@@ -13,7 +13,7 @@ import torch
 from hydra.utils import instantiate
 
 from benchmark.backbones.transformer import Transformer
-from benchmark.core import Backbone, FitContext, Method, Readout
+from benchmark.core import Backbone, Example, FitContext, Method, Readout
 from benchmark.embedding import store as stores
 from benchmark.embedding.extraction import Embedder
 from benchmark.embedding.store import Store, opened
@@ -185,7 +185,10 @@ def test_a_group_is_tried_after_a_change_of_code(
     assert counts("d", 2.0)[0] == len(set(CHAINS)), "a group without test chains is not trusted"
 
 
-@pytest.mark.parametrize("name", sorted({*yaml_names("method")} - {"lora", "finetune", "nearest"}))
+@pytest.mark.parametrize(
+    "name",
+    sorted({*yaml_names("method")} - {"lora", "finetune", "nearest", "natural", "shuffled"}),
+)
 def test_a_method_that_says_so_leaves_the_backbone_as_it_is(name: str, esm_folder: Path) -> None:
     method = instantiate(composed(f"method={name}").method, _convert_="all")
     assert isinstance(method, Method) and method.frozen, "other methods are named above"
@@ -199,6 +202,10 @@ def test_a_method_that_says_so_leaves_the_backbone_as_it_is(name: str, esm_folde
             [], [], FitContext(backbone, Readout("residue", "likelihood", context="both"), 0)
         )
         assert len(list(residues.predict([("ACDW",)]))) == 1
+    elif method.answers_sequence:
+        natural = [Example(("ACDWK",), np.array(np.nan), "id", "group")]
+        context = FitContext(backbone, Readout("protein", "sequence"), 0)
+        assert len(list(method.fit(natural, [], context).predict([("AC",)]))) == 1
     else:
         task = make_task(NARROW.get(name, ["pocket_metal"])[0])
         splits = subset(task.load(), 20)

@@ -31,6 +31,7 @@ EPOCH = "method.epochs=1 method.hidden=[8] method.lr=0.01"
 EPOCHS = EPOCH.replace("=1", "=2", 1)
 WEAK = "method.penalties=[10,1]"
 """With the strongest penalty all models would answer nearly the same."""
+NATURE = "task.reference={folder}/nature.fasta task.source=file:{folder}/held_out.fasta task.num=10"
 CASES: dict[str, str] = {
     "real onehot linear": "",
     "real blosum62 linear": "",
@@ -89,6 +90,9 @@ CASES: dict[str, str] = {
     "contacts none nearest": "",
     "apart none nearest": "",
     "variant_effect none nearest": "task.folds=random",
+    "generation none natural": f"{NATURE} task.judge=pocket_clm_s task.dimensions=1",
+    "generation none shuffled": f"{NATURE} task.judge=neighbours",
+    "generation bigram sample": f"{NATURE} task.judge=bigram method.max_length=60",
 }
 """Task, model, method, and a word that separates cases of the same three; then further words."""
 
@@ -139,7 +143,8 @@ def record_numbers(file: Path) -> Numbers:
     numbers = {
         name: record[name] for name in ("scores", "intervals", "units", "scored", "examples")
     }
-    numbers |= {"strata": record["strata"], "choices": record["choices"]}
+    choices = {k: v for k, v in record["choices"].items() if k != "tokens_per_second"}
+    numbers |= {"strata": record["strata"], "choices": choices}
     numbers |= {name: record["data_report"].get(name) for name in NOTES}
     numbers |= {"cost": {name: record["usage"].get(name) for name in COSTS}}
     return dict(flat(numbers, f"seed{record['seed']}"))
@@ -156,6 +161,7 @@ def prediction_numbers(file: Path) -> Predictions:
     found = {}
     for row in pq.read_table(file).to_pylist():
         columns = ("prediction",) if "prediction" in row else ("i", "j", "score", "hit")
+        columns = ("log_likelihood", "judge", "identity") if "sequence" in row else columns
         numbers = [np.asarray(row[column], np.float32).ravel() for column in columns]
         found[f"{file.stem} {row['test']} {row['id']}"] = np.concatenate(numbers)
     return found

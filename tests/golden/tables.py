@@ -148,6 +148,8 @@ def tables() -> dict[str, Rows]:
         "contacts.parquet": {"seq": long, "split": FEW, "label": [touching(x) for x in long]},
         "left.fasta": {"seq": chains[:24], "BAND": ["far", "near"] * 12},
         "both.fasta": {"seq": with_x[:16]},
+        "nature.fasta": {"seq": long[:20], "NUMBER": list(range(20))},
+        "held_out.fasta": {"seq": long[20:38]},
         "near.csv": {"seq": kin, "split": FEW[:26] + ["test"] * (len(kin) - 26)}
         | {"label": sort_into((property_of(chain).sum() for chain in kin), 2)},
         **{f"assays/{name}.csv": assay(chain) for name, chain in zip("AB", long, strict=False)},

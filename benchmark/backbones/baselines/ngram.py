@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core import RESIDUES, Backbone, UserError
+from benchmark.core import RESIDUES, Backbone, Sampled, Sampling, UserError
 from benchmark.data.digests import digest
 from benchmark.pocket import FOLDER
 
@@ -106,6 +106,7 @@ class Frequencies(Backbone):
         unigram = smooth(triples.sum(axis=(0, 2)), even, self.prior)
         table = self.expected(triples.transpose(0, 2, 1), unigram)
         self._table = np.log(np.broadcast_to(table, (OTHER + 1, OTHER + 1, len(RESIDUES))))
+        self._ends = self.end_shares(triples.sum(axis=0)[:, END], triples.sum(axis=(0, 2)))
 
     @abstractmethod
     def expected(self, triples: Counts, unigram: Doubles) -> Doubles:
@@ -113,6 +114,14 @@ class Frequencies(Backbone):
 
         triples: (22, 22, 20), left neighbour, right neighbour, residue. unigram: (20,).
         """
+
+    def end_shares(self, last: Counts, residues: Counts) -> Doubles:
+        """Probability that a chain ends after each left neighbour, to be broadcast to (22,).
+
+        last: (20,), how often each residue is the last of a chain. residues: (20,), of all.
+        """
+        share: Doubles = last.sum(keepdims=True) / max(1, residues.sum())
+        return share
 
     @property
     def digest(self) -> str:
@@ -127,12 +136,37 @@ class Frequencies(Backbone):
         coded = (encode([chain]) for chain in chains)
         return [self._table[codes[:-2], codes[2:]].astype(np.float32) for codes in coded]
 
+    def _sample(
+        self, prompts: Sequence[str], settings: Sampling, seeds: Sequence[int]
+    ) -> list[Sampled]:
+        """By `benchmark.backbones.sampling`; a chain ends as often as those that were counted."""
+        from benchmark.backbones.sampling import TableDecoder, check_lengths, draw
+
+        check_lengths(prompts, settings, None)
+        ends = np.broadcast_to(self._ends, (OTHER + 1,)).copy()
+        ends[[END, OTHER]] = 0  # no chain is empty, and other letters are not counted
+        rows = self._table[:, END] + np.log1p(-ends)[:, None]
+        with np.errstate(divide="ignore"):
+            decoder = TableDecoder(np.column_stack([rows, np.log(ends)]))
+        found = list[Sampled]()
+        for at in range(0, len(prompts), BLOCK):
+            part = slice(at, at + BLOCK)
+            found += draw(decoder, prompts[part], settings, seeds[part])
+        return found
+
 
 class Bigram(Frequencies):
     """A residue given the preceding one: baseline of causal models."""
 
     VERSION = 1
     causal_log_probs = Frequencies._log_probs
+    sample = Frequencies._sample
+
+    def end_shares(self, last: Counts, residues: Counts) -> Doubles:
+        """(22,), smoothed as the residues are."""
+        every = super().end_shares(last, residues)
+        shares = (last + self.prior * every) / (residues + self.prior)
+        return np.append(shares, [0.0, 0.0])
 
     def expected(self, triples: Counts, unigram: Doubles) -> Doubles:
         """The same for each right neighbour, (22, 1, 20)."""
@@ -155,6 +189,7 @@ class Unigram(Frequencies):
 
     VERSION = 1
     causal_log_probs = masked_log_probs = Frequencies._log_probs
+    sample = Frequencies._sample
 
     def expected(self, triples: Counts, unigram: Doubles) -> Doubles:
         """The same in every context, (20,)."""

@@ -83,7 +83,7 @@ SETTINGS = {
     "format": "terminal (default), markdown, csv, latex or json",
     "config_dir": "your own folder of yamls, also as --config-dir DIR",
     "results": "folder of results",
-    "by": "identity, method, rank; compare: band, length or a column",
+    "by": "identity, method, rank, generation; compare: band, length or a column",
     "area": "an area, such as structure",
     "suite": "a suite of `list suites`",
     "family": "the beginning of models' names, a model class, or baseline",

@@ -15,12 +15,13 @@ from benchmark.results.storage import without_collection
 def show_leaderboard(request: Request) -> None:
     """Write the tables of results=DIR anew and show them, or a view of them.
 
-    by=identity, by=method or by=rank; area=, suite=, method=, family=, since= and max_parameters=
+    by=identity, by=method, by=rank, or by=generation, which also writes figures to results=DIR; area=, suite=, method=, family=, since= and max_parameters=
     show a part of what is written.
     """
     from benchmark.report import leaderboard
     from benchmark.report.breakdowns import by_identity, by_method
     from benchmark.report.filters import FILTERS, OF_ROWS, select
+    from benchmark.report.generation.view import by_generation
     from benchmark.report.published import read_published
     from benchmark.report.ranking import by_rank
 
@@ -29,6 +30,7 @@ def show_leaderboard(request: Request) -> None:
         "identity": by_identity,
         "method": by_method,
         "rank": partial(by_rank, results=results),
+        "generation": partial(by_generation, results=results),
     }
     by = request.options.get("by")
     if by is not None and by not in views:

@@ -1,0 +1,1 @@
+"""Tables and figures of generated sequences; imports what `report` does."""
