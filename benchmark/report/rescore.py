@@ -24,16 +24,14 @@ from benchmark.core import (
 )
 from benchmark.data.homology import Audit
 from benchmark.progress import note, track
+from benchmark.report.resampled import AGAIN, require_recorded
 from benchmark.results import storage
 from benchmark.results.predictions import VALUES, PredictionTable, read_predictions
 from benchmark.results.record import Record
 from benchmark.stats.strata import stratify
 
-TOLERANCE = 1e-4
-"""Some predictions are stored in single precision."""
 Stored = dict[str, list[Any]]
 """Test set -> predictions, one for each example."""
-AGAIN = "run it again with rerun=true"
 
 
 def complete(
@@ -101,9 +99,4 @@ def require_same(
         known = [predictions[test][row] for row in rows], [examples[row] for row in rows]
         for scorer in scorers:
             (value,) = scorer.scores(*known)
-            value = value if np.isfinite(value) else np.nan
-            recorded = record.scores[test].get(scorer.name, np.nan)
-            if not np.isclose(value, recorded, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
-                raise UserError(
-                    f"its {scorer.name} on {test} is {recorded:.4f}, but {value:.4f} now; {AGAIN}"
-                )
+            require_recorded(record, test, scorer.name, float(value))

@@ -39,7 +39,7 @@ class Column:
     """What the values of a column are, and how they are shown."""
 
     name: str
-    kind: Literal["text", "count", "number", "scientific", "share", "score"] = "text"
+    kind: Literal["text", "count", "number", "scientific", "share", "score", "p"] = "text"
     digits: int = 3
     higher_is_better: bool | None = None
     detail: str = ""
@@ -61,7 +61,11 @@ class Column:
         if value is None or isinstance(value, str):
             return "–" if value is None else value, ""
         forms = {"count": ",", "number": f",.{self.digits}f", "scientific": f".{self.digits}e"}
-        form = {**forms, "share": f".{self.digits}%"}.get(self.kind, "g")  # g: a published score
+        if self.kind == "p" and value < 10**-self.digits:
+            return f"<{10**-self.digits:.{self.digits}f}", ""
+        form = {**forms, "p": forms["number"], "share": f".{self.digits}%"}.get(
+            self.kind, "g"
+        )  # g: a published score
         return "undefined" if isnan(value) else format(value, form), ""
 
 

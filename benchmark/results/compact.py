@@ -1,9 +1,11 @@
 """The light form of a results folder, in which committed Records are stored.
 
 `python -m benchmark.results.compact RESULTS` replaces the predictions beside the Records of each
-task by one file `<task>/values.parquet`: one row per test example (`test`, `id`), and for each run
-columns `<model>/<method>/<key>/seed<k>:<column>` with the values and sizes of its example metrics,
-and its predictions if they have at most `SHORT` numbers each.
+task by one file `<task>/values.parquet`, from which models are compared without the task's data. It
+has one row per test example: `test`, `id`, `group` (its resampling unit), `length` (residues over
+all chains), `label` if it has at most `SHORT` numbers, and its identity `band` if an audit of the
+data is in RESULTS. For each run, columns `<model>/<method>/<key>/seed<k>:<column>` have the values
+and sizes of its example metrics, and its predictions if they have at most `SHORT` numbers each.
 """
 
 import sys
@@ -14,8 +16,17 @@ import numpy as np
 
 from benchmark.core import UserError
 from benchmark.data.formats import cells
+from benchmark.data.homology import read_audit
 from benchmark.files import replacing
-from benchmark.results.predictions import VALUES, column, run_name
+from benchmark.results.predictions import (
+    OF_EXAMPLE,
+    VALUES,
+    column,
+    lengths_and_bands,
+    require_columns,
+    run_name,
+)
+from benchmark.results.storage import load
 
 SHORT = 16
 """Numbers of the longest stored prediction, from which areas and correlations are computed."""
@@ -28,12 +39,20 @@ def compact(task: Path) -> None:
 
     path, files = task / VALUES, sorted(task.glob("*/*/*/seed*.parquet"))
     before = pq.read_table(path) if path.exists() else pa.table({})
+    require_columns(path, before.column_names or OF_EXAMPLE)
     columns = {name: before[name] for name in before.column_names}
     for file in files:
         table = pq.read_table(file)
-        for name in ("test", "id"):
+        for name in ("test", "id", "group"):
             if columns.setdefault(name, table[name]).to_pylist() != table[name].to_pylist():
                 raise UserError(f"{file} and the runs beside it have different test examples")
+        if "label" in table.column_names and single_precision(table["label"]) is not None:
+            columns.setdefault("label", table["label"])
+        audit = read_audit(task.parent, load(file.with_suffix(".json")).data)
+        needed = {"test", "length", "seq"} & set(table.column_names)
+        facts = lengths_and_bands({name: table[name].to_pylist() for name in needed}, audit)
+        for name, values in facts.items():
+            columns.setdefault(name, pa.chunked_array([values]))
         for name in table.column_names:
             if name == "prediction" or name.startswith(("value.", "size.")):
                 columns[f"{run_name(file)}:{name}"] = single_precision(table[name])

@@ -3,9 +3,10 @@
 Columns: `test`, `id`, `group`, `seq`, those of the task (`label` and `prediction`, say), and for
 each example metric `value.<metric>`, NaN where it is undefined, and, unless every size is 1,
 `size.<metric>`. A metric's score is `finish` of the mean of its values weighted by size.
+`benchmark.results.compact` describes the light form.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,14 @@ from typing import Any
 import numpy as np
 
 from benchmark.core import Array, ExampleValues, UserError
+from benchmark.data.cell_values import CHAIN_BREAK
 from benchmark.data.formats import cells
+from benchmark.data.homology import Audit
 
 VALUES = "values.parquet"
 """In a task's folder: the values of all its runs, where predictions are not stored in full."""
+OF_EXAMPLE = ("test", "id", "group", "label", "length", "band")
+"""Columns of `VALUES` that are of the examples, and so of all runs."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +41,17 @@ class PredictionTable:
         rows = zip(*self.columns.values(), strict=True)
         return (dict(zip(self.columns, row, strict=True)) for row in rows)
 
-    def values(self, metric: str, test: str) -> tuple[Array, Array]:
-        """Values and sizes of an example metric in one test set, (n,) each; NaN: undefined."""
+    def values(self, metric: str, test: str | None = None) -> tuple[Array, Array]:
+        """Values and sizes of an example metric, (n,) each; NaN: undefined.
+
+        test: of this test set alone.
+        """
         if metric not in self.metrics:
             raise UserError(
                 f"{self.path} has no value per example of {metric}; it has those of "
                 f"{', '.join(self.metrics) or 'no metric'}: run it again with rerun=true"
             )
-        here = np.array(self.columns["test"]) == test
+        here = np.array([test is None or name == test for name in self.columns["test"]])
         values = np.array(self.columns[f"value.{metric}"], np.float64)
         sizes = np.array(self.columns.get(f"size.{metric}", np.ones(len(here))), np.float64)
         return values[here], np.where(np.isnan(values), 0.0, sizes)[here]
@@ -57,11 +65,33 @@ def read_predictions(path: Path) -> PredictionTable:
     full = file.exists() or not light.exists()
     source, prefix = (file, "") if full else (light, f"{run_name(path)}:")
     stored = pq.read_schema(source).names
-    names = [name for name in stored if name.startswith(prefix) or name in ("test", "id")]
+    names = [name for name in stored if name.startswith(prefix) or name in OF_EXAMPLE]
     table = pq.read_table(source, columns=names)
     return PredictionTable(
         source, {name.removeprefix(prefix): cells(table[name]) for name in names}
     )
+
+
+def lengths_and_bands(
+    columns: Mapping[str, Sequence[Any]], audit: Audit | None
+) -> dict[str, list[Any]]:
+    """Number of residues of each example, over its chains, and its identity band, if known."""
+    found = {name: list(columns[name]) for name in ("length", "band") if name in columns}
+    if "length" not in found and "seq" in columns:
+        found["length"] = [len(chains.replace(CHAIN_BREAK, "")) for chains in columns["seq"]]
+    if "band" not in found and audit:
+        bands = {test: iter(audit.bands(test)) for test in dict.fromkeys(columns["test"])}
+        found["band"] = [next(bands[test]) for test in columns["test"]]
+    return found
+
+
+def require_columns(path: Path, names: Collection[str]) -> None:
+    """Refuse a file of `VALUES` that was written before version 0.4."""
+    if path.name == VALUES and not {"group", "length"} <= set(names):
+        raise UserError(
+            f"{path} lacks the columns group and length, which it has since version 0.4; run its "
+            "task again with rerun=true, then benchmark.results.compact"
+        )
 
 
 def run_name(path: Path) -> str:

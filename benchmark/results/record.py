@@ -66,6 +66,8 @@ class Record:
     """Test set -> set metric -> number of examples that it was computed on."""
     scales: Mapping[str, str] = field(default_factory=dict)
     """Metric -> scale of its intervals (`benchmark.core.metric.Scale`); "identity" where absent."""
+    aggregates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Name of a mean over test sets -> weight of each of them; empty before version 0.4."""
     format: int = FORMAT
 
     @property

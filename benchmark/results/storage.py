@@ -100,6 +100,12 @@ def with_reference(records: Sequence[Record], results: Path) -> list[Record]:
     return sorted([*load_all(folder, tasks), *records], key=lambda record: record.created)
 
 
+def folder_of(record: Record, results: Path) -> Path:
+    """The results folder that a Record is in: the user's, or that of the committed ones."""
+    folders = (results, *FOLDERS)
+    return next((folder for folder in folders if (folder / record.path).is_file()), results)
+
+
 @contextmanager
 def without_collection() -> Iterator[None]:
     """No search for reference cycles, which takes as long as reading: there are none in Records."""

@@ -158,6 +158,7 @@ class Run:
             units={name: test.units for name, test in tests.items()},
             scales={scorer.name: scorer.scale for scorer in self.scorers},
             set_sizes={name: dict(t.set_sizes) for name, t in tests.items() if t.set_sizes},
+            aggregates={name: dict(weights) for name, weights in splits.aggregates.items()},
             strata=outcome.strata,
             usage=outcome.usage,
             data_report=splits.report.facts(),

@@ -117,15 +117,9 @@ def mean(
     draws, found = dict[str, Array](), dict[str, Statistic]()
     for m in [m for m in named if all(m in part.draws for part in parts)]:
         draws[m] = shares @ np.stack([part.draws[m] for part in parts])
-        errors, freedom = np.array([part.statistics[m][1:] for part in parts]).T
-        # Welch-Satterthwaite for sets without common units; with them fewer
-        variances = (shares * errors) ** 2
-        total = variances.sum()
-        if total > 0:
-            joint = min(total**2 / (variances**2 / freedom).sum(), len(groups) - 1)
-            raw = (variances * freedom / (freedom + 1)).sum()
-            error = SPREAD * float(np.nanstd(draws[m], ddof=1)) * sqrt(total / raw)
-            found[m] = Statistic(scores[m], error, joint)
+        statistics = [part.statistics[m] for part in parts]
+        if joint := of_mean(scores[m], draws[m], statistics, shares, len(groups)):
+            found[m] = joint
     scored, known = sum(part.scored for part in parts), intervals(metrics, found, len(groups))
     return Scores(scores, known, scored, [], draws, found, groups)
 
@@ -143,6 +137,24 @@ def statistic(score: float, draws: Array, sizes: Array) -> Statistic:
         return Statistic(score, nan, max(effective - 1, 0.0))
     error = SPREAD * float(defined.std(ddof=1)) * sqrt(effective / (effective - 1))
     return Statistic(score, error, effective - 1)
+
+
+def of_mean(
+    score: float, draws: Array, parts: Sequence[Statistic], shares: Array, units: int
+) -> Statistic | None:
+    """The statistic of a weighted mean over test sets, from its draws and those of the sets.
+
+    None if no set has an error, or one has an unknown one. Degrees of freedom are by
+    Welch-Satterthwaite for sets without common units, and fewer with them.
+    """
+    errors, freedom = np.array([part[1:] for part in parts]).T
+    variances = (shares * errors) ** 2
+    total = variances.sum()
+    if not total > 0:
+        return None
+    joint = min(total**2 / (variances**2 / freedom).sum(), units - 1)
+    raw = (variances * freedom / (freedom + 1)).sum()
+    return Statistic(score, SPREAD * float(np.nanstd(draws, ddof=1)) * sqrt(total / raw), joint)
 
 
 def intervals(

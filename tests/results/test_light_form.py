@@ -4,6 +4,8 @@ from pathlib import Path
 from shutil import copytree, ignore_patterns
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hydra.utils import instantiate
 
@@ -59,6 +61,30 @@ def test_the_light_form_has_the_scores_by_band_of_the_full_one(
             for kind in ("scores", "intervals"):
                 for metric, value in stratum[kind].items():
                     assert found[kind][metric] == pytest.approx(value, abs=1e-6)
+
+
+def test_the_light_form_describes_the_examples(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models are compared without the task's data."""
+    record = load_all(full)[0]
+    whole = read_predictions(full / record.path).columns
+    identity = np.linspace(0, 1, len(whole["id"]))
+    audit = Audit({"made": "by hand"}, {"test": identity > 0.9}, {"test": identity})
+    monkeypatch.setattr("benchmark.results.compact.read_audit", lambda *_: audit)
+    compact(full / "toy")
+
+    light = read_predictions(full / record.path).columns
+    assert light["length"] == [len(chain) for chain in whole["seq"]]
+    assert light["band"] == audit.bands("test")
+    for name in ("test", "id", "group", "label"):
+        np.testing.assert_array_equal(light[name], whole[name])
+
+
+def test_a_light_form_without_them_is_not_extended(full: Path) -> None:
+    path = full / "toy" / VALUES
+    pq.write_table(pa.table({"test": ["test"], "id": ["a"]}), path)
+    with pytest.raises(UserError, match="lacks the columns group and length"):
+        compact(full / "toy")
+    assert len(list(full.rglob("seed*.parquet"))) == 2, "nothing is removed"
 
 
 def test_runs_of_other_data_do_not_share_a_file(full: Path, tmp_path: Path, toy_conf: Path) -> None:

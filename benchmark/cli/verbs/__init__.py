@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from benchmark.cli.catalogue import default_name
 from benchmark.cli.quoting import quoted, unquoted
 from benchmark.cli.verbs.audit import show_audit
 from benchmark.cli.verbs.check import show_check
+from benchmark.cli.verbs.compare import show_compare
 from benchmark.cli.verbs.leaderboard import show_leaderboard
 from benchmark.cli.verbs.listing import show_list
 from benchmark.cli.verbs.request import Request
@@ -26,7 +28,8 @@ class Verb(NamedTuple):
     """What a verb does with a request, and the settings that it takes.
 
     A setting takes those below it as well: `model` takes `model.path=`. Words without "=" are the
-    values of `bare`, in turn. The exit status is what `do` returns, 0 for None.
+    values of `bare`, in turn, or of NAME.0, NAME.1, ... if `bare` is "NAME.". The exit status is
+    what `do` returns, 0 for None.
     """
 
     do: Callable[[Request], int | None]
@@ -37,6 +40,11 @@ class Verb(NamedTuple):
 VERBS = {
     "list": Verb(show_list, ("group", "format"), bare=("group",)),
     "leaderboard": Verb(show_leaderboard, ("results", "by", "format")),
+    "compare": Verb(
+        show_compare,
+        ("models", "results", "method", "metric", "test", "by", "figures", "format"),
+        bare=("models.",),
+    ),
     "audit": Verb(show_audit, ("task", "mirror", "results", "format"), bare=("task",)),
     "check": Verb(
         show_check, ("model", "device", "dtype", "batch_tokens", "format"), bare=("model",)
@@ -49,7 +57,7 @@ SETTINGS = {
     "format": "terminal (default), markdown, csv, latex or json",
     "config_dir": "your own folder of yamls, also as --config-dir DIR",
     "results": "folder of results",
-    "by": "identity (scores by identity to train) or method (all of them)",
+    "by": "leaderboard: identity or method; compare: band, length or a stored column",
     "task": "a task of `list tasks`; task.KEY=VALUE changes its settings",
     "model": "a model of `list models`; model.KEY=VALUE changes its settings",
     "mirror": "folder that replaces the hub for data sets",
@@ -57,6 +65,11 @@ SETTINGS = {
     "dtype": "float32, bfloat16 or auto (default)",
     "batch_tokens": "residues in a batch, padding included",
     "store": "folder of the embedding store",
+    "models": "what is compared: models.0=A models.1=B is the same as A B",
+    "method": "results of this method only; several as linear,zero_shot",
+    "metric": "ranking (default: the one that ranks), all or a name",
+    "test": "test set: ranking (default), all or a name",
+    "figures": "folder for a scatter plot of each task; shows the examples that differ most",
     "clear": "the group of embeddings to remove, or all",
     "a": "a result: its file, folder or key",
     "b": "another result",
@@ -72,6 +85,7 @@ def help_of(name: str) -> str:
     """How to call a verb, what it does, and its settings."""
     verb = VERBS[name]
     call = " ".join(["python -m benchmark", name, *(f"[{word.upper()}]" for word in verb.bare)])
+    call = call.replace("[MODELS.]", "A B [C ...]")
     rows = [f"  {key + '=':<14}{SETTINGS[key]}" for key in (*verb.takes, "config_dir")]
     return "\n".join([f"{call} [key=value ...]", "", folded(str(verb.do.__doc__)), "", *rows])
 
@@ -79,11 +93,16 @@ def help_of(name: str) -> str:
 def spelled_out(name: str, words: Sequence[str]) -> list[str]:
     """A verb's words as key=value; --config-dir DIR is the same as config_dir=DIR."""
     found, rest = list[str](), iter(words)
-    bare = iter(VERBS[name].bare)
+    several = VERBS[name].bare[-1:] == ("models.",)
+    bare = (f"models.{n}" for n in count()) if several else iter(VERBS[name].bare)
     for word in rest:
         if word in ("--config-dir", "-cd"):
             word = f"config_dir={next(rest, '')}"
-        elif re.fullmatch(r"[\w./~-]+", word) or ("=" in word and Path(word).exists()):
+        elif (
+            re.fullmatch(r"[\w./~-]+", word)
+            or ("=" in word and Path(word).exists())
+            or (several and not re.match(r"[-+\w.]+=", word))  # a row's name, as "a (dim=8)"
+        ):
             word = f"{place}={word}" if (place := next(bare, None)) else word
         found.append(word.removeprefix("--").replace("config-dir=", "config_dir=", 1))
     return found

@@ -1,0 +1,34 @@
+"""`compare`: whether one model is better than another, from stored predictions."""
+
+from pathlib import Path
+
+from benchmark.cli.verbs.request import Request
+from benchmark.core import UserError
+from benchmark.results.storage import without_collection
+
+
+@without_collection()
+def show_compare(request: Request) -> None:
+    """Compare models by paired tests of their stored predictions, without running anything.
+
+    A model is a name in the tables, NAME@KEY, a key, a folder of results or the file of a Record.
+    """
+    from benchmark.report.comparison import compare
+    from benchmark.report.paired_tables import report
+    from benchmark.report.scatter import scatter
+    from benchmark.report.selection import select
+
+    options = request.options
+    words = [value for name, value in options.items() if name.startswith("models.")]
+    if len(words) < 2:
+        raise UserError("compare takes two models or more: names in the tables, or folders")
+    results = Path(options.get("results", "results")).expanduser()
+    methods = [method for method in options.get("method", "").split(",") if method]
+    sides = select(words, results, methods)
+    test, metric = (options.get(name, "ranking") for name in ("test", "metric"))
+    found = compare(sides, test, metric, options.get("by", ""))
+    shown = report(found)
+    if "figures" in options:
+        moved = scatter(sides, found, Path(options["figures"]).expanduser())
+        shown = shown._replace(tables=[*shown.tables, moved])
+    request.show(shown)
