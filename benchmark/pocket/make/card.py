@@ -101,7 +101,7 @@ def card(folder: Path, records: Sequence[Record]) -> str:
             "## Perplexity on held-out proteins",
             "",
             MEASURES[objective].format(**measured[name].config["task"])
-            + ", among the 20 residues; lower is better, and a uniform guess has 20. By identity in "
+            + ", among the 20 residues; lower is better; a uniform guess has 20. By identity in "
             "% to the nearest training protein (no-hit: MMseqs2 finds none), with 95 % intervals "
             "over homology clusters. N: parameters, D: training tokens.",
             "",
