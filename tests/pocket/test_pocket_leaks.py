@@ -1,4 +1,4 @@
-"""Evaluated proteins with relatives in the corpus leave the files, and the corpus stays the same."""
+"""Evaluated proteins with relatives in the corpus leave the files; the corpus stays the same."""
 
 from collections.abc import Sequence
 from pathlib import Path
