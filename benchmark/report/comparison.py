@@ -1,35 +1,39 @@
 """Comparison of models by their stored predictions: a line for each task, metric and pair."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, product
+from math import inf
 
 import numpy as np
 
 from benchmark.core import Array, UserError, unknown
 from benchmark.data.homology import BANDS
+from benchmark.metrics import find
+from benchmark.metrics.answers import labelled
 from benchmark.report.cells import TaskColumn
-from benchmark.report.examples import aligned, flipped, rank_correlation
+from benchmark.report.examples import flipped, values
 from benchmark.report.resampled import StoredRun, resampled
 from benchmark.report.selection import Selected, common_columns
-from benchmark.results.record import Record
+from benchmark.stats.multiplicity import false_discovery, holm
 from benchmark.stats.paired import Difference, difference
 
 LEVEL = 0.05
 RANKING, ALL = "ranking", "all"
-LENGTHS = (100, 200, 400, 800)
-"""Edges of the bins by length, in residues."""
+LENGTHS = {
+    "under 100 residues": 100,
+    "100–199 residues": 200,
+    "200–399 residues": 400,
+    "400–799 residues": 800,
+    "from 800 residues": inf,
+}
+"""Bin by length -> its upper edge."""
 MOST_STRATA = 20
 MOST_MODELS = 30
-Runs = Mapping[int, Sequence[StoredRun]]
-"""Place of a model -> its runs with all seeds."""
 
 
-class WithoutStrata(UserError):
-    """A task is not divided into the strata that are wanted."""
-
-
-class Line(NamedTuple):
+@dataclass(frozen=True)
+class Line:
     """The difference between two models on one metric of a test set."""
 
     column: TaskColumn
@@ -37,111 +41,108 @@ class Line(NamedTuple):
     metric: str
     stratum: str
     """Of the test set; "" for all of it."""
-    higher_is_better: bool | None
     ranks: bool
     """Whether it is the whole score that ranks the task."""
-    pair: tuple[int, int]
-    """Places of the two models."""
+    higher_is_better: bool | None
+    pair: tuple[str, str]
+    """Names of the two models."""
     scores: tuple[float, float]
     difference: Difference
     flips: float | None = None
     """Share of answers whose predicted class differs."""
     error_r: float | None = None
-    """Rank correlation of the two models' errors."""
+    """Rank correlation of the two models' values or errors."""
+    holm: float | None = None
+    fdr: float | None = None
 
-    def outcome(self, p: float | None) -> int:
-        """1 if the first model is better at this p-value, -1 if it is worse, 0 if neither is."""
-        if p is None or p >= LEVEL:
+    @property
+    def outcome(self) -> int:
+        """1 if the first model is better by the corrected p-value, -1 if it is worse, 0 if tied."""
+        if self.holm is None or self.holm >= LEVEL:
             return 0
         return 1 if (self.difference.value > 0) == self.higher_is_better else -1
 
 
-class Comparison(NamedTuple):
-    """The differences between all pairs of some models, and what is missing."""
-
-    models: list[str]
-    lines: list[Line]
-    notes: list[str]
-
-
 def compare(
-    sides: Sequence[Selected], tests: str = RANKING, metrics: str = RANKING, by: str = ""
-) -> Comparison:
-    """Compare all pairs of models on the tasks that they share.
+    sides: Sequence[Selected], test: str = RANKING, metric: str = RANKING, by: str = ""
+) -> tuple[list[Line], list[str]]:
+    """Compare all pairs of models on the tasks that they share; return notes on what is missing.
 
-    tests, metrics: "ranking", "all" or a name. by: "band", "length" or a column of the stored
-    predictions, whose values are strata.
+    test, metric: "ranking", "all" or a name. by: "band", "length" or a column of the stored
+    predictions, whose values are strata. p-values are corrected over the scores that rank.
     """
     if not 2 <= len(sides) <= MOST_MODELS:
         raise UserError(f"{len(sides)} models are given; compare takes 2 to {MOST_MODELS}")
     columns, lines, notes = common_columns(sides), list[Line](), list[str]()
     records = [s.cells[c].records[-1] for c in columns for s in sides if c in s.cells]
-    for what, given, known in (
-        ("test set", tests, {test for record in records for test in record.scores}),
-        ("metric", metrics, {metric for record in records for metric in record.higher_is_better}),
+    for what, given, parts in (
+        ("test set", test, [record.scores for record in records]),
+        ("metric", metric, [record.higher_is_better for record in records]),
     ):
-        if given not in (RANKING, ALL, *known):
-            raise unknown(what, given, [RANKING, ALL, *sorted(known)])
-    shared = {column.task: column for column in columns}
-    for column in dict.fromkeys(column for side in sides for column in side.cells):
-        lacking = [side.name for side in sides if shared.get(column.task, column) not in side.cells]
-        notes += [f"{column.task}: no results of {', '.join(lacking)}"] if lacking else []
-    for column in columns:
-        runs = read_runs(sides, column)
-        record = runs[min(runs)][0].record
-        wanted = [
-            (test, metric)
-            for test in chosen(tests, list(record.scores))
-            for metric in chosen(metrics, list(record.higher_is_better))
+        if given not in (known := {RANKING, ALL}.union(*parts)):
+            raise unknown(what, given, sorted(known))
+    joint = {column.task: column for column in columns}
+    for task in dict.fromkeys(column.task for side in sides for column in side.cells):
+        has = [{c for c in side.cells if c.task == task} for side in sides]
+        lacking = [
+            side.name
+            for side, own in zip(sides, has, strict=True)
+            if not own or (task in joint and joint[task] not in own)
         ]
-        try:
-            found = list(differences_of(column, record, runs, wanted, by))
-        except WithoutStrata as error:
-            notes.append(str(error))
-            continue
-        if lost := set(wanted) - {(line.test, line.metric) for line in found}:
-            listed = ", ".join(sorted({metric for _, metric in lost}))
-            notes.append(
-                f"{column.task}: {listed} cannot be computed from the stored predictions; run it "
-                "again with rerun=true"
-            )
+        notes += [f"{task}: no results of {', '.join(lacking)}"] if lacking else []
+    for column in columns:
+        runs = {side.name: read(side, column) for side in sides if column in side.cells}
+        found = differences(column, runs, test, metric, by)
         lines += found
+        wanted = next(iter(runs.values()))[0].record
+        if not found and chosen(test, [*wanted.scores]) and chosen(metric, [*wanted.scales]):
+            notes.append(f"{column.task}: {why_not([mine[0] for mine in runs.values()], by)}")
     if not lines:
-        raise UserError(notes[-1])
-    return Comparison([side.name for side in sides], lines, list(dict.fromkeys(notes)))
+        raise UserError(f"nothing can be compared; {notes[-1]}")
+    tested = [line for line in lines if line.ranks]
+    p = [line.difference.p for line in tested]
+    corrected = iter(zip(holm(p), false_discovery(p), strict=True))
+    for place, line in enumerate(lines):
+        if line.ranks:
+            first, second = next(corrected)
+            lines[place] = replace(line, holm=first, fdr=second)
+    return lines, notes
 
 
-def read_runs(sides: Sequence[Selected], column: TaskColumn) -> Runs:
-    """The stored runs of one task."""
-    return {
-        place: [StoredRun.read(record, side.folder) for record in side.cells[column].records]
-        for place, side in enumerate(sides)
-        if column in side.cells
-    }
+def read(side: Selected, column: TaskColumn) -> list[StoredRun]:
+    """A model's stored runs of one task, with all seeds."""
+    return [StoredRun.read(record, side.folder) for record in side.cells[column].records]
 
 
-def differences_of(
-    column: TaskColumn, record: Record, runs: Runs, wanted: Sequence[tuple[str, str]], by: str
-) -> Iterator[Line]:
+def differences(
+    column: TaskColumn, runs: Mapping[str, Sequence[StoredRun]], test: str, metric: str, by: str
+) -> list[Line]:
     """The lines of one task."""
-    metrics = {metric for _, metric in wanted}
-    for stratum, rows in strata(runs, by).items():
-        found = {n: resampled(mine, metrics, rows[n] if rows else None) for n, mine in runs.items()}
-        for test, metric in wanted:
-            have = {
-                n: each[test][metric] for n, each in found.items() if metric in each.get(test, {})
-            }
-            ranks = not stratum and (test, metric) == (next(iter(record.scores)), record.primary)
-            for a, b in combinations(have, 2):
-                scores = have[a].score, have[b].score
-                d, better = difference(have[a], have[b]), record.higher_is_better[metric]
-                line = Line(column, test, metric, stratum, better, ranks, (a, b), scores, d)
-                if ranks and len(runs) == 2 and test in record.data:
-                    one, other = runs[a][0], runs[b][0]
-                    pair = aligned(one, other, test, metric)
-                    correlation = rank_correlation(pair) if pair else None
-                    line = line._replace(flips=flipped(one, other, test), error_r=correlation)
-                yield line
+    firsts = [mine[0] for mine in runs.values()]
+    record, lines = firsts[0].record, list[Line]()
+    better, ranking = record.higher_is_better, (next(iter(record.scores)), record.primary)
+    metrics = chosen(metric, list(better))
+    for stratum, rows in strata(firsts, by).items():
+        found = {name: resampled(mine, metrics, rows) for name, mine in runs.items()}
+        for score in product(chosen(test, list(record.scores)), metrics):
+            ranks = score == ranking and not stratum
+            values = {name: tests.get(score[0], {}).get(score[1]) for name, tests in found.items()}
+            for (a, x), (b, y) in combinations(values.items(), 2):
+                if x and y:
+                    place = (column, *score, stratum, ranks, better[score[1]], (a, b))
+                    agreement = agree(firsts, *ranking) if ranks and len(runs) == 2 else ()
+                    lines.append(Line(*place, (x.score, y.score), difference(x, y), *agreement))
+    return lines
+
+
+def why_not(runs: Sequence[StoredRun], by: str) -> str:
+    """Why a task has no lines."""
+    task, columns = runs[0].record.task, runs[0].table.columns
+    if by and not any(by in run.table.columns for run in runs):
+        names = ", ".join(name for name in columns if "." not in name)
+        audit = f"run `python -m benchmark audit {task}`"
+        return f"there is no column {by}; {audit if by == 'band' else f'there are {names}'}"
+    return "its score cannot be computed from what is stored; run it again with rerun=true"
 
 
 def chosen(given: str, known: Sequence[str]) -> list[str]:
@@ -149,40 +150,27 @@ def chosen(given: str, known: Sequence[str]) -> list[str]:
     return [n for n in known if n in {RANKING: known[:1], ALL: known}.get(given, [given])]
 
 
-def strata(runs: Runs, by: str) -> dict[str, dict[int, Array] | None]:
-    """Stratum -> which rows of each model's first run are in it; without `by` one, of all rows."""
+def agree(runs: Sequence[StoredRun], test: str, metric: str) -> tuple[float | None, float | None]:
+    """Share of answers that flip, and rank correlation of values; None: unknown."""
+    if test not in runs[0].table.columns["test"]:
+        return None, None
+    pair = values(runs, test, metric)
+    spearman = find("spearman")
+    correlation = pair and float(spearman.scores(list(pair.a), labelled(*pair.b))[0])
+    return flipped(runs, test), correlation
+
+
+def strata(runs: Sequence[StoredRun], by: str) -> dict[str, Array | None]:
+    """Stratum -> which rows of the tables are in it, (n,); without `by` one, of all rows."""
     if not by:
         return {"": None}
-    first = [mine[0] for mine in runs.values()]
-    task = first[0].record.task
-    run = next((run for run in first if by in run.table.columns), None)
-    if run is None:
-        if by == "band":
-            raise WithoutStrata(f"{task} has no identity bands; run `benchmark audit {task}` first")
-        known = [name for name in first[0].table.columns if "." not in name]
-        raise WithoutStrata(f"by={by} is no column of {task}, which has {', '.join(known)}")
-    columns = run.table.columns
-    values = [bin_of(value) if by == "length" else str(value) for value in columns[by]]
-    order = {"band": BANDS, "length": [bin_of(edge - 1) for edge in (*LENGTHS, 10**9)]}
-    names = [name for name in order.get(by, sorted(set(values))) if name in values]
+    cells = next((run.table.columns[by] for run in runs if by in run.table.columns), [])
+    if by == "length":
+        cells = [next(name for name, edge in LENGTHS.items() if n < edge) for n in cells]
+    found = np.array([str(cell) for cell in cells])
+    names = {"band": BANDS, "length": LENGTHS}.get(by) or sorted(set(found.tolist()))
     if len(names) > MOST_STRATA:
-        many = (
-            f"by={by} has {len(names)} values in {task}; give a column with at most {MOST_STRATA}"
+        raise UserError(
+            f"by={by} has {len(names)} values; give a column with at most {MOST_STRATA}"
         )
-        raise WithoutStrata(many)
-    of = dict(zip(zip(columns["test"], columns["id"], strict=True), values, strict=True))
-    places = {
-        n: [
-            of[key] for key in zip(*(mine[0].table.columns[x] for x in ("test", "id")), strict=True)
-        ]
-        for n, mine in runs.items()
-    }
-    return {name: {n: np.array(own) == name for n, own in places.items()} for name in names}
-
-
-def bin_of(length: int) -> str:
-    """The bin of a number of residues."""
-    edges = [0, *LENGTHS]
-    low = max(edge for edge in edges if edge <= length)
-    high = next((edge for edge in LENGTHS if edge > length), None)
-    return f"{low}–{high - 1} residues" if high else f"from {low} residues"
+    return {name: found == name for name in names if name in found}

@@ -1,41 +1,33 @@
-"""Two models' stored answers side by side: what changed, example by example."""
+"""Two runs on the same test set, example by example: flips, values, scatter plots."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from benchmark.core import Array
-from benchmark.metrics import find
+from benchmark.data.homology import BANDS
+from benchmark.files import replacing
 from benchmark.metrics.answers import labelled
 from benchmark.metrics.classification import decide
 from benchmark.report.resampled import StoredRun
 
 
-class Aligned(NamedTuple):
-    """A value per scored example of a test set for each of two models."""
+class Values(NamedTuple):
+    """A value of each of n examples for two models, where both have one."""
 
-    ids: list[str]
-    bands: list[str]
-    """Identity bands; empty strings without an audit."""
+    what: str
+    rows: Array
+    """Of the tables of predictions, (n,)."""
     a: Array
     b: Array
-    what: str
-    """What the values are."""
 
 
-def paired_rows(a: StoredRun, b: StoredRun, test: str) -> tuple[list[int], list[int]]:
-    """Rows of the same scored examples in both tables."""
-    place = {b.table.columns["id"][row]: row for row in b.rows(test).tolist()}
-    rows = [row for row in a.rows(test).tolist() if a.table.columns["id"][row] in place]
-    return rows, [place[a.table.columns["id"][row]] for row in rows]
-
-
-def flipped(a: StoredRun, b: StoredRun, test: str) -> float | None:
+def flipped(runs: Sequence[StoredRun], test: str) -> float | None:
     """Share of answers whose predicted class differs; None: not of classes, or not stored."""
-    decided = []
-    for run, rows in zip((a, b), paired_rows(a, b, test), strict=True):
-        columns = run.table.columns
+    rows, decided = runs[0].rows(test), []
+    for columns in (run.table.columns for run in runs):
         if not {"prediction", "label"} <= set(columns):
             return None
         examples = labelled(*(columns["label"][row] for row in rows))
@@ -45,39 +37,43 @@ def flipped(a: StoredRun, b: StoredRun, test: str) -> float | None:
     return float(np.mean(decided[0] != decided[1]))
 
 
-def values(run: StoredRun, rows: Sequence[int], metric: str) -> tuple[Array, str] | None:
-    """A value for each of these rows, and what it is; None: nothing is stored that gives one.
+def values(runs: Sequence[StoredRun], test: str, metric: str) -> Values | None:
+    """The metric's value of each example, or else its absolute error or its label's probability.
 
-    The metric's own value, or else the absolute error, or the probability of the label.
+    None: what is stored gives none of these.
     """
-    columns = run.table.columns
-    if metric in run.table.metrics:
-        return run.table.values(metric)[0][rows], metric
-    if not {"prediction", "label"} <= set(columns) or np.ndim(columns["label"][0]):
-        return None
-    label = np.array([columns["label"][row] for row in rows])
-    prediction = np.array([columns["prediction"][row] for row in rows], np.float64)
-    if label.dtype.kind == "f":
-        return np.abs(prediction - label), "absolute error"
-    if prediction.ndim == 1:
-        return np.where(label == 1, prediction, 1 - prediction), "probability of the label"
-    return prediction[np.arange(len(label)), label], "probability of the label"
+    rows, found, what = runs[0].rows(test), list[Array](), metric
+    for table in (run.table for run in runs):
+        if metric in table.metrics:
+            found.append(table.values(metric)[0][rows])
+            continue
+        answers = [table.columns.get(name, ["", ""]) for name in ("prediction", "label")]
+        if isinstance(answers[0][0], str) or np.ndim(answers[1][0]):
+            return None
+        prediction, label = (np.array([answer[row] for row in rows]) for answer in answers)
+        if label.dtype.kind == "f":
+            found.append(np.abs(prediction - label))
+        else:
+            classes = (
+                prediction if prediction.ndim > 1 else np.stack([1 - prediction, prediction], 1)
+            )
+            found.append(classes[np.arange(len(rows)), label])
+        what = "absolute error" if label.dtype.kind == "f" else "probability of the label"
+    both = np.isfinite(found).all(axis=0)
+    return Values(what, rows[both], found[0][both], found[1][both])
 
 
-def aligned(a: StoredRun, b: StoredRun, test: str, metric: str) -> Aligned | None:
-    """Both models' values of the examples for which both have one."""
-    rows = paired_rows(a, b, test)
-    found = [values(run, mine, metric) for run, mine in zip((a, b), rows, strict=True)]
-    if found[0] is None or found[1] is None:
-        return None
-    (x, what), (y, _) = found[0], found[1]
-    both = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-    ids = [str(a.table.columns["id"][rows[0][at]]) for at in both]
-    run, mine = (a, rows[0]) if "band" in a.table.columns else (b, rows[1])
-    bands = run.table.columns.get("band") or [""] * len(run.table.columns["id"])
-    return Aligned(ids, [str(bands[mine[at]]) for at in both], x[both], y[both], what)
+def scatter(pair: Values, bands: Sequence[str], models: Sequence[str], path: Path) -> None:
+    """Write a PNG of one model's values against the other's, coloured by identity band."""
+    from matplotlib.figure import Figure
 
-
-def rank_correlation(pair: Aligned) -> float:
-    """Spearman's correlation of the two models' values; NaN: undefined."""
-    return float(find("spearman").scores(list(pair.a), labelled(*pair.b))[0])
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.add_subplot(title=pair.what, xlabel=models[1], ylabel=models[0])
+    for band in [band for band in ("", *BANDS) if band in bands]:
+        here = np.array(bands) == band
+        axes.scatter(pair.b[here], pair.a[here], s=12, alpha=0.6, label=band or "all")
+    axes.axline((float(pair.b.mean()),) * 2, slope=1, color="grey", linewidth=0.8)
+    axes.legend(title="identity to train", fontsize="small")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=150)

@@ -1,16 +1,25 @@
 """Tables of a comparison: of two models a row for each task, of more a matrix for each task."""
 
+import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
+from pathlib import Path
 
-from benchmark.report.cells import TaskColumn, headings
-from benchmark.report.comparison import LEVEL, Comparison, Line
+import numpy as np
+
+from benchmark.core import UserError
+from benchmark.report.cells import headings
+from benchmark.report.comparison import LEVEL, Line, read
+from benchmark.report.examples import scatter, values
+from benchmark.report.selection import Selected
 from benchmark.report.table import ARROWS, Column, Noted, Report, Table, Value
-from benchmark.stats.multiplicity import false_discovery, holm
-from benchmark.stats.paired import mean_difference
+from benchmark.stats.paired import Difference, mean_difference
 from benchmark.stats.seeds import Estimate
 
 STARS = {0.001: "***", 0.01: "**", LEVEL: "*"}
+MOST = 5
+"""Examples that are listed of each direction."""
 TEXT = (
     "Differences between scores on the same test examples, paired over resampling units, with 95 % "
     "intervals of Student's t. A model with one seed is compared as that run. * p < 0.05, ** 0.01, "
@@ -23,136 +32,135 @@ TWO = (
 )
 
 
-def report(found: Comparison) -> Report:
+def report(models: Sequence[str], lines: Sequence[Line], notes: Sequence[str]) -> Report:
     """All tables of a comparison."""
-    tested = [line for line in found.lines if line.ranks]
-    p = [line.difference.p for line in tested]
-    corrected = {id(line): value for line, value in zip(tested, holm(p), strict=True)}
-    rates = {id(line): value for line, value in zip(tested, false_discovery(p), strict=True)}
-    text = TEXT.format(count=sum(value is not None for value in p))
-    named = headings(list(dict.fromkeys(line.column for line in found.lines)))
-    if len(found.models) > 2:
-        tables = [outcomes(found, tested, corrected), *matrices(found, named, corrected)]
-        return Report(tables, "Comparison", text)
-    tables = [two(found, named, corrected, rates)]
-    tables += [areas(found, tested)] if tested else []
-    return Report(tables, " − ".join(found.models), text + TWO)
-
-
-def stars(p: float | None) -> str:
-    """How small a p-value is."""
-    return next((s for level, s in STARS.items() if p is not None and p < level), "")
-
-
-def two(
-    found: Comparison,
-    named: dict[TaskColumn, str],
-    corrected: dict[int, float | None],
-    rates: dict[int, float | None],
-) -> Table:
-    """A row for each task, test set, metric and stratum."""
-    has = {
-        name: any(getattr(x, name) is not None for x in found.lines)
-        for name in ("flips", "error_r")
-    }
-    strata, tests = (
-        any(x.stratum for x in found.lines),
-        not all(x.ranks or x.stratum for x in found.lines),
+    tested = [line for line in lines if line.ranks]
+    text = TEXT.format(count=sum(line.holm is not None for line in tested))
+    if len(models) > 2:
+        return Report([outcomes(models, tested, notes), *matrices(lines)], "Comparison", text)
+    won = [line.outcome for line in tested]
+    verdict = (
+        f"{models[0]} is better than {models[1]} in {won.count(1)}, worse in {won.count(-1)} and "
+        f"tied in {won.count(0)} of {len(won)} tasks (Holm p < {LEVEL})"
     )
-    columns = [Column("task"), Column("metric")]
-    columns += [Column("test")] * tests + [Column("stratum")] * strata
-    keys = len(columns)
-    columns += [Column(name, "number") for name in found.models]
-    columns += [Column("difference", "score"), Column("p", "p", 4)]
-    columns += [Column("Holm p", "p", 4), Column(""), Column("FDR p", "p", 4)] * (not strata)
-    columns += [Column("detectable", "number"), Column("units", "count")]
-    columns += [Column("flips", "share", 1)] * has["flips"] + [
-        Column("error r", "number", 2)
-    ] * has["error_r"]
-    rows = list[list[Value]]()
-    for line in found.lines:
-        d, holm_p = line.difference, corrected.get(id(line))
-        row: list[Value] = [named[line.column], line.metric + ARROWS[line.higher_is_better]]
-        row += [line.test] * tests + [line.stratum] * strata
-        row += [*line.scores, Estimate(d.value, None, d.interval, 1), d.p]
-        row += [] if strata else [holm_p, stars(holm_p), rates.get(id(line))]
-        row += [d.detectable, d.units]
-        row += [line.flips] * has["flips"] + [line.error_r] * has["error_r"]
-        rows.append(row)
-    return Table("", columns, rows, found.notes, names=keys)
+    table, means = of_two(models, lines, [*([verdict] if won else []), *notes]), areas(tested)
+    return Report([table, means] if means.rows else [table], " − ".join(models), text + TWO)
 
 
-def areas(found: Comparison, tested: Sequence[Line]) -> Table:
+def stars(line: Line) -> str:
+    """How small the corrected p-value is."""
+    return next(
+        (s for level, s in STARS.items() if line.holm is not None and line.holm < level), ""
+    )
+
+
+def estimated(difference: Difference) -> Estimate:
+    """A difference and its interval."""
+    return Estimate(difference.value, None, difference.interval, 1)
+
+
+def of_two(models: Sequence[str], lines: Sequence[Line], notes: Sequence[str]) -> Table:
+    """A row for each task, test set, metric and stratum."""
+    named = headings(list(dict.fromkeys(line.column for line in lines)))
+    several = len({(line.column, line.test) for line in lines}) > len(named)
+    columns: list[tuple[Column, Callable[[Line], Value]]] = [
+        (Column("task"), lambda x: named[x.column]),
+        (Column("metric"), lambda x: x.metric + ARROWS[x.higher_is_better]),
+        (Column("test"), lambda x: x.test if several else None),
+        (Column("stratum"), lambda x: x.stratum or None),
+        (Column(models[0], "number"), lambda x: x.scores[0]),
+        (Column(models[1], "number"), lambda x: x.scores[1]),
+        (Column("difference", "score"), lambda x: estimated(x.difference)),
+        (Column("p", "p", 4), lambda x: x.difference.p),
+        (Column("Holm p", "p", 4), lambda x: x.holm),
+        (Column("stars"), stars),
+        (Column("FDR p", "p", 4), lambda x: x.fdr),
+        (Column("detectable", "number"), lambda x: x.difference.detectable),
+        (Column("units", "count"), lambda x: x.difference.units),
+        (Column("flips", "share", 1), lambda x: x.flips),
+        (Column("error r", "number", 2), lambda x: x.error_r),
+    ]
+    shown = [
+        (c, value) for c, value in columns if any(value(line) not in (None, "") for line in lines)
+    ]
+    rows = [[value(line) for _, value in shown] for line in lines]
+    names = sum(column.name in ("task", "metric", "test", "stratum") for column, _ in shown)
+    return Table("", [column for column, _ in shown], rows, notes, names=names)
+
+
+def areas(tested: Sequence[Line]) -> Table:
     """The mean difference of each area, over its tasks where higher is better."""
-    parts = defaultdict[str, list[Line]](list)
+    parts = defaultdict[str, list[Difference]](list)
     for line in tested:
         if line.higher_is_better:
-            parts[line.column.area].append(line)
-    rows = list[list[Value]]()
-    for area, lines in ((area, lines) for area, lines in parts.items() if len(lines) > 1):
-        d = mean_difference([line.difference for line in lines])
-        rows.append([area, len(lines), Estimate(d.value, None, d.interval, 1), d.p])
+            parts[line.column.area].append(line.difference)
+    means = {area: mean_difference(found) for area, found in parts.items() if len(found) > 1}
+    rows = [[area, len(parts[area]), estimated(d), d.p] for area, d in means.items()]
     columns = [Column("area"), Column("tasks", "count"), Column("mean difference", "score")]
-    won = [
-        line.outcome(p)
-        for line, p in zip(tested, holm([x.difference.p for x in tested]), strict=True)
-    ]
-    a, b = found.models
-    note = f"{a} is better than {b} in {won.count(1)}, worse in {won.count(-1)} and tied in "
-    note += f"{won.count(0)} of {len(won)} tasks (Holm p < {LEVEL})"
-    title = "Means over tasks of an area, in which higher is better"
-    return Table(title, [*columns, Column("p", "p", 4)], rows, [note])
+    columns.append(Column("p", "p", 4))
+    return Table("Means over the tasks of an area in which higher is better", columns, rows)
 
 
-def outcomes(
-    found: Comparison, tested: Sequence[Line], corrected: dict[int, float | None]
-) -> Table:
-    """Against each model the tasks in which a model is better, tied and worse."""
-    counts = defaultdict[tuple[int, int], list[int]](list)
+def outcomes(models: Sequence[str], tested: Sequence[Line], notes: Sequence[str]) -> Table:
+    """Against each model the numbers of tasks in which a model is better, tied and worse."""
+    found = defaultdict[str, dict[str, list[int]]](lambda: defaultdict(list))
     for line in tested:
-        a, b = line.pair
-        outcome = line.outcome(corrected[id(line)])
-        counts[a, b].append(outcome)
-        counts[b, a].append(-outcome)
+        for (a, b), outcome in ((line.pair, line.outcome), (line.pair[::-1], -line.outcome)):
+            found[a][b].append(outcome)
+
+    def counts(outcomes: Sequence[int]) -> list[int]:
+        return [outcomes.count(value) for value in (1, 0, -1)]
+
     rows = list[list[Value]]()
-    places = range(len(found.models))
-    for a in places:
-        own = [outcome for b in places for outcome in counts[a, b]]
-        each = [[counts[a, b].count(value) for value in (1, 0, -1)] for b in places]
-        cells = ["–".join(map(str, n)) if any(n) else None for n in each]
-        rows.append([found.models[a], *(own.count(value) for value in (1, 0, -1)), *cells])
+    for a in models:
+        against = ["–".join(map(str, counts(found[a][b]))) if a != b else None for b in models]
+        rows.append([a, *counts(list(chain(*found[a].values()))), *against])
     directions = {"wins": True, "ties": None, "losses": False}
     total = [Column(name, "count", higher_is_better=d) for name, d in directions.items()]
-    columns = [Column("model"), *total, *(Column(f"against {name}") for name in found.models)]
+    columns = [Column("model"), *total, *(Column(f"against {b}") for b in models)]
     title = "Wins–ties–losses over tasks: row against column"
-    return Table(title, columns, rows, found.notes).ranked("wins", "losses")
+    return Table(title, columns, rows, notes).ranked("wins", "losses")
 
 
-def matrices(
-    found: Comparison, named: dict[TaskColumn, str], corrected: dict[int, float | None]
-) -> list[Table]:
+def matrices(lines: Sequence[Line]) -> list[Table]:
     """For each task, test set, metric and stratum the differences, row minus column."""
-    groups = defaultdict[tuple[str, ...], list[Line]](list)
-    for line in found.lines:
-        parts = (line.test, line.stratum) if not line.ranks else ()
+    named = headings(list(dict.fromkeys(line.column for line in lines)))
+    groups, tables = defaultdict[str, list[Line]](list), list[Table]()
+    for line in lines:
+        parts = [line.test, line.stratum] if not line.ranks else []
         metric = line.metric + ARROWS[line.higher_is_better]
-        groups[named[line.column], metric, *filter(None, parts)].append(line)
-    tables = []
-    for title, lines in groups.items():
-        cells, scores = dict[tuple[int, int], Value](), dict[int, float]()
-        for line in lines:
-            (a, b), d = line.pair, line.difference
-            note = stars(corrected.get(id(line)))
-            cells[a, b], cells[b, a] = Noted(d.value, note), Noted(-d.value, note)
+        groups[" · ".join(filter(None, [named[line.column], metric, *parts]))].append(line)
+    for title, group in groups.items():
+        cells, scores = dict[tuple[str, str], Value](), dict[str, float]()
+        for line in group:
+            value, note = line.difference.value, stars(line)
+            cells[line.pair], cells[line.pair[::-1]] = Noted(value, note), Noted(-value, note)
             scores |= dict(zip(line.pair, line.scores, strict=True))
-        columns = [
-            Column("model"),
-            Column("score", "number", higher_is_better=lines[0].higher_is_better),
-        ]
-        columns += [Column(f"− {found.models[b]}", "number") for b in scores]
-        rows = [
-            [found.models[a], score, *(cells.get((a, b)) for b in scores)]
-            for a, score in scores.items()
-        ]
-        tables.append(Table(" · ".join(title), columns, rows).ranked("score"))
+        score = Column("score", "number", higher_is_better=group[0].higher_is_better)
+        columns = [Column("model"), score, *(Column(f"− {b}", "number") for b in scores)]
+        rows = [[a, scores[a], *(cells.get((a, b)) for b in scores)] for a in scores]
+        tables.append(Table(title, columns, rows).ranked("score"))
     return tables
+
+
+def figures(sides: Sequence[Selected], lines: Sequence[Line], folder: Path) -> Table:
+    """Draw one model against the other for each task; the examples that differ most."""
+    if len(sides) > 2:
+        raise UserError("figures= draws one model against another; give two models")
+    names, rows = [side.name for side in sides], list[list[Value]]()
+    for line in lines:
+        runs = [read(side, line.column)[0] for side in sides]
+        if not line.ranks or not (pair := values(runs, line.test, line.metric)):
+            continue
+        known = [run.table.columns["band"] for run in runs if "band" in run.table.columns]
+        bands = [known[0][row] if known else "" for row in pair.rows]
+        name = re.sub(r"[^\w.-]+", "_", "_".join([line.column.task, *names]))
+        scatter(pair, bands, names, folder / f"{name}.png")
+        order = np.argsort(pair.b - pair.a, kind="stable").tolist()
+        for at in dict.fromkeys([*order[:MOST], *order[-MOST:]]):
+            a, b = float(pair.a[at]), float(pair.b[at])
+            example = runs[0].table.columns["id"][pair.rows[at]]
+            rows.append([line.column.task, example, pair.what, a, b, a - b])
+    columns = [Column("task"), Column("id"), Column("value of")]
+    columns += [Column(name, "number") for name in (*names, "difference")]
+    return Table(f"Examples that differ most; figures are in {folder}", columns, rows, names=2)

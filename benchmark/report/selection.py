@@ -1,7 +1,7 @@
 """The results that words of the command line name, and whether they can be compared."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from re import fullmatch
@@ -23,10 +23,10 @@ class Selected(NamedTuple):
     """The results folder, for predictions that are not among the committed ones."""
 
 
-def select(words: Sequence[str], results: Path, methods: Collection[str] = ()) -> list[Selected]:
+def select(words: Sequence[str], results: Path, methods: str = "") -> list[Selected]:
     """The results that each word names: a row of the tables, NAME@KEY, a key, a folder or a file.
 
-    Rows are those of the results folder and the committed ones. methods: only of these.
+    Rows are those of the results folder and the committed ones. methods: only of these, "a,b".
     """
     committed = next((folder for folder in FOLDERS if folder.is_dir()), results)
     others = load_all(committed) if committed.resolve() != results.resolve() else []
@@ -34,9 +34,7 @@ def select(words: Sequence[str], results: Path, methods: Collection[str] = ()) -
     return [selected(word, known, results, methods) for word in words]
 
 
-def selected(
-    word: str, known: Sequence[Record], results: Path, methods: Collection[str]
-) -> Selected:
+def selected(word: str, known: Sequence[Record], results: Path, methods: str) -> Selected:
     """The results that one word names."""
     path = Path(word).expanduser()
     name, _, key = ("", "@", word) if fullmatch(KEY, word) else word.partition("@")
@@ -48,32 +46,32 @@ def selected(
         known, results = [load(file) for file in files], files[0].absolute().parents[4]
         name, key, word = "", "", path.resolve().name
     known = [record for record in known if record.key.startswith(key)]
-    if key and not known:
-        raise UserError(f"no result in {results} has the key {key}; a key is the name of a folder")
     cells = tabulate(known)
-    if known and not cells:
-        raise UserError(f"{word} has only runs with limit=, which are not compared; run it whole")
+    if not cells:
+        limited = "it has only runs with limit=, which are not compared" if known else ""
+        raise UserError(f"{word}: {limited or f'there is no such result in {results}'}")
     names = row_names(cells)
-    exact = name in names.values()
-    chosen = {
-        row
-        for row, label in names.items()
-        if name in ("", label if exact else row.model)
-        and (row.model_free or not methods or row.method in methods)
-    }
-    if not chosen:
-        if methods and any(name in ("", row.model) for row in names):
-            raise UserError(f"{word} has no results of method={','.join(methods)}")
+    same = [row for row, label in names.items() if name in ("", label)]
+    same = same or [row for row in names if name == row.model]
+    if not same:
         raise unknown("model", word, sorted({row.model for row in names}))
-    found = {
-        column: {r: c for r, c in rows.items() if r in chosen} for column, rows in cells.items()
-    }
-    for column, rows in found.items():
-        if len(rows) > 1:
-            raise ambiguous(word, column, rows, names)
-    return Selected(
-        word, {c: next(iter(rows.values())) for c, rows in found.items() if rows}, results
-    )
+    wanted = [row for row in same if not methods or row.method in methods.split(",")]
+    wanted += [row for row in same if row.model_free and row not in wanted]
+    if not wanted:
+        raise UserError(f"{word} has no results of method={methods}")
+    found = dict[TaskColumn, Cell]()
+    for column, rows in cells.items():
+        mine = [row for row in wanted if row in rows]
+        if len(mine) > 1:
+            keys = [f"{names[r]}@{rows[r].records[-1].key} ({r.method})" for r in mine]
+            several = len({row.method for row in mine}) > 1
+            raise UserError(
+                f"{word} names {len(mine)} results of {column.task}: {', '.join(keys)}; add "
+                f"{'method=NAME' if several else 'the settings in brackets'}, or give NAME@KEY"
+            )
+        if mine:
+            found[column] = rows[mine[0]]
+    return Selected(word, found, results)
 
 
 def row_names(cells: Cells) -> dict[Row, str]:
@@ -83,18 +81,6 @@ def row_names(cells: Cells) -> dict[Row, str]:
     for method in dict.fromkeys(row.method for row in rows):
         names |= labels([row for row in rows if row.method == method])
     return {row: name.removesuffix(" (baseline)") for row, name in names.items()}
-
-
-def ambiguous(
-    word: str, column: TaskColumn, rows: Mapping[Row, Cell], names: Mapping[Row, str]
-) -> UserError:
-    """The refusal of a word that names several results of a task."""
-    listed = [f"{names[row]}@{cell.records[-1].key} ({row.method})" for row, cell in rows.items()]
-    several = len({row.method for row in rows}) > 1
-    return UserError(
-        f"{word} names {len(rows)} results of {column.task}: {', '.join(listed)}; add "
-        f"{'method=NAME' if several else 'the settings in brackets'}, or give one as NAME@KEY"
-    )
 
 
 def common_columns(sides: Sequence[Selected]) -> list[TaskColumn]:

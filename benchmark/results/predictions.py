@@ -64,11 +64,12 @@ def read_predictions(path: Path) -> PredictionTable:
     file, light = path.with_suffix(".parquet"), path.parents[3] / VALUES
     full = file.exists() or not light.exists()
     source, prefix = (file, "") if full else (light, f"{run_name(path)}:")
-    stored = pq.read_schema(source).names
-    names = [name for name in stored if name.startswith(prefix) or name in OF_EXAMPLE]
-    table = pq.read_table(source, columns=names)
+    with pq.ParquetFile(source) as table:  # read_table starts pandas
+        stored = table.schema_arrow.names
+        names = [name for name in stored if name.startswith(prefix) or name in OF_EXAMPLE]
+        columns = table.read(columns=names)
     return PredictionTable(
-        source, {name.removeprefix(prefix): cells(table[name]) for name in names}
+        source, {name.removeprefix(prefix): cells(columns[name]) for name in names}
     )
 
 

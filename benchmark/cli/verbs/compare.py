@@ -14,8 +14,7 @@ def show_compare(request: Request) -> None:
     A model is a name in the tables, NAME@KEY, a key, a folder of results or the file of a Record.
     """
     from benchmark.report.comparison import compare
-    from benchmark.report.paired_tables import report
-    from benchmark.report.scatter import scatter
+    from benchmark.report.paired_tables import figures, report
     from benchmark.report.selection import select
 
     options = request.options
@@ -23,12 +22,11 @@ def show_compare(request: Request) -> None:
     if len(words) < 2:
         raise UserError("compare takes two models or more: names in the tables, or folders")
     results = Path(options.get("results", "results")).expanduser()
-    methods = [method for method in options.get("method", "").split(",") if method]
-    sides = select(words, results, methods)
-    test, metric = (options.get(name, "ranking") for name in ("test", "metric"))
-    found = compare(sides, test, metric, options.get("by", ""))
-    shown = report(found)
+    sides = select(words, results, options.get("method", ""))
+    given = {name: options[name] for name in ("test", "metric", "by") if name in options}
+    lines, notes = compare(sides, **given)
+    shown = report([side.name for side in sides], lines, notes)
     if "figures" in options:
-        moved = scatter(sides, found, Path(options["figures"]).expanduser())
+        moved = figures(sides, lines, Path(options["figures"]).expanduser())
         shown = shown._replace(tables=[*shown.tables, moved])
     request.show(shown)
