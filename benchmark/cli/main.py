@@ -30,11 +30,9 @@ VALUED = ("--config-dir", "--cfg", "-c", "--package", "-p")
 FLAGS = (*OPTIONS, "--multirun", "--info", "-i", "--resolve", "--hydra-help", "--run", "-r")
 """Options of Hydra's that work here; those in `VALUED` are followed by a word."""
 FIRST_RUN = """
-q8 is the share of residues whose secondary structure, one of eight states, is
-predicted from the model's embeddings by a linear probe; [95 % interval].
-Baselines use no trained language model. Next:
+q8: share of residues whose secondary structure, one of eight states, a linear
+probe predicts from the model's embeddings; baselines use no trained model. Next:
   python -m benchmark +suite=pocket model=pocket_clm_l    # five tasks, offline
-  python -m benchmark task=pocket_ss8 method=lora         # train the model, too
   python -m benchmark list                                # tasks, models, methods"""
 """What the score of the bare run means, and what to type next."""
 

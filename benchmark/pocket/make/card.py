@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmark.core import UserError
 from benchmark.files import replacing
 from benchmark.pocket import FOLDER
@@ -28,14 +30,10 @@ MEASURES = {
     "causal": "Next-token perplexity",
 }
 NOTES = {
-    "masked": (
-        "The masked models have not left their plateau: the loss falls little after the first 16 "
-        "million tokens, of which 15 % are predicted, and larger models are no better.",
-    ),
-    "causal": (
-        "Training proteins have close relatives in the corpus, held-out proteins were separated "
-        "from theirs: the gap between the two losses is the redundancy of families.",
-    ),
+    "masked": "The masked models have not left their plateau: the loss falls little after "
+    "16 million tokens, of which 15 % are predicted, and larger models are no better.",
+    "causal": "Training proteins have close relatives in the corpus, held-out ones were separated "
+    "from theirs: the gap between the two losses is the redundancy of families.",
 }
 FACTS = ("parameters", "training_tokens")
 LOSSES = 10
@@ -96,7 +94,7 @@ def card(folder: Path, records: Sequence[Record]) -> str:
             "",
             *losses(list(csv.DictReader(log.splitlines()))),
             "",
-            *NOTES[objective],
+            NOTES[objective],
             "",
             "## Perplexity on held-out proteins",
             "",
@@ -187,13 +185,13 @@ def verdicts(name: str, measured: dict[str, Record], baselines: Sequence[str]) -
 
 def best(measured: dict[str, Record]) -> list[str]:
     """The pocket model with the lowest perplexity in each band."""
-    models = {model: record for model, record in measured.items() if model.startswith("pocket_")}
-    found = {
-        test: min(models, key=lambda model: score(models[model], test))
-        for test in next(iter(models.values())).scores
+    models = [record for model, record in measured.items() if model.startswith("pocket_")]
+    found = [
+        f"{min((score(record, test), record.model) for record in models)[1]} in {test}"
+        for test in models[0].scores
         if test != "mean"
-    }
-    return [f"- Lowest: {', '.join(f'{model} in {test}' for test, model in found.items())}."]
+    ]
+    return [f"- Lowest: {', '.join(found)}."]
 
 
 def figure(records: Sequence[Record], file: Path) -> None:
@@ -205,19 +203,18 @@ def figure(records: Sequence[Record], file: Path) -> None:
         measured = perplexities(objective, records)
         for model, record in sorted(measured.items(), key=lambda item: -score(item[1], "70-90")):
             tests = [test for test in record.scores if test != "mean"]
-            ends = [record.intervals[test][record.primary] for test in tests]
             middle = [score(record, test) for test in tests]
-            errors = [
-                [abs(end[k] - m) for end, m in zip(ends, middle, strict=True)] for k in (0, 1)
-            ]
-            style = "-" if model.startswith("pocket_") else ":"
-            panel.errorbar(
-                tests, middle, errors, fmt=f"o{style}", ms=3, lw=1, capsize=2, label=model
-            )
+            ends = np.array([record.intervals[test][record.primary] for test in tests]).T
+            style = {
+                "fmt": "o-" if model.startswith("pocket_") else "o:",
+                "ms": 3,
+                "lw": 1,
+                "capsize": 2,
+            }
+            panel.errorbar(tests, middle, abs(ends - middle), label=model, **style)
         panel.set(title=objective, xlabel="identity to the nearest training protein, %")
         panel.legend(fontsize=6)
-    panels[0].set_ylabel("pseudo-perplexity")
-    panels[1].set_ylabel("perplexity")
+    panels[0].set_ylabel("pseudo-perplexity or perplexity")
     drawing.savefig(file, dpi=100, metadata={"Software": None})
     plt.close(drawing)
 
