@@ -81,31 +81,28 @@ def compare(
     ):
         if given not in (known := {RANKING, ALL}.union(*parts)):
             raise unknown(what, given, sorted(known))
-    joint = {column.task: column for column in columns}
     for task in dict.fromkeys(column.task for side in sides for column in side.cells):
-        has = [{c for c in side.cells if c.task == task} for side in sides]
-        lacking = [
-            side.name
-            for side, own in zip(sides, has, strict=True)
-            if not own or (task in joint and joint[task] not in own)
-        ]
+        joint = [c for c in columns if c.task == task]
+        own = {side.name: [c for c in side.cells if c.task == task] for side in sides}
+        lacking = [n for n, has in own.items() if not (set(joint) & set(has) if joint else has)]
         notes += [f"{task}: no results of {', '.join(lacking)}"] if lacking else []
     for column in columns:
         runs = {side.name: read(side, column) for side in sides if column in side.cells}
         found = differences(column, runs, test, metric, by)
         lines += found
         wanted = next(iter(runs.values()))[0].record
-        if not found and chosen(test, [*wanted.scores]) and chosen(metric, [*wanted.scales]):
+        if (
+            not found
+            and chosen(test, [*wanted.scores])
+            and chosen(metric, [*wanted.higher_is_better])
+        ):
             notes.append(f"{column.task}: {why_not([mine[0] for mine in runs.values()], by)}")
     if not lines:
         raise UserError(f"nothing can be compared; {notes[-1]}")
-    tested = [line for line in lines if line.ranks]
-    p = [line.difference.p for line in tested]
-    corrected = iter(zip(holm(p), false_discovery(p), strict=True))
-    for place, line in enumerate(lines):
-        if line.ranks:
-            first, second = next(corrected)
-            lines[place] = replace(line, holm=first, fdr=second)
+    tested = [place for place, line in enumerate(lines) if line.ranks]
+    p = [lines[place].difference.p for place in tested]
+    for place, first, second in zip(tested, holm(p), false_discovery(p), strict=True):
+        lines[place] = replace(lines[place], holm=first, fdr=second)
     return lines, notes
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.core import UserError
 from benchmark.report.cells import headings
 from benchmark.report.comparison import LEVEL, Line, read
 from benchmark.report.examples import scatter, values
@@ -144,9 +143,7 @@ def matrices(lines: Sequence[Line]) -> list[Table]:
 
 
 def figures(sides: Sequence[Selected], lines: Sequence[Line], folder: Path) -> Table:
-    """Draw one model against the other for each task; the examples that differ most."""
-    if len(sides) > 2:
-        raise UserError("figures= draws one model against another; give two models")
+    """Draw one of two models against the other for each task; the examples that differ most."""
     names, rows = [side.name for side in sides], list[list[Value]]()
     for line in lines:
         runs = [read(side, line.column)[0] for side in sides]

@@ -31,7 +31,13 @@ def select(words: Sequence[str], results: Path, methods: str = "") -> list[Selec
     committed = next((folder for folder in FOLDERS if folder.is_dir()), results)
     others = load_all(committed) if committed.resolve() != results.resolve() else []
     known = sorted([*others, *load_all(results)], key=lambda record: record.created)
-    return [selected(word, known, results, methods) for word in words]
+    sides = [selected(word, known, results, methods) for word in words]
+    for place, word in enumerate(words):
+        names = [side.name for side in sides]
+        if names.count(names[place]) > 1:
+            again = word in names[:place]
+            sides[place] = sides[place]._replace(name=f"{word} ({place + 1})" if again else word)
+    return sides
 
 
 def selected(word: str, known: Sequence[Record], results: Path, methods: str) -> Selected:

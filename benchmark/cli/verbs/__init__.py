@@ -98,11 +98,7 @@ def spelled_out(name: str, words: Sequence[str]) -> list[str]:
     for word in rest:
         if word in ("--config-dir", "-cd"):
             word = f"config_dir={next(rest, '')}"
-        elif (
-            re.fullmatch(r"[\w./~-]+", word)
-            or ("=" in word and Path(word).exists())
-            or (several and not re.match(r"[-+\w.]+=", word))  # a row's name, as "a (dim=8)"
-        ):
+        elif not re.match(r"[-+\w.]+=", word) or Path(word).exists():
             word = f"{place}={word}" if (place := next(bare, None)) else word
         found.append(word.removeprefix("--").replace("config-dir=", "config_dir=", 1))
     return found

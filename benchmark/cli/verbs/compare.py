@@ -21,6 +21,8 @@ def show_compare(request: Request) -> None:
     words = [value for name, value in options.items() if name.startswith("models.")]
     if len(words) < 2:
         raise UserError("compare takes two models or more: names in the tables, or folders")
+    if "figures" in options and len(words) > 2:
+        raise UserError("figures= draws one model against another; give two models")
     results = Path(options.get("results", "results")).expanduser()
     sides = select(words, results, options.get("method", ""))
     given = {name: options[name] for name in ("test", "metric", "by") if name in options}
