@@ -29,6 +29,12 @@ OPTIONS = ("--help", "--version", "-m", "--config-dir")
 VALUED = ("--config-dir", "--cfg", "-c", "--package", "-p")
 FLAGS = (*OPTIONS, "--multirun", "--info", "-i", "--resolve", "--hydra-help", "--run", "-r")
 """Options of Hydra's that work here; those in `VALUED` are followed by a word."""
+FIRST_RUN = """
+q8: share of residues whose secondary structure, one of eight states, a linear
+probe predicts from the model's embeddings; baselines use no trained model. Next:
+  python -m benchmark +suite=pocket model=pocket_clm_l    # five tasks, offline
+  python -m benchmark list                                # tasks, models, methods"""
+"""What the score of the bare run means, and what to type next."""
 
 
 def main() -> None:
@@ -100,7 +106,10 @@ def do_runs(argv: Sequence[str]) -> int:
     words = ["--help" if word in HELP else word for word in with_seeds(argv)]
     sys.argv[1:] = quoted(words, several)
     os.environ.setdefault("BENCHMARK_RESULTS", str(default_results()))
-    return run_hydra()
+    status = run_hydra()
+    if not argv and not status:
+        print(FIRST_RUN)
+    return status
 
 
 def check_words(argv: Sequence[str]) -> None:

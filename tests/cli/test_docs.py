@@ -183,7 +183,8 @@ def test_bare_command_ends_in_a_table_and_a_score(tmp_path: Path) -> None:
     done = run_cli(cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
-    assert list(tmp_path.glob("results/pocket_ss8/pocket_mlm_m/linear/*/seed0.json"))
+    assert list(tmp_path.glob("results/pocket_ss8/pocket_mlm_s/linear/*/seed0.json"))
     assert re.search(
-        r"q8 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\] \(95% CI, 120 homology clusters\)", done.stdout
+        r"q8 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\] \(95% CI, 117 homology clusters\)", done.stdout
     )
+    assert "share of residues" in done.stdout and "Next:" in done.stdout

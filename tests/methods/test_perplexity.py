@@ -151,7 +151,7 @@ def test_bands_are_test_sets_with_a_mean_and_labels_tell_nothing(
 ) -> None:
     """As the embedded table is, cut as the task says: what is cut off is not asked."""
     chains = [random_chain(np.random.default_rng(seed), 30) for seed in range(24)]
-    bands = ["70-90"] * 12 + ["below-30"] * 12
+    bands = ["70-90"] * 12 + ["no-hit"] * 12
     columns = {"seq": chains, "band": bands, "cluster": [str(row // 2) for row in range(24)]}
     pq.write_table(pa.table(columns), tmp_path / "heldout.parquet")
     words = [f"task.source=file:{tmp_path}/heldout.parquet", "task.sizes={}"]
@@ -159,18 +159,18 @@ def test_bands_are_test_sets_with_a_mean_and_labels_tell_nothing(
     task = make_task("pocket_pseudo_perplexity", *words)
     splits = task.load()
 
-    assert list(splits.tests) == ["70-90", "below-30"] and not splits.train and not splits.valid
-    assert splits.report.sizes == {"70-90": 12, "below-30": 12}
+    assert list(splits.tests) == ["70-90", "no-hit"] and not splits.train and not splits.valid
+    assert splits.report.sizes == {"70-90": 12, "no-hit": 12}
     assert splits.report.changes["70-90"] == {
         "rows": 12, "truncated": 12, "residues_cut": 120
     }  # fmt: skip
     assert len({example.group for example in splits.tests["70-90"]}) == 6
-    for example in splits.tests["below-30"]:
+    for example in splits.tests["no-hit"]:
         assert np.shape(example.label) == (20,) and np.nansum(example.label) == 0
         assert np.sum(~np.isnan(example.label)) == 4
     found = scores(task, make_backbone("huggingface", esm_folder))
-    assert list(found) == ["mean", "70-90", "below-30"]
-    assert found["mean"][PPL] == pytest.approx((found["70-90"][PPL] + found["below-30"][PPL]) / 2)
+    assert list(found) == ["mean", "70-90", "no-hit"]
+    assert found["mean"][PPL] == pytest.approx((found["70-90"][PPL] + found["no-hit"][PPL]) / 2)
     with pytest.raises(UserError, match="no column 'bond'; it has seq, band, cluster"):
         make_task("pocket_perplexity", *words, "task.columns.test=bond").load()
 

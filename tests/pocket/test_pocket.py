@@ -21,10 +21,10 @@ from tests.conftest import ROOT
 
 FOLDER = ROOT / "benchmark" / "pocket"
 SIZES = {
-    "structure": {"train": 300, "valid": 60, "test": 120},
-    "location": {"train": 2000, "valid": 370, "test": 592},
-    "metal": {"train": 1967, "valid": 383, "test": 574},
-    "solubility": {"train": 2000, "valid": 400, "test": 600},
+    "structure": {"train": 300, "valid": 59, "test": 117},
+    "location": {"train": 2000, "valid": 350, "test": 552},
+    "metal": {"train": 1967, "valid": 364, "test": 540},
+    "solubility": {"train": 2000, "valid": 396, "test": 594},
 }
 CLASSES = {"location": len(COMPARTMENTS), "metal": 2, "solubility": 2}
 LENGTHS = {"structure": (40, 300)} | dict.fromkeys(CLASSES, (30, 600))
@@ -68,7 +68,7 @@ def test_classes_are_nearly_balanced_in_each_split(name: str) -> None:
         counts = Counter(label for label, home in rows if home == split)
         assert sorted(counts) == list(range(CLASSES[name]))
         assert min(counts.values()) >= 0.55 * size / CLASSES[name]
-        assert max(counts.values()) <= 1.15 * size / CLASSES[name]
+        assert max(counts.values()) <= 1.2 * size / CLASSES[name]
 
 
 def test_metal_lengths_tell_nothing() -> None:

@@ -110,19 +110,18 @@ def test_what_must_leave_for_a_band() -> None:
     assert too_near(near, "70-90") == {5}
     assert too_near(near, "50-70") is None, "none would be left in the band"
     assert too_near(near, "30-50") == {5, 6}
-    assert too_near(near, "below-30") == {5, 6, 7}
+    assert too_near(near, "no-hit") == {5, 6, 7}
     many = Relatives(np.arange(21), np.full(21, 0.6))
-    assert too_near(many, "below-30") is None, "too dear"
+    assert too_near(many, "no-hit") is None, "too dear"
 
 
-def test_tasks_evaluate_valid_and_test_proteins() -> None:
+def test_tasks_evaluate_valid_and_test_proteins_and_those_dropped() -> None:
     import pyarrow.parquet as pq
 
-    rows = [
-        row
-        for name in ("structure", "location", "metal", "solubility")
-        for row in pq.read_table(FOLDER / f"{name}.parquet").to_pylist()
-    ]
-    assert {row["seq"] for row in rows if row["split"] in ("valid", "test")} == set(
+    files = ("structure", "location", "metal", "solubility")
+    rows = [row for name in files for row in pq.read_table(FOLDER / f"{name}.parquet").to_pylist()]
+    dropped = pq.read_table(FOLDER / "dropped.parquet").to_pylist()
+    evaluated = {row["seq"] for row in rows if row["split"] in ("valid", "test")}
+    assert evaluated | {row["seq"] for row in dropped if row["file"] in files} == set(
         corpus.evaluated()
     )

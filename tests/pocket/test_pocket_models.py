@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from matplotlib.axes import Axes
 from safetensors.numpy import load_file
 
 from benchmark.core import RESIDUES, UserError
-from benchmark.pocket.make.card import BASELINES, CHECKPOINTS, card, perplexities
+from benchmark.pocket.make.card import BASELINES, CHECKPOINTS, card, figure, perplexities
 from benchmark.pocket.make.corpus import BANDS, LONGEST, SHORTEST
 from benchmark.results.record import Record
 from benchmark.results.storage import load_all
@@ -64,7 +65,7 @@ def test_natural_proteins_are_none_that_is_held_out() -> None:
 
 def test_checkpoints_are_small() -> None:
     files = [file for file in CHECKPOINTS.rglob("*") if file.is_file()]
-    assert sum(file.stat().st_size for file in files) <= 30_000_000
+    assert sum(file.stat().st_size for file in files) <= 31_000_000
     for name in NAMES:
         weights = load_file(CHECKPOINTS / name / "model.safetensors")
         assert {array.dtype for array in weights.values()} == {np.dtype(np.float16)}
@@ -94,6 +95,24 @@ def test_cards_are_made_of_the_records(name: str, records: list[Record]) -> None
     for needed in (f"pocket_{name}", *BASELINES[objective]):
         with pytest.raises(UserError, match=f"model={needed}; run it first"):
             card(CHECKPOINTS / name, [r for r in records if r.model != needed])
+
+
+def test_the_figure_shows_every_model_and_baseline(
+    records: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = set[str]()
+    legend = Axes.legend
+
+    def read(panel: Axes, **settings: Any) -> Any:
+        labels.update(panel.get_legend_handles_labels()[1])
+        return legend(panel, **settings)
+
+    monkeypatch.setattr(Axes, "legend", read)
+    figure(records, tmp_path / "figure.png")
+
+    assert labels == {*(f"pocket_{name}" for name in NAMES), "unigram", "bigram", "neighbours"}
+    assert (FOLDER / "perplexity.png").stat().st_size <= 100_000
+    assert "(perplexity.png)" in (FOLDER / "README.md").read_text()
 
 
 def test_cards_are_of_one_question_and_the_same_weights(records: list[Record]) -> None:

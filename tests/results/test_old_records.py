@@ -37,16 +37,22 @@ def test_an_old_record_is_read_in_the_current_format(task: str) -> None:
 
 @pytest.mark.parametrize("task", marked_slow(RUNS, "pocket_perplexity"))
 def test_an_old_record_is_reproduced_in_the_same_column(task: str, tmp_path: Path) -> None:
-    """The same data, question and score; declared versions may have been raised since."""
+    """The same question, and nearly the same score.
+
+    Rows that are too close to the pocket models' corpus have been dropped since, and versions
+    raised.
+    """
     done = run_cli(f"task={task}", *RUNS[task], "device=cpu", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (new,) = load_all(tmp_path / "results")
     old = old_record(task)
-    same_versions = {**new.identity, "versions": old.identity["versions"]}
+    asked = {**new.identity["task"], "version": old.version}
+    identity = {**new.identity, "task": asked, "versions": old.identity["versions"]}
+    same = replace(new, identity=identity, version=old.version, data=old.data)
 
-    assert column_of(replace(new, identity=same_versions)) == column_of(old)
-    for name, scores in old.scores.items():
-        assert new.scores[name] == pytest.approx(scores, abs=1e-4)
+    assert column_of(same) == column_of(old) != column_of(new)
+    for name in old.scores.keys() & new.scores.keys():
+        assert new.scores[name] == pytest.approx(old.scores[name], abs=0.05)
 
 
 def test_old_and_new_records_share_one_table(tmp_path: Path) -> None:
@@ -63,11 +69,11 @@ def test_old_and_new_records_share_one_table(tmp_path: Path) -> None:
     table = (results / "README.md").read_text()
     assert "## Language modeling" in table and "## Generation" not in table
     apart = [line for line in table.splitlines() if "#2`:" in line]
-    assert all(line.endswith(", evaluation version=2") for line in apart), apart
+    assert all("evaluation version=2, version=2" in line for line in apart), apart
     for task in RUNS:
         heading = next(line for line in table.splitlines() if line.startswith(f"| model | {task}"))
         rows = table.split(heading)[1].split("\n\n")[0].splitlines()[2:]
-        shown = {row.split(" | ")[0].strip("| ").removesuffix(" (baseline)") for row in rows}
+        shown = {row.split(" | ")[0].strip("| ").partition(" (")[0] for row in rows}
         assert {old_record(task).model, "newer"} <= shown, "committed Records may be beside them"
 
 

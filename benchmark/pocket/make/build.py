@@ -167,6 +167,12 @@ def build(name: str) -> pa.Table:
     return table(pool, cluster, kept, rng)
 
 
+def write_table(table: pa.Table, file: Path) -> None:
+    """Write at the highest level: once, and every copy of the package carries it."""
+    short = ["split", "cluster", "label", "band", "file", "part"]
+    pq.write_table(table, file, compression="zstd", compression_level=22, use_dictionary=short)
+
+
 def main() -> None:
     """Read the command line and write the files."""
     parser = argparse.ArgumentParser(description="Remake the embedded data.")
@@ -177,14 +183,7 @@ def main() -> None:
         check_packages()
         options.out.mkdir(parents=True, exist_ok=True)
         for name in options.only:
-            # The highest level: written once, and carried by every copy of the package
-            pq.write_table(
-                build(name),
-                options.out / f"{name}.parquet",
-                compression="zstd",
-                compression_level=22,
-                use_dictionary=["split", "cluster", "label"],
-            )
+            write_table(build(name), options.out / f"{name}.parquet")
 
 
 if __name__ == "__main__":
