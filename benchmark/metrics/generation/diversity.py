@@ -25,7 +25,7 @@ def pairwise_identity(predictions: Predictions, examples: Examples) -> float:
     """Mean identity of 200 pairs, drawn by a fixed seed, or of all pairs if they are fewer.
 
     Global alignment with BLOSUM62, gaps of -10 and -1 and free ends (biotite); equal residues
-    divided by the residues of the shorter sequence. Natural proteins of different families have about 0.09.
+    divided by the residues of the shorter sequence. Unrelated natural proteins have about 0.09.
     """
     from biotite.sequence import ProteinSequence
     from biotite.sequence.align import SubstitutionMatrix, align_optimal, get_sequence_identity
