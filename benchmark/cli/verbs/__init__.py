@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from inspect import cleandoc
 from itertools import count
 from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import NamedTuple
 
 from benchmark.cli.catalogue import default_name
@@ -23,7 +25,6 @@ from benchmark.cli.verbs.store import show_store
 from benchmark.cli.verbs.why import show_why
 from benchmark.core import UserError, unknown
 from benchmark.report.render import FORMATS
-from benchmark.report.render.terminal import folded
 from benchmark.results.storage import default_results
 
 
@@ -83,7 +84,7 @@ SETTINGS = {
     "format": "terminal (default), markdown, csv, latex or json",
     "config_dir": "your own folder of yamls, also as --config-dir DIR",
     "results": "folder of results",
-    "by": "identity, method, rank, generation; compare: band, length or a column",
+    "by": "identity, method, rank, generation; compare: band or a column",
     "area": "an area, such as structure",
     "suite": "a suite of `list suites`",
     "family": "the beginning of models' names, a model class, or baseline",
@@ -130,11 +131,12 @@ DEFAULTS = {"audit": "task", "check": "model"}
 def help_of(name: str) -> str:
     """How to call a verb, what it does, and its settings."""
     verb = VERBS[name]
-    described = re.sub(r"(?<!\n)\n(?!\n)", " ", cleandoc(str(verb.do.__doc__)))
+    width = get_terminal_size().columns
+    described = [fill(part, width) for part in cleandoc(str(verb.do.__doc__)).split("\n\n")]
     call = " ".join(["python -m benchmark", name, *(f"[{word.upper()}]" for word in verb.bare)])
     call = call.replace("[MODELS.]", "A B [C ...]")
     rows = [f"  {key + '=':<13} {SETTINGS[key]}" for key in (*verb.takes, "config_dir")]
-    return "\n".join([f"{call} [key=value ...]", "", folded(described), "", *rows])
+    return "\n".join([f"{call} [key=value ...]", "", "\n\n".join(described), "", *rows])
 
 
 def spelled_out(name: str, words: Sequence[str]) -> list[str]:
