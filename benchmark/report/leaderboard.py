@@ -70,21 +70,16 @@ def leaderboard(cells: Cells, published: Sequence[PublishedScore] = ()) -> Repor
 def grouped(cells: Cells) -> Iterator[tuple[str, str, Cells, Sequence[str]]]:
     """Title, method, cells and the tasks of the mean, for each area and method but generation.
 
-    Rows without a model are in those of all methods.
+    A task's rows without a model are in its tables of all methods.
     """
     groups = defaultdict[tuple[str, bool, str], Cells](dict)
-    methods = defaultdict[tuple[str, bool], dict[str, None]](dict)
-    cells = {column: rows for column, rows in cells.items() if not is_generation(rows)}
     for column, rows in cells.items():
-        methods[column.area, column.embedded] |= {
-            row.method: None for row in rows if not row.model_free
-        }
-    for column, rows in cells.items():
+        if is_generation(rows):
+            continue
+        methods = dict.fromkeys(row.method for row in rows if not row.model_free)
         for row, cell in rows.items():
-            shared = methods[column.area, column.embedded] if row.model_free else ()
-            for method in shared or [row.method]:
-                place = column.area, column.embedded, method
-                groups[place].setdefault(column, {})[row] = cell
+            for method in (methods if row.model_free else ()) or [row.method]:
+                groups[column.area, column.embedded, method].setdefault(column, {})[row] = cell
     for area, embedded, method in sorted(groups, key=lambda p: (*area_order(p[0]), *p)):
         title = area.replace("_", " ").capitalize() + (", embedded tasks" if embedded else "")
         expected = expected_tasks(area, embedded)
