@@ -106,6 +106,8 @@ class Generation(Task):
         prompts = self.read_prompts()
         given = [prompts[at % len(prompts)] for at in range(self.num)]
         held_out, left_out = self.held_out()
+        if surplus := len(prompts[self.num :]):
+            left_out = {**left_out, "prompts beyond task.num": surplus}
         splits = examples(drawn, drawn), examples(held_out, held_out)
         tests = {"test": examples(given, drawn)}
         report = DataReport(
@@ -118,10 +120,7 @@ class Generation(Task):
 
     def held_out(self) -> tuple[list[str], Mapping[str, int]]:
         """At most `num` held-out proteins, drawn at random, and what was left out."""
-        parts = read_source(self.source, None, None).parts.values()
-        if any("seq" not in part.table.column_names for part in parts):
-            raise UserError(f"task.source={self.source} has no column seq; rename the column")
-        every = list(dict.fromkeys(c for part in parts for c in part.table["seq"].to_pylist()))
+        every = list(dict.fromkeys(sequences_of("source", self.source)))
         order = np.random.default_rng(SEED).permutation(len(every)).tolist()
         count, found = Counter[str](), list[str]()
         for chain in (every[at] for at in order):
@@ -134,11 +133,10 @@ class Generation(Task):
         return found[: self.num], dict(count)
 
     def read_prompts(self) -> list[str]:
-        """The different prompts, in order; [""] without any."""
+        """The prompts, in order; [""] without any."""
         given = self.prompts
-        if isinstance(given, str) and Path(given.removeprefix("file:")).expanduser().is_file():
-            parts = read_source(f"file:{given.removeprefix('file:')}", None, None).parts.values()
-            whole = [chain for part in parts for chain in part.table["seq"].to_pylist()]
+        if isinstance(given, str) and is_file(file := given.removeprefix("file:")):
+            whole = sequences_of("prompts", f"file:{file}")
             if short := [chain for chain in whole if len(chain) <= self.prompt_length]:
                 raise UserError(
                     f"task.prompts={given} has a sequence of {len(short[0])} residues, and "
@@ -219,6 +217,22 @@ class Generation(Task):
         """The measured sequence."""
         fields = {name: row[name] for name in Measured._fields[1:]}
         return Measured(row["sequence"], **fields)
+
+
+def is_file(text: str) -> bool:
+    """Whether it is the path of a file; residues may be too long for a path."""
+    try:
+        return Path(text).expanduser().is_file()
+    except OSError:
+        return False
+
+
+def sequences_of(setting: str, source: str) -> list[str]:
+    """The column `seq` of a source."""
+    parts = list(read_source(source, None, None).parts.values())
+    if any("seq" not in part.table.column_names for part in parts):
+        raise UserError(f"task.{setting}={source} has no column seq; rename the column")
+    return [chain for part in parts for chain in part.table["seq"].to_pylist()]
 
 
 def examples(chains: Sequence[str], labels: Sequence[str]) -> list[Example]:

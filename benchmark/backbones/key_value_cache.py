@@ -42,7 +42,7 @@ class BufferedLayer(DynamicLayer):  # type: ignore[no-untyped-call]
             return
         stop, count = self.get_seq_length(), len(beam_idx)
         for buffer in self.buffers:
-            buffer[:count, ..., :stop, :] = buffer[beam_idx, ..., :stop, :]
+            buffer[:count, ..., :stop, :] = buffer[beam_idx.to(buffer.device), ..., :stop, :]
         first, second = self.buffers
         self.buffers = first[:count], second[:count]
         self.keys, self.values = (buffer[..., :stop, :] for buffer in self.buffers)

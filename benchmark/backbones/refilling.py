@@ -39,12 +39,18 @@ def refill(
     counts = [len(places) for places in waiting]
     most = max(counts, default=0) if passes is None else passes
     for number in range(1, most + 1):
-        rows = [row for row, places in enumerate(waiting) if len(places)]
+        filled = [
+            min(number if passes is None else -(-count * number // passes), count)
+            for count in counts
+        ]
+        due = [
+            n - (count - len(left)) for n, count, left in zip(filled, counts, waiting, strict=True)
+        ]
+        rows = [row for row, now in enumerate(due) if now]
         texts = ["".join(chains[row]) for row in rows]
         tables: Iterator[Array] = map_batches(backbone.masked_log_probs, texts, backbone)
         for row, table in zip(rows, tables, strict=True):
-            filled = number if passes is None else -(-counts[row] * number // passes)
-            now = min(filled, counts[row]) - (counts[row] - len(waiting[row]))
+            now = due[row]
             places = waiting[row] if order == "confidence" else waiting[row][:now]
             letters, sure = drawn(table[places], settings, streams[row])
             if order == "confidence":

@@ -65,10 +65,12 @@ def search_database(queries: Sequence[str], database: Path, options: str) -> tup
     """As `search`, in a database of MMseqs2; the target of each hit by its name in a list."""
     import pyarrow.csv
 
+    if not queries:
+        return hits_of(np.empty((len(COLUMNS), 0))), []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         found = align([fasta(queries, folder / "query.fasta"), database], folder, options, COLUMNS)
-        if not queries or not found.stat().st_size:
+        if not found.stat().st_size:
             return hits_of(np.empty((len(COLUMNS), 0))), []
         table = pyarrow.csv.read_csv(
             found,

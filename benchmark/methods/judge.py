@@ -72,9 +72,11 @@ class LanguageModelJudge:
         """Mean probabilities of helix, strand and coil over each chain's residues, (n, 3)."""
         if not self.embeds:
             return None
+        from scipy.special import softmax
+
         weights, bias = self.probe
         return np.stack(
-            [softmax(v @ weights + bias).mean(0) for v in self._vectors("residue", chains)]
+            [softmax(v @ weights + bias, axis=-1).mean(0) for v in self._vectors("residue", chains)]
         )
 
     @cached_property
@@ -102,9 +104,3 @@ class LanguageModelJudge:
         check_lengths(self.backbone, chains)
         start = partial(self.backbone.start, level)
         return read_or_embed(start, self.backbone, self.caches.get(level), chains)
-
-
-def softmax(logits: Array) -> Array:
-    """Probabilities over the last axis."""
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
-    return np.asarray(powers / powers.sum(-1, keepdims=True))

@@ -1,7 +1,7 @@
 """Baselines of generation without a model: natural proteins that were held out, and shuffled ones.
 
-Natural proteins show what each score can be expected to be at best; shuffled ones have their
-lengths and their composition, and nothing else.
+Natural proteins are what other rows are read against; shuffled ones have their lengths and their
+composition, and nothing else.
 """
 
 from collections.abc import Iterator, Sequence

@@ -72,7 +72,7 @@ def column_of(record: Record) -> TaskColumn:
         "evaluation version": versions["evaluation"],
     }
     if judge := record.identity.get("judge"):
-        settings["judge weights"] = judge["weights"]
+        settings["judge"] = judge
     question = json.dumps([record.data, settings], sort_keys=True)
     embedded = str(record.data_report.get("source", "")).startswith("package:")
     return TaskColumn(record.area, embedded, record.task, record.version, question)

@@ -30,7 +30,7 @@ from benchmark.report.cells import (
     row_in,
     tabulate,
 )
-from benchmark.report.generation.tables import generation_tables, is_generation
+from benchmark.report.generation.tables import generation_tables, is_generation, names_of
 from benchmark.report.published import PublishedScore, published_rows, read_published
 from benchmark.report.render import render
 from benchmark.report.render.terminal import blocks
@@ -236,7 +236,7 @@ def task_table(cells: Cells, record: Record) -> Table:
     here, better = row_in(column, record), record.higher_is_better
     shown = (r for r in column if r.method == here.method or r.model_free or here.model_free)
     rows = {row: column[row] for row in shown}
-    names, others = labels(rows), [metric for metric in better if metric != record.primary]
+    names, others = names_of(rows), [metric for metric in better if metric != record.primary]
     columns = [Column("model"), Column(record.primary, "score", 3, better[record.primary])]
     columns += [Column(metric, "number", 3, better[metric]) for metric in others]
     lines = [

@@ -121,7 +121,7 @@ def refuse_different(side: Selected, cell: Cell, other: Selected, cell_b: Cell) 
     """Refuse two results whose data, task, dtype, limit or versions differ."""
     a, b = cell.records[-1], cell_b.records[-1]
     rows = row_of(a), row_of(b)
-    parts = ["data.", "task.", "limit", "versions.task", "versions.evaluation"]
+    parts = ["data.", "task.", "judge.", "limit", "versions.task", "versions.evaluation"]
     parts += [f"versions.metrics.{a.primary}"]
     if not any(row.baseline or row.model_free for row in rows):
         parts += ["dtype", "versions.embedding"]
@@ -133,6 +133,9 @@ def refuse_different(side: Selected, cell: Cell, other: Selected, cell_b: Cell) 
         for name, (x, y) in differences(a, b)["part of the key"].items()
         if name.startswith(tuple(parts)) and name != "task.metrics"
     ]
+    kinds = [record.choices.get("sampling") for record in (a, b)]
+    if None not in kinds and kinds[0] != kinds[1]:
+        differing.append(f"sampling ({kinds[0]}, {kinds[1]})")
     if differing:
         raise UserError(
             f"{side.name} and {other.name} cannot be compared on {a.task}: they differ in "

@@ -99,6 +99,14 @@ class Run:
         }
         judging = open_judge(judge, store) if judge else None
         if judge and judging:
+            longest = max(getattr(part, "max_length", 0) for part in (task, method))
+            most = judging.backbone.max_length
+            if most is not None and longest > most:
+                raise UserError(
+                    f"task.judge={judge.name} reads {most:,} residues, and chains have up to "
+                    f"{longest:,}; give method.max_length={most}, task.max_length={most}, or "
+                    "another judge"
+                )
             target = judge.config.get("_target_", "")
             identity["judge"] = {
                 **{"settings": deciding("model", judge.config), "dtype": judging.backbone.dtype},

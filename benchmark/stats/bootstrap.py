@@ -91,7 +91,8 @@ def score(
     units, unit = np.unique([examples[row].group for row in rows], return_inverse=True)
     draws, unit_sizes = resampled_scores(scorers, units.tolist(), unit, seed)
     found = {m: statistic(scores[m], draws[m], unit_sizes[m]) for m in draws}
-    bounds, groups = intervals(metrics, found, len(units)), frozenset(units.tolist())
+    enough = {m: s for m, s in found.items() if (unit_sizes[m] > 0).sum() >= FEWEST_UNITS}
+    bounds, groups = intervals(metrics, enough, len(units)), frozenset(units.tolist())
     answers = list(predictions)
     return Scores(scores, bounds, len(rows), answers, draws, found, groups, values, sizes)
 

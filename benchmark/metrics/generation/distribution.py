@@ -1,6 +1,6 @@
 """Distances between the embeddings of generated and of natural sequences.
 
-Both sets have the same size. Held-out natural proteins have the lowest distance to be expected.
+Both sets have the same size. Distances are read against those of held-out natural proteins.
 """
 
 from math import nan

@@ -1,6 +1,6 @@
 """Ends, lengths and duplicates of generated sequences."""
 
-from math import nan
+from math import isnan, nan
 
 import numpy as np
 
@@ -10,8 +10,12 @@ from benchmark.metrics.generation.measured import chains, natural_chains, sequen
 
 @example_metric(higher_is_better=True, version=1, scale="logit")
 def ended(predictions: Predictions, examples: Examples) -> Array:
-    """Share of sequences that the model ended before the longest allowed length."""
-    return np.array([one.ended for one in sequences(predictions)], np.float64)
+    """Share of sequences that a causal model ended before the longest allowed length.
+
+    Undefined for mask-refill, whose lengths are given, and for natural proteins.
+    """
+    found = [nan if isnan(one.log_likelihood) else one.ended for one in sequences(predictions)]
+    return np.array(found, np.float64)
 
 
 @example_metric(higher_is_better=None, version=1)

@@ -26,7 +26,7 @@ class Measured(NamedTuple):
     judged: int = 0
     """Residues that the judge scored."""
     nearest: str = ""
-    """Name of the natural protein with the highest identity; "": no hit."""
+    """Name of the natural protein with the most equal residues; "": no hit."""
     identity: float = nan
     """Share of equal residues among the columns aligned with it; 0: no hit; NaN: too short."""
     coverage: float = nan

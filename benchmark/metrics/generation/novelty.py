@@ -51,5 +51,5 @@ def identity_50_90(predictions: Predictions, examples: Examples) -> Array:
 
 @example_metric(higher_is_better=None, version=1, scale="logit")
 def identity_from_90(predictions: Predictions, examples: Examples) -> Array:
-    """Share of sequences with an identity of 90 % or more: copies."""
+    """Share of sequences with an aligned part at 90 % or more; read it with `nearest_coverage`."""
     return between(predictions, 0.9, np.inf)

@@ -64,9 +64,11 @@ def generation_tables(cells: Cells) -> list[Table]:
 
 
 def names_of(rows: Mapping[Row, Cell]) -> dict[Row, str]:
-    """Row names, with a mark where the judge made the sequences itself."""
+    """Row names, with marks of mask-refill and of sequences that the judge made itself."""
     return {
-        row: name + (" (self-judged)" if self_judged(rows[row].records[-1]) else "")
+        row: name
+        + (f" ({WORDS['refill']})" if kind_of(row, rows[row]) == WORDS["refill"] else "")
+        + (" (self-judged)" if self_judged(rows[row].records[-1]) else "")
         for row, name in labels(rows.keys()).items()
     }
 
@@ -84,7 +86,7 @@ def score(cell: Cell, metric: str) -> float | None:
 
 
 def settings_of(cell: Cell) -> tuple[float, float] | None:
-    """Temperature and top-p of a row; None of natural proteins and mask-refill."""
+    """Temperature and top-p of a row; None of rows without them, as natural proteins."""
     known: Sequence[Any] = [
         cell.records[-1].settings.get(f"method.{name}") for name in ("temperature", "top_p")
     ]
