@@ -98,7 +98,8 @@ def compare(
         ):
             notes.append(f"{column.task}: {why_not([mine[0] for mine in runs.values()], by)}")
     if not lines:
-        raise UserError(f"nothing can be compared; {notes[-1]}")
+        reason = notes[-1] if notes else f"no task has metric={metric} of test={test}"
+        raise UserError(f"nothing can be compared; {reason}")
     tested = [place for place, line in enumerate(lines) if line.ranks]
     p = [lines[place].difference.p for place in tested]
     for place, first, second in zip(tested, holm(p), false_discovery(p), strict=True):

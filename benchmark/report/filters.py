@@ -36,6 +36,8 @@ def check(name: str, value: str) -> str | float | list[str]:
         if not (tasks := tasks_of_suite(value)):
             raise unknown("suite", value, names("suite", [built_in()]))
         return tasks
+    if name == "method":
+        return value.split(",")
     if name == "since":
         try:
             return date.fromisoformat(value).isoformat()
@@ -58,7 +60,7 @@ def fits(
     tests: dict[str, Callable[[Any], bool]] = {
         "area": lambda value: column.area == value,
         "suite": lambda value: column.task in value,
-        "method": lambda value: row.model_free or row.method == value,
+        "method": lambda value: row.model_free or row.method in value,
         "family": lambda value: value in families(row, str(record.config["model"].get("_target_"))),
         "since": lambda value: record.created >= value,
         "max_parameters": lambda value: size is not None and size <= value,

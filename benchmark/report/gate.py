@@ -1,5 +1,6 @@
 """Whether a candidate is as good as a baseline: a verdict for each task, and one for all."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import nan
@@ -16,6 +17,7 @@ from benchmark.report.table import ARROWS, Column, Report, Table, Value
 from benchmark.results.golden import Results
 from benchmark.results.identity import differences
 from benchmark.results.record import Record
+from benchmark.stats.bootstrap import FEWEST_UNITS
 from benchmark.stats.gate import ERRORS_FOR_POWER, Judgement, Verdict, judge, overall, power
 from benchmark.stats.paired import Difference, difference
 from benchmark.stats.seeds import Estimate
@@ -67,14 +69,17 @@ class Gate(NamedTuple):
     def verdict(self) -> Verdict:
         """Of all tasks together."""
         found = overall([each.verdict for each in self.checked])
-        return Verdict.INVESTIGATE if self.reasons else found
+        return Verdict.INVESTIGATE if self.reasons and found == Verdict.PASS else found
 
     @property
     def message(self) -> str:
         """The verdict in one line."""
         count = [each for each in self.checked if each.verdict == self.verdict]
         if self.verdict == Verdict.PASS:
-            rest = f"as good as {self.baseline} on {len(count)} tasks"
+            tasks = "1 task" if len(count) == 1 else f"{len(count)} tasks"
+            rest = f"as good as {self.baseline} on {tasks}"
+        elif not count:
+            rest = f"not decided: {'; '.join(self.reasons)}"
         else:
             words = "worse than" if self.verdict == Verdict.FAIL else "not decided against"
             named = [f"{each.name} ({why(each).partition('; ')[0]})" for each in count[:SHOWN]]
@@ -87,12 +92,17 @@ class Gate(NamedTuple):
 def gate(candidate: Results, baseline: Results, margins: Margins) -> Gate:
     """Compare each task and method of the baseline with the candidate's, and judge all together."""
     mine, golden = by_task(candidate.records), by_task(baseline.records)
+    newest = max((runs[-1] for runs in mine.values()), key=lambda r: r.created, default=None)
     found = []
     for key in golden:
         same = [row for row in mine if row[:2] == key[:2]]
         chosen = key if key in mine else same[0] if len(same) == 1 else None
         runs = golden[key], mine[chosen] if chosen else []
-        found.append(check(runs, (baseline.folder, candidate.folder), margins))
+        each = check(runs, (baseline.folder, candidate.folder), margins)
+        if newest and chosen and runs[1][-1].identity["weights"] != newest.identity["weights"]:
+            stale = f"the candidate's result is of other weights than that of {newest.task}"
+            each = replace(each, reasons=(*each.reasons, stale))
+        found.append(each)
     comparable = [each.difference for each in found if each.difference]
     tasks = len(comparable)
     judged = iter(judge(comparable, [each.margin for each in found if each.difference]))
@@ -111,7 +121,7 @@ def gate(candidate: Results, baseline: Results, margins: Margins) -> Gate:
 def by_task(records: Sequence[Record]) -> dict[tuple[str, str, str], list[Record]]:
     """(task, method, settings) -> Records of all seeds, those of the newest key."""
     groups: dict[tuple[str, str, str], list[Record]] = {}
-    for record in records:
+    for record in [r for r in records if r.limit is None] or records:
         groups.setdefault((record.task, record.method, row_of(record).settings), []).append(record)
     return {key: list(cell(found).records) for key, found in sorted(groups.items())}
 
@@ -182,7 +192,8 @@ def why(checked: Checked) -> str:
         return "; ".join(checked.doubts)
     errors = checked.margin / found.error if found.error else nan
     if lower is None:
-        first = f"{found.units} resampling units, too few for a test"
+        few = f"{found.units} resampling units, too few for a test"
+        first = few if found.units < FEWEST_UNITS else "the difference has no standard error"
     elif errors < ERRORS_FOR_POWER:
         first = (
             f"the margin is {errors:.1f} standard errors, {ERRORS_FOR_POWER} are needed for a "
@@ -199,7 +210,7 @@ def as_report(found: Gate) -> Report:
         *(Column("task"), Column("metric"), Column("verdict")),
         *(Column("baseline", "number"), Column("candidate", "number")),
         *(Column("difference", "score"), Column("bound", "number"), Column("margin", "number")),
-        *(Column("p", "number"), Column("power to pass", "share", 0)),
+        *(Column("p", "p", 4), Column("power to pass", "share", 0)),
         *(Column("power to fail", "share", 0), Column("flips", "share", 1)),
     ]
     rows = list[list[Value]]()
@@ -223,9 +234,10 @@ def as_report(found: Gate) -> Report:
 
 def as_junit(found: Gate) -> str:
     """JUnit's XML: fail is a failure, investigate an error."""
-    counts = {verdict: str(sum(c.verdict == verdict for c in found.checked)) for verdict in Verdict}
-    attributes = {"name": "gate", "tests": str(len(found.checked))}
-    attributes |= {"failures": counts[Verdict.FAIL], "errors": counts[Verdict.INVESTIGATE]}
+    counts = Counter(each.verdict for each in found.checked)
+    attributes = {"name": "gate", "tests": str(len(found.checked) + len(found.reasons))}
+    attributes |= {"failures": str(counts[Verdict.FAIL])}
+    attributes |= {"errors": str(counts[Verdict.INVESTIGATE] + len(found.reasons))}
     suite = ElementTree.Element("testsuite", attributes)
     for each in found.checked:
         case = ElementTree.SubElement(suite, "testcase", classname="gate", name=each.name)
@@ -234,6 +246,9 @@ def as_junit(found: Gate) -> str:
             ElementTree.SubElement(
                 case, kinds[each.verdict], type=each.verdict.value, message=why(each)
             )
+    for reason in found.reasons:
+        case = ElementTree.SubElement(suite, "testcase", classname="gate", name="baseline")
+        ElementTree.SubElement(case, "error", type="investigate", message=reason)
     root = ElementTree.Element("testsuites")
     root.append(suite)
     ElementTree.indent(root)

@@ -21,8 +21,11 @@ MOST = 5
 """Examples that are listed of each direction."""
 TEXT = (
     "Differences between scores on the same test examples, paired over resampling units, with 95 % "
-    "intervals of Student's t. A model with one seed is compared as that run. * p < 0.05, ** 0.01, "
-    "*** 0.001, after Holm's correction over the {count} tests of ranking scores."
+    "intervals of Student's t. A model with one seed is compared as that run.{correction}"
+)
+CORRECTED = (
+    " * p < 0.05, ** 0.01, *** 0.001, after Holm's correction over the {count} tests of ranking "
+    "scores."
 )
 TWO = (
     " FDR p: corrected by Benjamini and Hochberg instead. Detectable: the smallest difference that "
@@ -34,7 +37,8 @@ TWO = (
 def report(models: Sequence[str], lines: Sequence[Line], notes: Sequence[str]) -> Report:
     """All tables of a comparison."""
     tested = [line for line in lines if line.ranks]
-    text = TEXT.format(count=sum(line.holm is not None for line in tested))
+    count = sum(line.holm is not None for line in tested)
+    text = TEXT.format(correction=CORRECTED.format(count=count) if count else "")
     if len(models) > 2:
         return Report([outcomes(models, tested, notes), *matrices(lines)], "Comparison", text)
     won = [line.outcome for line in tested]

@@ -1,6 +1,7 @@
 """Ranks with intervals, and which models are tied with the best."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from benchmark.report.cells import (
 from benchmark.report.leaderboard import describe, grouped, members
 from benchmark.report.resampled import StoredRun, over_tasks, resampled
 from benchmark.report.table import Column, Report, Table, Value
+from benchmark.stats.bootstrap import FEWEST_UNITS
 from benchmark.stats.paired import Resampled
 from benchmark.stats.ranks import ranks, share_of_wins, task_intervals, unit_intervals
 from benchmark.stats.trend import tied_with
@@ -60,7 +62,8 @@ def read_cell(cell: Cell, results: Path) -> Resampled | None:
     record = cell.records[-1]
     try:
         runs = [StoredRun.read(r, results) for r in cell.records]
-        return resampled(runs, [record.primary])[next(iter(record.scores))][record.primary]
+        found = resampled(runs, [record.primary])[next(iter(record.scores))][record.primary]
+        return found if isfinite(found.score) else None
     except (UserError, KeyError):
         return None
 
@@ -117,10 +120,10 @@ def standings(found: Found, better: bool) -> dict[Row, list[Value]]:
     tied, order, limits = tied_with(found, best), ranks(scores), unit_intervals(scores, draws)
     return {
         row: [
-            *(float(order[k]), as_text(limits[k])),
+            *(float(order[k]), as_text(limits[k]) if len(own.groups) >= FEWEST_UNITS else None),
             "best" if row == best else "tied" if row in tied else None,
         ]
-        for k, row in enumerate(rows)
+        for k, (row, own) in enumerate(found.items())
     }
 
 

@@ -76,9 +76,14 @@ class StoredRun:
         values = [self.table.columns[f"value.{name}"] for name in self.table.metrics]
         return np.asarray(np.isfinite(np.array(values, np.float64)).any(axis=0))
 
+    @cached_property
+    def tests(self) -> Array:
+        """The test set of each example, (n,)."""
+        return np.array(self.table.columns["test"])
+
     def rows(self, test: str) -> Array:
         """Rows of the scored examples of a test set."""
-        return np.flatnonzero(self.known & (np.array(self.table.columns["test"]) == test))
+        return np.flatnonzero(self.known & (self.tests == test))
 
     def scorer(self, metric: Metric, rows: Array) -> Scorer | None:
         """A metric's function from weights of these rows to scores; None: they are not stored."""

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from re import fullmatch
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from benchmark.core import UserError, unknown
 from benchmark.report.cells import Cell, Cells, Row, TaskColumn, labels, row_of, tabulate
 from benchmark.results.identity import differences
 from benchmark.results.record import Record
-from benchmark.results.storage import FOLDERS, KEY, load, load_all
+from benchmark.results.storage import FOLDERS, KEY, load_all, load_below
 
 
 class Selected(NamedTuple):
@@ -44,13 +44,11 @@ def selected(word: str, known: Sequence[Record], results: Path, methods: str) ->
     """The results that one word names."""
     path = Path(word).expanduser()
     name, _, key = ("", "@", word) if fullmatch(KEY, word) else word.partition("@")
-    if path.exists():
-        files = [f for level in range(5) for f in path.glob(f"{'*/' * level}seed*.json")]
-        files = [path] if path.is_file() else [f for f in files if fullmatch(KEY, f.parent.name)]
-        if not files:
-            raise UserError(f"{word} has no Records; give a folder of results, or a model's name")
-        known, results = [load(file) for file in files], files[0].absolute().parents[4]
-        name, key, word = "", "", path.resolve().name
+    found_at, folder = load_below(path)
+    if found_at:
+        known, results, name, key, word = found_at, folder, "", "", path.resolve().name
+    elif path.exists() and word not in {record.model for record in known}:
+        raise UserError(f"{word} has no Records; give a folder of results, or a model's name")
     known = [record for record in known if record.key.startswith(key)]
     cells = tabulate(known)
     if not cells:
@@ -109,7 +107,7 @@ def common_columns(sides: Sequence[Selected]) -> list[TaskColumn]:
             if same and mine.task not in best:
                 refuse_different(side, side.cells[mine], other, other.cells[same[0]])
     for column in shared:
-        for side, other in pairwise(side for side in sides if column in side.cells):
+        for side, other in combinations([side for side in sides if column in side.cells], 2):
             refuse_different(side, side.cells[column], other, other.cells[column])
     if not shared:
         tasks = [f"{s.name} has {', '.join(sorted({c.task for c in s.cells}))}" for s in sides]

@@ -49,6 +49,7 @@ def series(checkpoints: Sequence[Checkpoint], axis: str, results: Path) -> Repor
             number: found
             for number, c in cells.items()
             if (found := read(c.records, results).get(test, {}).get(metric))
+            and isfinite(found.score)
         }
         title = f"{column.task} · {method}: {metric}{ARROWS[better]}, n = {first.scored[test]:,}"
         estimates = {number: c.estimate for number, c in cells.items()}

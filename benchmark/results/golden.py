@@ -15,7 +15,7 @@ from uuid import uuid4
 from benchmark.core import UserError
 from benchmark.results.predictions import VALUES
 from benchmark.results.record import Record
-from benchmark.results.storage import folder_of, load, load_all
+from benchmark.results.storage import folder_of, load_all, load_below
 
 LOG = "promoted.json"
 
@@ -31,9 +31,9 @@ class Results(NamedTuple):
 def find_results(word: str, results: Path) -> Results:
     """The Records of a folder of results, of a folder in one, or of a model in `results`."""
     path = Path(word).expanduser()
-    if path.is_dir():
-        return read_results(path)
     records = load_all(results)
+    if path.is_dir() and (load_below(path)[0] or word not in {r.model for r in records}):
+        return read_results(path)
     if not (found := [record for record in records if record.model == word]):
         known = ", ".join(sorted({record.model for record in records})) or "none"
         raise UserError(
@@ -44,11 +44,7 @@ def find_results(word: str, results: Path) -> Results:
 
 def read_results(path: Path) -> Results:
     """The Records of one model in a folder of results, or in a folder of a task, model or key."""
-    folder, records = path, load_all(path)
-    if not records:
-        files = [file for level in range(4) for file in path.glob(f"{'*/' * level}seed*.json")]
-        records = [load(file) for file in files]
-        folder = files[0].absolute().parents[4] if files else path
+    records, folder = load_below(path)
     models = sorted({record.model for record in records})
     if not path.is_dir():
         raise UserError(
@@ -61,7 +57,7 @@ def read_results(path: Path) -> Results:
             f"{path} has Records of several models ({', '.join(models[:3])}); give a folder of "
             "one, or as a candidate the model's name with results=FOLDER"
         )
-    return Results(path.name if folder == path else models[0], folder, records)
+    return Results(path.name if folder == path.absolute() else models[0], folder, records)
 
 
 def promote(
@@ -81,9 +77,16 @@ def promote(
         log = {"content": content(new), "history": [*history, dict(entry)]}
         (new / LOG).write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
         if existed := baseline.exists():
+            if previous.exists() and not (previous / LOG).exists():
+                raise UserError(f"{previous} is not an earlier baseline; move it away")
             rmtree(previous, ignore_errors=True)
             baseline.rename(previous)
-        new.rename(baseline)
+        try:
+            new.rename(baseline)
+        except OSError:
+            if existed:
+                previous.rename(baseline)
+            raise
     finally:
         rmtree(new, ignore_errors=True)
     return previous if existed else None

@@ -89,6 +89,18 @@ def load_all(results: Path, tasks: Collection[str] | None = None) -> list[Record
     return sorted(records, key=lambda record: record.created)
 
 
+def load_below(path: Path) -> tuple[list[Record], Path]:
+    """The Records at a file, or below a folder of results, of a task, model, method or key.
+
+    Oldest first, with the results folder that they are in.
+    """
+    path = path.expanduser().absolute()
+    files = [file for level in range(5) for file in path.glob(f"{'*/' * level}seed*.json")]
+    files = [path] if path.is_file() else [f for f in files if re.fullmatch(KEY, f.parent.name)]
+    records = sorted(map(load, files), key=lambda record: record.created)
+    return records, files[0].parents[4] if files else path
+
+
 def default_results() -> Path:
     """The folder for a user's own Records: `results`; in a clone of the program `results/local`."""
     in_clone = (CLONE / "pyproject.toml").is_file() and Path.cwd() == CLONE

@@ -21,6 +21,8 @@ from benchmark.stats.intervals import ROUNDING, Interval, Statistic, quantile
 POWERED = 2.80
 """Standard errors of the smallest difference that a test at 5 % detects with a power of 80 %: the
 normal quantiles 1.96 + 0.84."""
+SINGLE = 1e-6
+"""Relative to the scores, a smaller difference is that of values stored in single precision."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,10 @@ def mean_difference(parts: Sequence[Difference]) -> Difference:
     """The plain mean over tasks, whose test sets are taken as independent."""
     n, errors = len(parts), np.array([part.error for part in parts])
     total = float((errors**2).sum())
-    terms = sum(part.error**4 / part.freedom for part in parts) if total else 1.0
     value, units = sum(part.value for part in parts) / n, sum(part.units for part in parts)
+    if total == 0:
+        return Difference(value, 0.0, min(part.freedom for part in parts), units)
+    terms = sum(part.error**4 / part.freedom for part in parts)
     return Difference(value, sqrt(total) / n, total**2 / terms, units)
 
 
@@ -132,13 +136,17 @@ def difference(a: Resampled, b: Resampled) -> Difference:
         return Difference(value, nan, nan, units)
     means = [(np.full(len(x.scores), sign / len(x.scores)), x) for sign, x in ((1, a), (-1, b))]
     _, error, freedom = sampling(value, means)
+    if not isfinite(error):
+        return Difference(value, nan, nan, units)
     seeds = [(*model.between, len(model.scores) - 1) for model in (a, b)]
     total = error**2 + sum(added for added, _, _ in seeds)
     known = error**4 / freedom if error > 0 else 0.0
     terms = known + sum(observed**2 / own for added, observed, own in seeds if added > 0)
     error = sqrt(total) if total >= 0 else nan
+    if max(abs(value), error) <= SINGLE * max(abs(a.score), abs(b.score)):
+        return Difference(0.0, 0.0, freedom, units)
     if error <= ROUNDING * abs(value):
-        return Difference(value, nan if value else 0.0, freedom, units)
+        return Difference(value, nan, freedom, units)
     return Difference(value, error, total**2 / terms, units)
 
 

@@ -15,6 +15,8 @@ BAD = [
     Bad("task.prompts=MKX", "task.prompts=MKX is neither a file nor", "give the path of a FASTA"),
     Bad("task.prompts=[MK,3]", "task.prompts=3 is neither a file nor", "first residues, a list"),
     Bad("task.prompts=short.fasta", "a sequence of 3 residues", "give fewer"),
+    Bad("task.prompts=table.csv", "table.csv has no column seq", "rename the column"),
+    Bad(f"task.prompts={CHAIN * 10}X", "is neither a file nor", "give the path of a FASTA"),
     Bad("task.reference=nothing.fasta", "nothing.fasta is not a file", "give a FASTA file"),
     Bad("task.reference=table.csv", "neither a FASTA file", "give one of them"),
     Bad("task.reference=few.fasta", "1 different proteins of 30 to 500", "a smaller task.num"),

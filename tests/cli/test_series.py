@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from benchmark.cli.checkpoints import choose_axis, find_checkpoints, positions
 from benchmark.core import UserError
+from benchmark.pocket import FOLDER
 from tests.command_line import Completed, refused, run_cli
 
 
@@ -61,8 +62,9 @@ def test_facts_win_over_a_recipe_and_a_recipe_over_names(tmp_path: Path) -> None
         {"step": 1, "tokens": 2_000, "flops": 3e9},
         {"step": 7, "tokens": 6_000},
     ]
+    recipe = json.loads((FOLDER / "checkpoints" / "clm_m" / "recipe.json").read_text())["cost"]
     clm_m = positions(["x"], [{"path": "package:clm_m"}])
-    assert clm_m == [{"tokens": 9766674, "flops": 91378564611840}]
+    assert clm_m == [{"tokens": recipe["tokens"], "flops": recipe["flops_6nd"]}]
 
 
 def test_the_axis_is_known_of_every_checkpoint() -> None:

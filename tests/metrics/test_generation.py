@@ -207,7 +207,7 @@ def test_structure_is_over_residues() -> None:
     assert score("strand", made) + score("helix", made) + score("coil", made) == pytest.approx(1)
 
 
-DEFINED_OF_EMPTY = {"ended": 1.0, "length": 0.0, "length_distance": 3.0}
+DEFINED_OF_EMPTY = {"length": 0.0, "length_distance": 3.0}
 
 
 def test_empty_sequences_have_no_scores_but_lengths() -> None:

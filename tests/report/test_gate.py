@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmark.core import Array, UserError
+from benchmark.core import Array, SetMetric, UserError
 from benchmark.report.gate import Gate, as_junit, as_report, gate
 from benchmark.report.margins import read_margins
 from benchmark.report.render import render
@@ -161,7 +161,11 @@ def test_every_metric_with_a_direction_has_a_margin() -> None:
     from benchmark.metrics import known
 
     margins = read_margins(None)
-    directed = [name for name, metric in known().items() if metric.higher_is_better is not None]
+    directed = [  # a set metric has no interval, and none is a task's first
+        name
+        for name, metric in known().items()
+        if metric.higher_is_better is not None and not isinstance(metric, SetMetric)
+    ]
     assert [name for name in directed if margins.of(name, 1.0) is None] == []
 
 
@@ -176,3 +180,34 @@ def test_the_verdicts_as_junit_and_markdown(tmp_path: Path) -> None:
     text = render(as_report(found), "markdown")
     assert text.startswith("# FAIL: tonight is worse than golden")
     assert "| task1 · linear | accuracy ↑ | fail | 0." in text
+
+
+def test_a_task_that_only_earlier_weights_have_is_not_decided(tmp_path: Path) -> None:
+    old = right()
+    digest = {"backbone": {"digest": "tonight", "parameters": 1}}
+    found = judged(tmp_path, (old, old), (old, old))
+    save_run(tmp_path / "tonight", old, "task0", "b", created="2030-01-01T00:00:00Z", **digest)
+    both = read_results(tmp_path / "tonight"), read_results(tmp_path / "golden")
+    again = gate(*both, read_margins(None))
+
+    assert (found.verdict, again.verdict) == (Verdict.PASS, Verdict.INVESTIGATE)
+    assert "task1 · linear (the candidate's result is of other weights than" in again.message
+
+
+def test_a_failure_stays_one_if_the_baseline_was_changed_by_hand(tmp_path: Path) -> None:
+    old = right()
+    found = judged(tmp_path, (old, flip(old, 120)))._replace(reasons=["the baseline was changed"])
+    suite = ElementTree.fromstring(as_junit(found)).find("testsuite")
+
+    assert found.verdict == Verdict.FAIL
+    assert suite is not None and suite.attrib["errors"] == "1" == suite.attrib["failures"]
+    assert judged(tmp_path / "b", (old, old))._replace(reasons=["x"]).verdict == Verdict.INVESTIGATE
+
+
+def test_the_newest_run_of_a_row_counts_in_whatever_order_files_are_named(tmp_path: Path) -> None:
+    old = right()
+    for key, values, year in (("a" * 8, old, 2030), ("b" * 8, flip(old, 120), 2020)):
+        save_run(tmp_path, values, model="m", key=key, created=f"{year}-01-01T00:00:00Z")
+
+    for folder in (tmp_path, tmp_path / "cloning" / "m"):
+        assert read_results(folder).records[-1].key == "a" * 8

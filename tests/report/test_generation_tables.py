@@ -53,7 +53,7 @@ def test_causal_models_and_mask_refill_have_tables_of_their_own() -> None:
     assert causal.title == "Generation · causal · judge j, n = 1,234"
     assert refill.title == "Generation · mask-refill · judge j, n = 1,234"
     assert [row[0] for row in causal.rows] == ["natural (baseline)", "clm"]
-    assert [row[0] for row in refill.rows] == ["natural (baseline)", "mlm"]
+    assert [row[0] for row in refill.rows] == ["natural (baseline)", "mlm (mask-refill)"]
 
 
 def test_judges_of_other_weights_are_never_in_one_table() -> None:

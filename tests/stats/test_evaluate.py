@@ -17,6 +17,7 @@ from benchmark.core import (
     Readout,
     Splits,
     UserError,
+    example_metric,
 )
 from benchmark.data.splits import cross_validate
 from benchmark.metrics import find
@@ -100,6 +101,16 @@ def test_intervals_by_unit() -> None:
     assert together == pytest.approx(truth, abs=1e-9)
     assert wrong[1] - wrong[0] < (truth[1] - truth[0]) / 2
     assert run(examples(45, group_size=5), Oracle()).intervals == {}
+
+
+def test_a_metric_that_few_units_define_has_no_interval() -> None:
+    @example_metric(higher_is_better=True)
+    def late(predictions: Sequence[Any], examples: Sequence[Example]) -> Array:
+        return np.array([float(e.id) if int(e.id) >= 32 else np.nan for e in examples])
+
+    found = score([late], [np.zeros(())] * 40, examples(40), NUMBER, 0)
+    assert found.scores["late"] == 35.5 and found.intervals == {}
+    assert score([late], [np.zeros(())] * 60, examples(60), NUMBER, 0).intervals
 
 
 def test_interval_of_a_share_is_the_textbooks() -> None:

@@ -11,7 +11,7 @@ from scipy import stats
 from benchmark.core import Array, ExampleValues
 from benchmark.stats.bootstrap import FEWEST_UNITS, resampled_scores
 from benchmark.stats.multiplicity import false_discovery, holm
-from benchmark.stats.paired import Resampled, difference
+from benchmark.stats.paired import Resampled, difference, mean_difference
 
 
 def model(values: Any, unit: Array | None = None) -> Resampled:
@@ -70,6 +70,24 @@ def test_a_difference_that_no_resample_changes_has_no_error() -> None:
     values = np.random.default_rng(0).normal(size=30)
     d = difference(model(values + 1), model(values))
     assert d.value == pytest.approx(1) and isnan(d.error) and d.p is None
+
+
+def test_rounding_of_stored_numbers_is_no_difference() -> None:
+    a = model(np.random.default_rng(0).random(60) < 0.5)
+    d = difference(a, replace(a, scores=a.scores.astype(np.float32).astype(float) * (1 + 1e-8)))
+    assert (d.value, d.error, d.p) == (0, 0, 1)
+
+
+def test_an_unknown_error_of_a_mean_is_unknown() -> None:
+    rng = np.random.default_rng(0)
+    a, b = (mean_of(model(rng.random(40)), model(rng.random(1))) for _ in range(2))
+    assert isnan(difference(a, b).error) and difference(a, b).p is None
+
+
+def test_a_mean_of_equal_models_over_tasks_is_exactly_zero() -> None:
+    a = model(np.random.default_rng(0).random(40))
+    mean = mean_difference([difference(a, a)] * 2)
+    assert (mean.value, mean.interval, mean.p) == (0, (0, 0), 1)
 
 
 def test_models_of_other_units_are_refused() -> None:

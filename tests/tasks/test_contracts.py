@@ -11,7 +11,17 @@ import pytest
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
-from benchmark.core import RESIDUES, Area, Backbone, FitContext, Method, Splits, Task, UserError
+from benchmark.core import (
+    RESIDUES,
+    Area,
+    Backbone,
+    FitContext,
+    Method,
+    Sampling,
+    Splits,
+    Task,
+    UserError,
+)
 from benchmark.data.cell_values import AMBIGUOUS
 from benchmark.metrics import find
 from benchmark.report.suites import merged
@@ -64,13 +74,18 @@ def test_task_is_complete(name: str) -> None:
     assert type(task).__doc__ and type(task).__module__.startswith("tasks.")
 
 
+SAMPLING = {field.name for field in dataclasses.fields(Sampling)}
+
+
 @pytest.mark.parametrize("group", ["task", "method"])
 def test_values_live_in_yaml_alone(group: str) -> None:
     for name in yaml_names(group):
         kind = get_class(composed(f"{group}={name}")[group]._target_)
         assert dataclasses.is_dataclass(kind)
         for field in dataclasses.fields(kind):
-            assert field.default is dataclasses.MISSING, f"{name}: {field.name}"
+            optional = field.name in SAMPLING  # a caller of `Backbone.sample` may leave it out
+            assert optional or field.default is dataclasses.MISSING, f"{name}: {field.name}"
+            assert field.name in composed(f"{group}={name}")[group], f"{name}: {field.name}"
 
 
 def suite_tasks(name: str) -> list[str]:

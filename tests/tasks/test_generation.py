@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from math import log
+from math import isnan, log
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +107,11 @@ def test_prompts_are_used_in_turn(folder: Path, given: Any, expected: list[str])
 def test_prompts_of_a_fasta_are_first_residues(folder: Path) -> None:
     prompts = str(folder / "held_out.fasta")
 
-    tests = small(folder, prompts=prompts, prompt_length=5).load().tests["test"]
+    splits = small(folder, prompts=prompts, prompt_length=5).load()
 
-    assert [example.chains[0] for example in tests] == [chain[:5] for chain in HELD_OUT[:6]]
+    found = [example.chains[0] for example in splits.tests["test"]]
+    assert found == [chain[:5] for chain in HELD_OUT[:6]]
+    assert splits.report.left_out["prompts beyond task.num"] == len(HELD_OUT) - 6
 
 
 def measured(task: Generation, chains: Sequence[str], judge: Any = None) -> list[Measured]:
@@ -164,6 +166,12 @@ def test_embeddings_are_scikit_learns_components_of_the_natural_proteins(folder:
         theirs = model.transform(judge.embeddings(its))
         np.testing.assert_allclose(np.abs(ours), np.abs(theirs), atol=1e-9)
     assert found[0].judged == 60 and found[0].structure.sum() == 1
+
+
+def test_a_set_of_chains_too_short_for_a_search_is_measured(folder: Path) -> None:
+    (one,) = measured(small(folder), ["MKTAYIAK"])
+
+    assert (one.nearest, isnan(one.identity)) == ("", True)
 
 
 def test_a_set_of_empty_sequences_is_measured(folder: Path) -> None:
