@@ -24,8 +24,8 @@ TEXT = (
     "intervals of Student's t. A model with one seed is compared as that run.{correction}"
 )
 CORRECTED = (
-    " * p < 0.05, ** 0.01, *** 0.001, after Holm's correction over the {count} tests of ranking "
-    "scores."
+    " * p < 0.05, ** 0.01, *** 0.001, after Holm's correction over the ranking scores: "
+    "{count} in all."
 )
 TWO = (
     " FDR p: corrected by Benjamini and Hochberg instead. Detectable: the smallest difference that "

@@ -64,8 +64,10 @@ def compact(task: Path) -> None:
 
 
 def single_precision(stored: Any) -> Any:
-    """A pyarrow column as float32; None if its cells are long or of unequal shapes."""
+    """A pyarrow column as float32; None if its cells are text, long or of unequal shapes."""
     values = cells(stored)
+    if isinstance(values[0], str):
+        return None
     shapes = {np.shape(value) for value in values}
     if len(shapes) > 1 or np.prod(shapes.pop()) > SHORT:
         return None
