@@ -55,12 +55,11 @@ def selected(word: str, known: Sequence[Record], results: Path, methods: str) ->
         limited = "it has only runs with limit=, which are not compared" if known else ""
         raise UserError(f"{word}: {limited or f'there is no such result in {results}'}")
     names = row_names(cells)
-    same = [row for row, label in names.items() if name in ("", label)]
-    same = same or [row for row in names if name == row.model]
-    if not same:
+    if name not in {"", *names.values(), *(row.model for row in names)}:
         raise unknown("model", word, sorted({row.model for row in names}))
-    wanted = [row for row in same if not methods or row.method in methods.split(",")]
-    wanted += [row for row in same if row.model_free and row not in wanted]
+    usable = [r for r in names if not methods or r.model_free or r.method in methods.split(",")]
+    wanted = [row for row in usable if name in ("", names[row])]
+    wanted = wanted or [row for row in usable if name == row.model]
     if not wanted:
         raise UserError(f"{word} has no results of method={methods}")
     found = dict[TaskColumn, Cell]()
