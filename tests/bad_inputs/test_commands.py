@@ -71,7 +71,11 @@ VERBS = [
     Bad("compare onehot kmer method=lora", "onehot has no results of method=lora", "lora"),
     Bad("compare onehot kmer metric=acuracy", "unknown metric 'acuracy'", "did you mean accuracy"),
     Bad("compare onehot kmer blosum62 figures=f", "figures= draws one model", "give two models"),
-    Bad("compare onehot bigram", "there is no task with results of two", "bigram has pocket_perp"),
+    Bad(
+        "compare onehot bigram",
+        "there is no task with results of two",
+        "bigram has generation, pocket_perp",
+    ),
     Bad("compare onehot kmer format=html", "unknown format 'html'", "did you mean terminal"),
     Bad("store store=off", "store=off names no store", "give its folder"),
     Bad("--config-dir absent", "--config-dir absent is not a folder", "give "),
