@@ -43,6 +43,7 @@ def test_a_run_writes_a_record_predictions_and_tables(tmp_path: Path, toy_conf: 
     assert len(list((tmp_path / "results").glob("toy/kmer/linear/*/*.json"))) == 2
 
 
+@pytest.mark.slow
 def test_a_cross_validated_run_ranks_by_the_mean(tmp_path: Path, toy_conf: Path) -> None:
     """The column of splits read as folds: every row is predicted exactly once."""
     words = ("--config-dir", str(toy_conf), "task=toy", "model=kmer", "task.columns.fold=split")
@@ -69,6 +70,7 @@ def test_a_cross_validated_run_ranks_by_the_mean(tmp_path: Path, toy_conf: Path)
     assert "(95% CI, 30 proteins)" in few.stdout, few.stderr
 
 
+@pytest.mark.slow
 def test_chains_apart_and_joined_have_columns_of_their_own(tmp_path: Path, pair_conf: Path) -> None:
     """The Record says how the chains of a pair are embedded; tables keep the two forms apart."""
     words = ("--config-dir", str(pair_conf), "task=pairs", "model=kmer")

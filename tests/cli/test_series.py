@@ -122,6 +122,7 @@ def test_only_new_checkpoints_run(folder: Path) -> None:
     assert (folder / "results" / "series.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_lists_axes_and_an_early_answer(folder: Path) -> None:
     words = ("'ck/step_10,ck/step_20'", "task=toy", "early=toy", "model.facts.tokens=300,200")
     done = series(folder, words[0].strip("'"), *words[1:], "figure=a/b.png")

@@ -10,6 +10,7 @@ from benchmark.backbones.baselines.descriptors import Kmer
 from tests.command_line import refused, run_cli
 
 
+@pytest.mark.slow
 def test_several_seeds_are_separate_runs_in_one_row(
     tmp_path: Path, toy_conf: Path, esm_folder: Path
 ) -> None:
@@ -55,6 +56,7 @@ def test_a_sweep_continues_after_a_failure(tmp_path: Path, toy_conf: Path) -> No
     assert list((tmp_path / "results").glob("toy/kmer/linear/*/seed0.json"))
 
 
+@pytest.mark.slow
 def test_a_multirun_ends_with_a_row_for_each_run_and_each_cause_once(
     tmp_path: Path, toy_conf: Path
 ) -> None:
@@ -78,6 +80,7 @@ def test_a_multirun_ends_with_a_row_for_each_run_and_each_cause_once(
     assert not list(tmp_path.glob("results/.*")), "nothing of Hydra's is left"
 
 
+@pytest.mark.slow
 def test_failures_alike_but_for_their_data_are_one_cause(tmp_path: Path) -> None:
     words = ("-m", "task=contact,fold,stability", "model=onehot")
     done = run_cli(*words, cwd=tmp_path, env={"HF_HUB_OFFLINE": "1"})

@@ -57,6 +57,7 @@ def test_our_own_code_is_in_no_key(tmp_path: Path, toy_conf: Path) -> None:
     assert len(list(tmp_path.glob("results/toy/kmer/linear/*"))) == 1
 
 
+@pytest.mark.slow
 def test_changed_user_code_is_another_run(tmp_path: Path, toy_conf: Path) -> None:
     """The key covers a metric's file and what that imports from its package."""
     (tmp_path / "mine2").mkdir()

@@ -87,6 +87,7 @@ def sorted_examples(splits: Splits) -> dict[str, list[Any]]:
     }
 
 
+@pytest.mark.slow
 @settings(
     max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

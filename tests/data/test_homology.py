@@ -62,6 +62,7 @@ PLANTED = {
 """A test protein and its band: copies, mutants, fragments, gaps; 140 of 208 residues are no kin."""
 
 
+@pytest.mark.slow
 def test_planted_relatives_are_found_in_their_bands() -> None:
     train, valid = examples(*zip([*KNOWN[:-1], "MKTAYIAKQR"])), examples([KNOWN[-1]])
     found = bands(train, examples(*([chain] for chain in PLANTED)), valid)

@@ -49,6 +49,7 @@ def aligned_by_biotite(query: str, target: str) -> dict[int, int]:
     return {int(i): int(j) for i, j in trace if i >= 0 and j >= 0}
 
 
+@pytest.mark.slow
 def test_similarity_is_the_share_of_equal_residues_and_unrelated_chains_have_none() -> None:
     cut = CHAINS[3][:60] + CHAINS[3][75:]
     queries = [
@@ -130,6 +131,7 @@ def test_residues_are_copied_through_the_alignment() -> None:
     np.testing.assert_allclose(found[10], counts / counts.sum(), err_msg="unknown: the mean")
 
 
+@pytest.mark.slow
 def test_contacts_are_copied_and_the_rest_follows_the_separation() -> None:
     labels = []
     for chain in CHAINS:
