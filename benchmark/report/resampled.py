@@ -137,7 +137,7 @@ def resampled_run(
             scorers[metric.name] = scorer
             scores[metric.name] = float(scorer(np.ones((1, len(rows)), np.int64))[0])
             if chosen is None:
-                require_recorded(record, test, metric.name, scores[metric.name])
+                require_recorded(record, test, metric.name, scores[metric.name], f"{record.path}: ")
     draws, sizes = resampled_scores(scorers, units.tolist(), unit, SEED)
     groups = frozenset(units.tolist())
     return {
@@ -178,13 +178,13 @@ def over_tasks(parts: Sequence[Mapping[Name, Resampled]]) -> dict[Name, Resample
     return found
 
 
-def require_recorded(record: Record, test: str, metric: str, value: float) -> None:
-    """Refuse a Record whose score is no longer reproduced from what is stored beside it."""
+def require_recorded(record: Record, test: str, metric: str, value: float, place: str = "") -> None:
+    """Refuse a Record whose score is no longer reproduced from what is stored with it."""
     recorded = record.scores[test].get(metric, nan)
     value = value if isfinite(value) else nan
     if not np.isclose(value, recorded, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
         raise UserError(
-            f"{record.path}: its {metric} on {test} is {recorded:.4f}, but {value:.4f} now; {AGAIN}"
+            f"{place}its {metric} on {test} is {recorded:.4f}, but {value:.4f} now; {AGAIN}"
         )
 
 
