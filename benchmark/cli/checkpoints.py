@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from glob import glob
 from itertools import zip_longest
 from math import inf, nan
 from pathlib import Path
@@ -25,7 +24,8 @@ def find_checkpoints(word: str) -> list[Path]:
     path = Path(word).expanduser()
     if (path / "config.json").is_file():
         return [path]
-    inside = path.iterdir() if path.is_dir() else map(Path, glob(str(path)))  # noqa: PTH207, ~
+    root = Path(path.anchor)
+    inside = path.iterdir() if path.is_dir() else root.glob(str(path.relative_to(root)))
     found = [folder for folder in inside if (folder / "config.json").is_file()]
     if not found:
         raise UserError(

@@ -93,7 +93,7 @@ def open_reference(source: str) -> Reference:
     if start[:1] not in (b">", b";") and start != b"\x1f\x8b":
         raise UserError(
             f"task.reference={source} is neither a FASTA file, which begins with >, nor a database "
-            "of MMseqs2, which has a file .dbtype beside it; give one of them"
+            "of MMseqs2, which has a file .dbtype next to it; give one of them"
         )
     return Reference(made_database(path, content), content)
 

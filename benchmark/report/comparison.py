@@ -15,6 +15,7 @@ from benchmark.report.cells import TaskColumn
 from benchmark.report.examples import flipped, values
 from benchmark.report.resampled import StoredRun, resampled
 from benchmark.report.selection import Selected, common_columns
+from benchmark.results.record import Record
 from benchmark.stats.multiplicity import false_discovery, holm
 from benchmark.stats.paired import Difference, difference
 
@@ -91,11 +92,7 @@ def compare(
         found = differences(column, runs, test, metric, by)
         lines += found
         wanted = next(iter(runs.values()))[0].record
-        if (
-            not found
-            and chosen(test, [*wanted.scores])
-            and chosen(metric, [*wanted.higher_is_better])
-        ):
+        if not found and chosen(test, [*wanted.scores]) and chosen(metric, metric_names(wanted)):
             notes.append(f"{column.task}: {why_not([mine[0] for mine in runs.values()], by)}")
     if not lines:
         reason = notes[-1] if notes else f"no task has metric={metric} of test={test}"
@@ -119,7 +116,7 @@ def differences(
     firsts = [mine[0] for mine in runs.values()]
     record, lines = firsts[0].record, list[Line]()
     better, ranking = record.higher_is_better, (next(iter(record.scores)), record.primary)
-    metrics = chosen(metric, list(better))
+    metrics = chosen(metric, metric_names(record))
     for stratum, rows in strata(firsts, by).items():
         found = {name: resampled(mine, metrics, rows) for name, mine in runs.items()}
         for score in product(chosen(test, list(record.scores)), metrics):
@@ -141,6 +138,11 @@ def why_not(runs: Sequence[StoredRun], by: str) -> str:
         audit = f"run `python -m benchmark audit {task}`"
         return f"there is no column {by}; {audit if by == 'band' else f'there are {names}'}"
     return "its score cannot be computed from what is stored; run it again with rerun=true"
+
+
+def metric_names(record: Record) -> list[str]:
+    """The metrics of a Record, first the one that ranks."""
+    return [record.primary, *(name for name in record.higher_is_better if name != record.primary)]
 
 
 def chosen(given: str, known: Sequence[str]) -> list[str]:

@@ -59,7 +59,7 @@ class StoredRun:
         try:
             table = read_predictions(folder / record.path)
         except FileNotFoundError:
-            reason = f"{folder / record.path} has no predictions beside it; {AGAIN}"
+            reason = f"{folder / record.path} has no predictions next to it; {AGAIN}"
             raise UserError(reason) from None
         require_columns(table.path, table.columns)
         facts = lengths_and_bands(table.columns, read_audit(folder, record.data))

@@ -100,7 +100,7 @@ def copy(record: Record, source: Path, target: Path) -> None:
     copied = next((path for path in (predictions, light) if (source / path).exists()), None)
     if copied is None:
         raise UserError(
-            f"{source / record.path} has no predictions beside it; run it again with rerun=true"
+            f"{source / record.path} has no predictions next to it; run it again with rerun=true"
         )
     if not (target / copied).exists():
         copy2(source / copied, target / copied)

@@ -197,7 +197,7 @@ def test_logits_that_are_not_numbers_are_refused(models: dict[str, Transformer])
             return torch.full((len(prompts), END + 1), torch.nan)
 
     with pytest.raises(UserError, match="logits are not numbers; try dtype=float32"):
-        draw(Broken(), [""], Sampling(), [0])  # type: ignore[arg-type]
+        draw(Broken(), [""], Sampling(), [0])
 
 
 def test_out_of_memory_halves_the_batch(

@@ -60,7 +60,7 @@ def run(
     predictor = method(**settings).fit(TRAIN, [], FitContext(backbone, READOUT, seed))
     found = list(predictor.predict(inputs))
     assert all(isinstance(new, Sampled) for new in found)
-    return found, dict(predictor.choices)  # type: ignore[return-value]
+    return found, dict(predictor.choices)
 
 
 def test_prompts_are_continued_in_their_order(bigram: Backbone) -> None:
@@ -128,11 +128,11 @@ def test_what_a_model_cannot_do_is_refused(
 
 
 def test_an_old_signature_is_refused(bigram: Backbone) -> None:
-    class Old(type(bigram)):  # type: ignore[misc]
+    class Old(type(bigram)):
         def sample(self, prompts: Any, *, max_length: int, seed: int) -> list[str]:
             return list(prompts)
 
-    old = Old(bigram.counts, 1)  # type: ignore[attr-defined]
+    old = Old(bigram.counts, 1)
     with pytest.raises(UserError, match=r"Old.sample has an old signature; write def sample\(self"):
         run(old, [NONE])
 
@@ -199,4 +199,4 @@ def test_tasks_with_other_answers_are_refused(bigram: Backbone) -> None:
 
 def test_the_alphabet_is_that_of_residues(bigram: Backbone) -> None:
     values: list[Value] = [*run(bigram, [("MKX",)] * 50, max_length=12)[0]]
-    assert set("".join(new.chain[3:] for new in values)) <= set(RESIDUES)  # type: ignore[union-attr]
+    assert set("".join(new.chain[3:] for new in values)) <= set(RESIDUES)

@@ -26,8 +26,8 @@ DROPPED = {"structure": [3, 4], "heldout": [1, 3, 5]}
 def near(chain: str, identity: float) -> str:
     """A chain with this share of equal residues."""
     other = str.maketrans("ACDEFGHIKLMNPQRSTVWY", "CDEFGHIKLMNPQRSTVWYA")
-    kept = round(identity * LENGTH)
-    return chain[:kept] + chain[kept:].translate(other)
+    equal = round(identity * LENGTH)
+    return chain[:equal] + chain[equal:].translate(other)
 
 
 @pytest.fixture

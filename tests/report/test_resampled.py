@@ -86,5 +86,5 @@ def test_changed_records_and_lost_predictions_are_refused(tmp_path: Path, toy_co
     with pytest.raises(UserError, match=r"its roc_auc on test is 0\.\d+, but 0\.\d+ now"):
         resampled(read(results), METRICS)
     path.with_suffix(".parquet").unlink()
-    with pytest.raises(UserError, match="has no predictions beside it; run it again"):
+    with pytest.raises(UserError, match="has no predictions next to it; run it again"):
         read(results)

@@ -46,8 +46,8 @@ def test_an_old_record_is_reproduced_in_the_same_column(task: str, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     (new,) = load_all(tmp_path / "results")
     old = old_record(task)
-    asked = {**new.identity["task"], "version": old.version}
-    identity = {**new.identity, "task": asked, "versions": old.identity["versions"]}
+    question = {**new.identity["task"], "version": old.version}
+    identity = {**new.identity, "task": question, "versions": old.identity["versions"]}
     same = replace(new, identity=identity, version=old.version, data=old.data)
 
     assert column_of(same) == column_of(old) != column_of(new)

@@ -191,7 +191,7 @@ def test_strata_are_bins_of_length(folder: Path, length: int, stratum: str) -> N
 
 def test_natural_and_shuffled_answer_from_held_out_proteins(folder: Path) -> None:
     splits = small(folder).load()
-    context: Any = FitContext(None, small(folder).readout, 0)  # type: ignore[arg-type]
+    context: Any = FitContext(None, small(folder).readout, 0)
     inputs = [example.chains for example in splits.tests["test"]]
 
     def sampled(shuffled: bool) -> list[str]:

@@ -37,8 +37,8 @@ def nearest(queries: Sequence[str], limits: Array, corpus: Sequence[str]) -> Arr
     """
     identity = np.zeros(len(queries), np.float32)
     far = limits <= FAR
-    for options, asked in (("-s 7.5", far), ("-s 4", ~far), (EXACT, far | ~far)):
-        rows = np.flatnonzero(asked).tolist()
+    for options, chosen in (("-s 7.5", far), ("-s 4", ~far), (EXACT, far | ~far)):
+        rows = np.flatnonzero(chosen).tolist()
         found = relatives([queries[row] for row in rows], corpus, f"{options} {WIDE}")
         for row, near in zip(rows, found, strict=True):
             identity[row] = max(identity[row], near.identity.max(initial=0))
