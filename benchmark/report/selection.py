@@ -21,17 +21,21 @@ class Selected(NamedTuple):
     cells: Mapping[TaskColumn, Cell]
     folder: Path
     """The results folder, for predictions that are not among the committed ones."""
+    several: Mapping[TaskColumn, Mapping[str, Cell]] = {}
+    """Columns in which the name has several results, by NAME@KEY (METHOD)."""
 
 
 def select(words: Sequence[str], results: Path, methods: str = "") -> list[Selected]:
     """The results that each word names: a row of the tables, NAME@KEY, a key, a folder or a file.
 
-    Rows are those of the results folder and the committed ones. methods: only of these, "a,b".
+    Rows are those of the results folder and the committed ones. methods: only of these, "a,b". Of
+    several methods in a column, the one that other words have there is taken.
     """
     committed = next((folder for folder in FOLDERS if folder.is_dir()), results)
     others = load_all(committed) if committed.resolve() != results.resolve() else []
     known = sorted([*others, *load_all(results)], key=lambda record: record.created)
-    sides = [selected(word, known, results, methods) for word in words]
+    found = [selected(word, known, results, methods) for word in words]
+    sides = [with_method_of(side, [s for s in found if s is not side]) for side in found]
     for place, word in enumerate(words):
         names = [side.name for side in sides]
         if names.count(names[place]) > 1:
@@ -62,19 +66,37 @@ def selected(word: str, known: Sequence[Record], results: Path, methods: str) ->
     wanted = wanted or [row for row in usable if name == row.model]
     if not wanted:
         raise UserError(f"{word} has no results of method={methods}")
-    found = dict[TaskColumn, Cell]()
+    found, several = dict[TaskColumn, Cell](), dict[TaskColumn, dict[str, Cell]]()
     for column, rows in cells.items():
         mine = [row for row in wanted if row in rows]
         if len(mine) > 1:
-            keys = [f"{names[r]}@{rows[r].records[-1].key} ({r.method})" for r in mine]
-            several = len({row.method for row in mine}) > 1
+            several[column] = {
+                f"{names[r]}@{rows[r].records[-1].key} ({r.method})": rows[r] for r in mine
+            }
+        elif mine:
+            found[column] = rows[mine[0]]
+    return Selected(word, found, results, several)
+
+
+def with_method_of(side: Selected, others: Sequence[Selected]) -> Selected:
+    """The results with one for each column that others have: that of the others' method.
+
+    Refused where their methods do not decide.
+    """
+    cells = dict(side.cells)
+    for column, mine in side.several.items():
+        here = [other.cells[column].records[-1] for other in others if column in other.cells]
+        methods = {record.method for record in here if not record.model_free}
+        same = [cell for cell in mine.values() if cell.records[-1].method in methods]
+        if len(methods) == len(same) == 1:
+            cells[column] = same[0]
+        elif here or any(column in other.several for other in others):
+            several = len({cell.records[-1].method for cell in mine.values()}) > 1
             raise UserError(
-                f"{word} names {len(mine)} results of {column.task}: {', '.join(keys)}; add "
+                f"{side.name} names {len(mine)} results of {column.task}: {', '.join(mine)}; add "
                 f"{'method=NAME' if several else 'the settings in brackets'}, or give NAME@KEY"
             )
-        if mine:
-            found[column] = rows[mine[0]]
-    return Selected(word, found, results)
+    return side._replace(cells=cells, several={})
 
 
 def row_names(cells: Cells) -> dict[Row, str]:

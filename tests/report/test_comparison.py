@@ -252,13 +252,18 @@ def test_results_that_are_not_comparable(tmp_path: Path, change: Any, what: str)
 
 
 def test_names_that_are_not_clear(tmp_path: Path) -> None:
-    make(tmp_path, "apple"), make(tmp_path, "b", task="other")
-    make(tmp_path, "apple", method="mlp", key="0" * 8)
+    make(tmp_path, "b", task="other")
+    for model, key in (("apple", "0" * 8), ("pear", "1" * 8)):
+        make(tmp_path, model)
+        make(tmp_path, model, method="mlp", key=key)
     make(tmp_path, "small", limit=20)
     (tmp_path / "empty").mkdir()
     for words, sentence in (
         (("aple", "b"), "unknown model 'aple'; did you mean apple"),
-        (("apple", "b"), r"apple names 2 results of solubility: .*@00000000 \(mlp\); add method="),
+        (
+            ("apple", "pear"),
+            r"apple names 2 results of solubility: .*@00000000 \(mlp\); add method=",
+        ),
         (("b", "small"), "unknown model 'small'"),
         (("b", "small@" + make(tmp_path, "small", limit=20).key), "has only runs with limit="),
         (("b", str(tmp_path / "empty")), "empty has no Records; give a folder"),
@@ -269,3 +274,14 @@ def test_names_that_are_not_clear(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="apple has no results of method=lora"):
         select(["apple"], tmp_path, "lora")
     assert select(["apple"], tmp_path, "mlp")[0].cells
+
+
+def test_of_several_methods_the_one_that_the_other_model_has(tmp_path: Path) -> None:
+    make(tmp_path, "apple"), make(tmp_path, "apple", method="mlp", key="0" * 8)
+    make(tmp_path, "apple", task="only"), make(tmp_path, "apple", task="only", method="mlp")
+    make(tmp_path, "pear", method="mlp")
+    for words in (("apple", "pear"), ("pear", "apple")):
+        sides = select(words, tmp_path)
+        methods = [[c.records[-1].method for c in side.cells.values()] for side in sides]
+        assert methods == [["mlp"], ["mlp"]]
+        assert [line.column.task for line in compare(sides)[0]] == ["solubility"]
