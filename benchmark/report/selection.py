@@ -8,7 +8,16 @@ from re import fullmatch
 from typing import NamedTuple
 
 from benchmark.core import UserError, unknown
-from benchmark.report.cells import Cell, Cells, Row, TaskColumn, labels, row_of, tabulate
+from benchmark.report.cells import (
+    Cell,
+    Cells,
+    Row,
+    TaskColumn,
+    area_order,
+    labels,
+    row_of,
+    tabulate,
+)
 from benchmark.results.identity import differences
 from benchmark.results.record import Record
 from benchmark.results.storage import FOLDERS, KEY, load_all, load_below
@@ -96,7 +105,8 @@ def with_method_of(side: Selected, others: Sequence[Selected]) -> Selected:
                 f"{side.name} names {len(mine)} results of {column.task}: {', '.join(mine)}; add "
                 f"{'method=NAME' if several else 'the settings in brackets'}, or give NAME@KEY"
             )
-    return side._replace(cells=cells, several={})
+    ordered = sorted(cells, key=lambda column: (area_order(column.area), column))
+    return side._replace(cells={column: cells[column] for column in ordered}, several={})
 
 
 def row_names(cells: Cells) -> dict[Row, str]:
