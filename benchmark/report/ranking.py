@@ -1,5 +1,6 @@
 """Ranks with intervals, and which models are tied with the best."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
@@ -30,7 +31,7 @@ TEXT = (
     "models together, and, named apart, over the tasks (from five tasks on). Tied: not "
     "significantly worse than the best, by paired tests with Holm's correction over the other "
     "models. Wins: share of all pairs of another model and a task; a tie counts half. Only models "
-    "with all tasks have a mean."
+    "with all tasks, by the same weights, have a mean."
 )
 Found = dict[Row, Resampled]
 RANKS = (Column("rank", "number", 0), Column("rank over units"), Column("standing"))
@@ -49,12 +50,28 @@ def by_rank(cells: Cells, results: Path) -> Report:
             found[column] = {row: own for row in rows if (own := read[column, row])}
         averaged = members(mine, expected)
         if 1 < len(averaged) == len(expected):
-            parts = [(found[column], is_higher_better(mine[column])) for column in averaged]
+            mixed = with_mixed_weights([mine[column] for column in averaged])
+            parts = [
+                (
+                    {r: own for r, own in found[c].items() if r not in mixed},
+                    is_higher_better(mine[c]),
+                )
+                for c in averaged
+            ]
             tables += mean_table(f"{title}: mean of {len(parts)} tasks", parts)
         for column, name in headings(list(mine)).items():
             heading, notes = f"{title}: {name}, {measure(mine[column])}", describe(column, mine)
             tables.append(task_table(heading, mine[column], found[column], notes))
     return Report(tables, "Ranks", TEXT)
+
+
+def with_mixed_weights(tasks: Sequence[Mapping[Row, Cell]]) -> set[Row]:
+    """Rows with other weights in some task than in others, which have no mean."""
+    weights = defaultdict[Row, set[object]](set)
+    for rows in tasks:
+        for row, cell in rows.items():
+            weights[row].add(cell.records[-1].backbone.get("digest"))
+    return {row for row, digests in weights.items() if len(digests) > 1}
 
 
 def read_cell(cell: Cell, results: Path) -> Resampled | None:

@@ -62,17 +62,24 @@ def test_filters_that_fit_nothing_are_refused(words: dict[str, str], message: st
 
 
 def test_ranks_and_ties(tmp_path: Path) -> None:
-    """`b` repeats almost all answers of `a`, `c` is worse, `d` misses a task of the suite."""
+    """`b` repeats almost all of `a`, `c` is worse, `d` misses a task, `e` has two checkpoints."""
     rng = np.random.default_rng(0)
     for task in ("pocket_contact", "pocket_ss8"):
         good = rng.random(500) < 0.7
         almost = good.copy()
         almost[:2] = ~good[:2]
-        answers = {"a": good, "b": almost, "c": good & (rng.random(500) < 0.7), "d": good}
+        answers = {
+            "a": good,
+            "b": almost,
+            "c": good & (rng.random(500) < 0.7),
+            "d": good,
+            "e": good,
+        }
         for name, values in answers.items():
             if (name, task) != ("d", "pocket_ss8"):
                 about = {"area": "structure", "notes": {"source": "package:x"}}
-                save_run(tmp_path, values, task, name, **about)
+                weights = {"backbone": {"digest": f"{name} {task if name == 'e' else ''}"}}
+                save_run(tmp_path, values, task, name, **about, **weights)
     (mean, *single) = by_rank(tabulate(load_all(tmp_path)), tmp_path).tables
 
     assert mean.title == "Structure, embedded tasks · linear: mean of 2 tasks"
@@ -80,7 +87,7 @@ def test_ranks_and_ties(tmp_path: Path) -> None:
     assert sorted(found) == ["a", "b", "c"], "complete rows alone"
     assert {found["a"][4], found["b"][4]} == {"best", "tied"} and found["c"][2:5] == [3, "3", None]
     assert found["c"][:2] == [3, 0] and found["c"][5] is None, "two tasks have no interval"
-    assert [len(table.rows) for table in single] == [4, 3]
+    assert [len(table.rows) for table in single] == [5, 4]
     assert {row[0]: row[-1] for row in single[0].rows}["d"] in ("best", "tied")
 
 
