@@ -16,10 +16,9 @@ from benchmark.report.examples import flipped, values
 from benchmark.report.resampled import StoredRun, resampled
 from benchmark.report.selection import Selected, common_columns
 from benchmark.results.record import Record
-from benchmark.stats.multiplicity import false_discovery, holm
+from benchmark.stats.multiplicity import ALPHA, false_discovery, holm
 from benchmark.stats.paired import Difference, difference
 
-LEVEL = 0.05
 RANKING, ALL = "ranking", "all"
 LENGTHS = {
     "under 100 residues": 100,
@@ -59,7 +58,7 @@ class Line:
     @property
     def outcome(self) -> int:
         """1 if the first model is better by the corrected p-value, -1 if it is worse, 0 if tied."""
-        if self.holm is None or self.holm >= LEVEL:
+        if self.holm is None or self.holm >= ALPHA:
             return 0
         return 1 if (self.difference.value > 0) == self.higher_is_better else -1
 

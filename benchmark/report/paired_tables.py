@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.report.cells import headings
-from benchmark.report.comparison import LEVEL, Line, read
+from benchmark.report.comparison import Line, read
 from benchmark.report.examples import scatter, values
 from benchmark.report.selection import Selected
 from benchmark.report.table import ARROWS, Column, Noted, Report, Table, Value
+from benchmark.stats.multiplicity import ALPHA
 from benchmark.stats.paired import Difference, mean_difference
 from benchmark.stats.seeds import Estimate
 
-STARS = {0.001: "***", 0.01: "**", LEVEL: "*"}
+STARS = {0.001: "***", 0.01: "**", ALPHA: "*"}
 MOST = 5
 """Examples that are listed of each direction."""
 TEXT = (
@@ -44,7 +45,7 @@ def report(models: Sequence[str], lines: Sequence[Line], notes: Sequence[str]) -
     won = [line.outcome for line in tested]
     verdict = (
         f"{models[0]} is better than {models[1]} in {won.count(1)}, worse in {won.count(-1)} and "
-        f"tied in {won.count(0)} of {len(won)} tasks (Holm p < {LEVEL})"
+        f"tied in {won.count(0)} of {len(won)} tasks (Holm p < {ALPHA})"
     )
     table, means = of_two(models, lines, [*([verdict] if won else []), *notes]), areas(tested)
     return Report([table, means] if means.rows else [table], " − ".join(models), text + TWO)

@@ -13,10 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.stats.multiplicity import holm
+from benchmark.stats.multiplicity import ALPHA, holm
 from benchmark.stats.paired import Difference
 
-ALPHA = 0.05
 ERRORS_FOR_POWER = 2.49
 """With a margin of this many standard errors an equal candidate passes a task with a chance of
 80 %: the sum of the normal distribution's quantiles of 95 % and 80 %."""

@@ -6,6 +6,9 @@ import numpy as np
 
 from benchmark.core import Array
 
+ALPHA = 0.05
+"""Level of tests, after correction."""
+
 
 def holm(p: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down p-values: the chance of any false positive is at most the level.

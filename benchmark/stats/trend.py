@@ -4,10 +4,9 @@ from collections.abc import Hashable, Mapping
 from itertools import combinations
 from typing import NamedTuple, TypeVar
 
-from benchmark.stats.multiplicity import holm
+from benchmark.stats.multiplicity import ALPHA, holm
 from benchmark.stats.paired import Resampled, difference
 
-LEVEL = 0.05
 Name = TypeVar("Name", bound=Hashable)
 
 
@@ -43,7 +42,7 @@ def trend(known: Mapping[int, Resampled], better: bool) -> Trend:
     adjusted = holm([change.p for change in changes])
     for (earlier, later), change, p in zip(pairs, changes, adjusted, strict=True):
         loss = -change.value if better else change.value
-        if loss > 0 and p is not None and p <= LEVEL:
+        if loss > 0 and p is not None and p <= ALPHA:
             drops.append(Drop(later, earlier, loss, p))
     order = list(known)
     first = min((order.index(drop.later) for drop in drops), default=None)
@@ -57,4 +56,4 @@ def tied_with(known: Mapping[Name, Resampled], best: Name) -> frozenset[Name]:
     others = [number for number in known if number != best]
     adjusted = holm([difference(known[number], known[best]).p for number in others])
     pairs = zip(others, adjusted, strict=True)
-    return frozenset(number for number, p in pairs if p is None or p > LEVEL)
+    return frozenset(number for number, p in pairs if p is None or p > ALPHA)

@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import ttest_rel
 
 from benchmark.core import Array
-from benchmark.stats.trend import LEVEL, tied_with, trend
+from benchmark.stats.multiplicity import ALPHA
+from benchmark.stats.trend import tied_with, trend
 from tests.stats.test_paired import model
 
 NOISE = 0.1
@@ -48,7 +49,7 @@ def test_a_slow_decline_is_found_against_an_earlier_checkpoint() -> None:
     steps = [ttest_rel(b, a).pvalue * 6 for a, b in pairwise(values)]
     found = trend(dict(enumerate(map(model, values))), True)
 
-    assert min(steps) > LEVEL and found.drop is not None
+    assert min(steps) > ALPHA and found.drop is not None
     assert (found.best, found.drop.later, found.drop.earlier) == (0, 3, 0)
 
 
