@@ -114,9 +114,16 @@ def hosts() -> Any:
     from accelerate import PartialState
 
     PartialState()
-    group = None if dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
-    atexit.register(dist.destroy_process_group, group)  # else its threads abort the exit
-    return group
+    atexit.register(leave)
+    return None if dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
+
+
+def leave() -> None:
+    """Destroy all groups: a thread of gloo that outlives the interpreter aborts the process."""
+    import torch.distributed as dist
+
+    hosts.cache_clear()
+    dist.destroy_process_group()
 
 
 def broadcast(value: T) -> T:

@@ -130,8 +130,8 @@ def test_arrays_sums_and_replicas_of_two_processes(tmp_path: Path) -> None:
         )
         for at in range(2)
     ]  # fmt: skip
-    for process in processes:
-        out, err = process.communicate(timeout=120)
+    ended = [process.communicate(timeout=120) for process in processes]
+    for process, (out, err) in zip(processes, ended, strict=True):
         assert process.returncode == 2, err
         assert out.startswith("process 1 has other weights than process 0 at the end of the train")
 
