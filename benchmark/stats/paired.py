@@ -3,7 +3,14 @@
 A unit has the same weight in every model's resample (`benchmark.stats.bootstrap.resamples`), so the
 draws of one model minus those of another are the draws of the difference. Its interval and p-value
 are of Student's t on the raw scale, so they agree. Each model with several seeds adds the variance
-of its mean over seeds, by Welch-Satterthwaite; a model with one seed is compared as that run.
+of its mean over seeds; a model with one seed is compared as that run.
+
+The degrees of freedom are those of Welch and Satterthwaite for many seeds. Their formula divides
+squared shares of the variance by each part's own degrees of freedom, and takes the estimated shares
+for the true ones. With few seeds it rejects too often: two seeds against one in 12 % of cases where
+most of the variance is between seeds. So the exponent of a share is 2 - 1.5 / (seeds - 1), and no
+part's own degrees of freedom are undercut. In simulations (`tests/stats/test_paired_simulation.py`)
+the test is then at its level or conservative.
 """
 
 from collections.abc import Sequence
@@ -140,14 +147,15 @@ def difference(a: Resampled, b: Resampled) -> Difference:
         return Difference(value, nan, nan, units)
     seeds = [(*model.between, len(model.scores) - 1) for model in (a, b)]
     total = error**2 + sum(added for added, _, _ in seeds)
-    known = error**4 / freedom if error > 0 else 0.0
-    terms = known + sum(observed**2 / own for added, observed, own in seeds if added > 0)
+    parts = [(error**2, 2.0, freedom)]
+    parts += [(observed, 2 - 1.5 / own, own) for added, observed, own in seeds if added > 0]
     error = sqrt(total) if total >= 0 else nan
     if max(abs(value), error) <= SINGLE * max(abs(a.score), abs(b.score)):
         return Difference(0.0, 0.0, freedom, units)
     if error <= ROUNDING * abs(value):
         return Difference(value, nan, freedom, units)
-    return Difference(value, error, total**2 / terms, units)
+    terms = sum(min(part / total, 1.0) ** power / own for part, power, own in parts)
+    return Difference(value, error, max(1 / terms, min(own for _, _, own in parts)), units)
 
 
 def sampling(value: float, terms: Sequence[tuple[Array, Resampled]]) -> Statistic:

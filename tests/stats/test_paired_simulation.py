@@ -109,10 +109,13 @@ def test_coverage_of_a_difference(make: Data) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seeds", [(3, 3), (5, 1)])
+@pytest.mark.parametrize("seeds", [(3, 3), (5, 1), (3, 1), (2, 5), (2, 1)])
 @pytest.mark.parametrize(("units", "shift"), [(17, 0.1), (17, 0.3), (40, 0.3)])
 def test_false_positives_with_several_seeds(seeds: Pair, units: int, shift: float) -> None:
-    """Seeds shift all answers (by `shift`), and each answer alone; a single seed's shift is 0."""
+    """Seeds shift all answers (by `shift`), and each answer alone; a single seed's shift is 0.
+
+    A model with two seeds may be compared conservatively.
+    """
     rng, found = RNG([units, int(10 * shift), *seeds]), []
     for _ in range(COUNT):
         difficulty = rng.normal(size=units)
@@ -123,4 +126,5 @@ def test_false_positives_with_several_seeds(seeds: Pair, units: int, shift: floa
             each.append(model(own + shifts + 0.3 * rng.normal(size=(n, units))))
         found.append(difference(*each).p < 0.05)
     print(f"{seeds} seeds, {units} units, shift {shift}: {np.mean(found):.1%}")
-    assert 0.03 - 2 * ERROR <= np.mean(found) <= 0.06 + 2 * ERROR
+    assert np.mean(found) <= 0.06 + 2 * ERROR
+    assert np.mean(found) >= 0.03 - 2 * ERROR or 2 in seeds
