@@ -1,5 +1,6 @@
 """Fixtures of all tests: tiny checkpoints, small tasks, composed configurations."""
 
+import gc
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -59,6 +60,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs the hub"))
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported out of later searches for garbage: each run makes one, of seconds."""
+    gc.collect()
+    gc.freeze()
 
 
 def marked_slow(names: Iterable[str], *slow: str) -> list[Any]:

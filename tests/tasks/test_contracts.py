@@ -256,7 +256,7 @@ def test_methods_refuse_what_a_backbone_cannot_do(method: str) -> None:
         digest = "mute"
 
     task = make_task("pocket_metal")
-    splits = subset(task.load(), 5)
+    splits = subset(embedded_splits("pocket_metal"), 5)
     learner = instantiate(composed(f"method={method}").method, _convert_="all")
 
     with pytest.raises(UserError, match="the backbone Mute has none"):
