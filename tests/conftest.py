@@ -1,13 +1,14 @@
 """Fixtures of all tests: tiny checkpoints, small tasks, composed configurations."""
 
+import gc
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from shutil import which
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported: no test uses the hub
 os.environ["BENCHMARK_STORE"] = "off"  # no test writes embeddings outside its folder
@@ -15,13 +16,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported: on
 
 import numpy as np
 import pytest
-import torch
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 
-from benchmark.backbones.transformer import Transformer
 from benchmark.core import RESIDUES, Array, Backbone, Example, Task
-from tests.checkpoints import make, save_counts, save_esm3, save_progen2, save_proteinglm
+
+if TYPE_CHECKING:  # the process that distributes the tests starts without torch
+    from benchmark.backbones.transformer import Transformer
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -57,8 +58,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="../shared is absent"))
         if item.get_closest_marker("network"):
             item.add_marker(pytest.mark.skip(reason="needs the hub"))
-        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
-            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+        if item.get_closest_marker("gpu"):
+            import torch
+
+            if not torch.cuda.is_available():
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave what is imported out of searches for garbage, of which every run makes one."""
+    gc.disable()
+    found = yield
+    gc.freeze()
+    gc.enable()
+    return found
 
 
 def marked_slow(names: Iterable[str], *slow: str) -> list[Any]:
@@ -109,6 +123,8 @@ def compose_once(*overrides: str) -> Any:
 
 def make_backbone(name: str, checkpoint: Path, *overrides: str) -> Backbone:
     """A model of conf/model with a tiny checkpoint of its family."""
+    from tests.checkpoints import save_counts, save_esm3, save_progen2, save_proteinglm
+
     cfg = composed(f"model={name}", *overrides)
     family = cfg.model._target_.rpartition(".")[2]
     if family == "ProteinGLM":
@@ -148,11 +164,15 @@ def toy(
 @pytest.fixture(scope="session")
 def esm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny ESM-2 with random weights in the layout of the hub."""
+    from tests.checkpoints import make
+
     return make("esm2", tmp_path_factory.mktemp("checkpoints") / "tiny-esm")
 
 
 @pytest.fixture
-def esm(esm_folder: Path) -> Transformer:
+def esm(esm_folder: Path) -> "Transformer":
+    from benchmark.backbones.transformer import Transformer
+
     backbone = make_backbone("huggingface", esm_folder, "device=cpu")
     assert isinstance(backbone, Transformer)
     return backbone

@@ -21,6 +21,17 @@ def test_imports_point_one_way(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lint_imports(no_cache=True, no_logo=True) == 0
 
 
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the code, which breaks no contract."""
+    folder = tmp_path_factory.mktemp("copy")
+    for name in ("benchmark", "tasks"):
+        copytree(ROOT / name, folder / name, ignore=ignore_patterns("*.p*q*", "checkpoints"))
+    (folder / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    assert lint(folder).returncode == 0
+    return folder
+
+
 @pytest.mark.parametrize(
     ("module", "code"),
     [
@@ -31,17 +42,18 @@ def test_imports_point_one_way(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_new_module_outside_the_layers_breaks_a_contract(
-    tmp_path: Path, module: str, code: str
+    copy: Path, module: str, code: str
 ) -> None:
     """A new part of benchmark without a layer, and an import from a higher layer."""
-    for name in ("benchmark", "tasks"):
-        copytree(ROOT / name, tmp_path / name, ignore=ignore_patterns("*.p*q*", "checkpoints"))
-    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
-    assert lint(tmp_path).returncode == 0
-    (tmp_path / module).parent.mkdir(exist_ok=True)
-    (tmp_path / module).write_text(f'"""A new module."""\n{code}')
+    file = copy / module
+    new = [file, *(folder for folder in file.parents if not folder.exists())]
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f'"""A new module."""\n{code}')
 
-    done = lint(tmp_path)
+    done = lint(copy)
+    file.unlink()
+    for folder in new[1:]:
+        folder.rmdir()
     assert done.returncode == 1, done.stdout
     assert "extra" in done.stdout
 
@@ -49,47 +61,37 @@ def test_a_new_module_outside_the_layers_breaks_a_contract(
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     """Check the contracts of the packages in a folder."""
     code = "from importlinter.cli import lint_imports; exit(lint_imports(no_cache=True))"
+    return run_code(code, folder, PYTHONPATH=str(folder))
+
+
+def run_code(code: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run Python code in a process of its own."""
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
-        env=environment(PYTHONPATH=str(folder)),
+        env=environment(**env),
         capture_output=True,
         text=True,
     )
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        *(["list"], ["leaderboard"], ["store"], ["--help"], ["task=contct"]),
-        *(["audit", "--help"], ["--version"], ["dtype=fp16"], ["model=kmer"]),
-        *(["method=lora", "model=onehot"], ["task=variant_effect", "method=linear"]),
-        *(["gate", "--help"], ["series", "--help"], ["leaderboard", "area=structure"]),
-        [
-            "why",
-            *(
-                str(ROOT / "results/pocket_ss8" / model / "linear")
-                for model in ("onehot", "blosum62")
-            ),
-        ],
-    ],
-)
-def test_light_commands_import_no_heavy_library(words: list[str], tmp_path: Path) -> None:
-    if words[0] == "leaderboard":  # on a copy, as it writes the tables
-        copytree(ROOT / "results", tmp_path / "results")
+LIGHT = [
+    *("list", "leaderboard", "store", "--help", "task=contct", "audit --help", "--version"),
+    *("dtype=fp16", "model=kmer", "method=lora model=onehot", "task=variant_effect method=linear"),
+    *("gate --help", "series --help", "leaderboard area=structure"),
+    "why results/pocket_ss8/onehot/linear results/pocket_ss8/blosum62/linear",
+]
+
+
+def test_light_commands_import_no_heavy_library(tmp_path: Path) -> None:
+    """One after the other, in one process: what is imported stays."""
+    copytree(ROOT / "results", tmp_path / "results")  # the tables are written
     code = (
-        "import sys, runpy\n"
-        f"sys.argv = ['benchmark', *{words}]\n"
-        "try: runpy.run_module('benchmark', run_name='__main__')\n"
-        "except SystemExit: pass\n"
-        f"print('HEAVY', [name for name in {HEAVY} if name in sys.modules])\n"
+        "import sys; from pathlib import Path; from tests.command_line import run_cli\n"
+        f"for words in {LIGHT}:\n"
+        "    run_cli(*words.split(), cwd=Path.cwd())\n"
+        f"    print(words, 'HEAVY', [name for name in {HEAVY} if name in sys.modules])\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
+    done = run_code(code, tmp_path)
 
-    assert "HEAVY []" in done.stdout, done.stdout[-500:] + done.stderr
+    assert done.stdout.splitlines() == [f"{words} HEAVY []" for words in LIGHT], done.stderr

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from benchmark.backbones.checkpoint import digest_file, refuse_pointers
+from benchmark.backbones.layers import restored
 from benchmark.backbones.leftovers import UNUSED, listed
 from benchmark.backbones.tensors import read
 from benchmark.core import UserError
@@ -133,8 +134,8 @@ def merge(
     layers = sorted({PART.split(key)[0] for key in own})
     changes = {"modules_to_save": None, "target_modules": layers}
     config, module = LoraConfig(**{**settings, **changes}), target
-    trains = {parameter: parameter.requires_grad for parameter in module.parameters()}
-    inject_adapter_in_model(config, module, state_dict=own)
+    with restored(module):
+        inject_adapter_in_model(config, module, state_dict=own)
     found: Any = set_peft_model_state_dict(module, own)
     lacking = [key for key in found.missing_keys if PART.search(key)]
     if wrong := [*found.unexpected_keys, *lacking]:
@@ -144,8 +145,6 @@ def merge(
             layer.merge(safe_merge=True)
             module.set_submodule(key, layer.base_layer)
     del module.peft_config
-    for parameter, requires_grad in trains.items():
-        parameter.requires_grad_(requires_grad)
 
 
 def has_places(module: nn.Module | None, tensors: Mapping[str, Tensor]) -> bool:

@@ -5,6 +5,7 @@ Only the sequence track is used: structure, function and the others stay empty. 
 extra package; transformers opens it.
 """
 
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -85,18 +86,15 @@ class SequenceTrack(nn.Module):
         """Hidden states (B, T, dim): the first is the embedding, the last the final norm's."""
         seen: dict[nn.Module, Any] = {}
         parts = (self.model.encoder, self.model.transformer)
-        hooks = [
-            p.register_forward_hook(lambda part, _, out: seen.update({part: out})) for p in parts
-        ]
-        try:
+        with ExitStack() as hooks:
+            for p in parts:
+                hook = p.register_forward_hook(lambda part, _, out: seen.update({part: out}))
+                hooks.enter_context(hook)
             output = self.model(
                 sequence_tokens=input_ids,
                 sequence_id=attention_mask.bool(),
                 output_attentions=output_attentions,
             )
-        finally:
-            for hook in hooks:
-                hook.remove()
         embedded, (normed, _, states, _) = (seen[part] for part in parts)
         return SimpleNamespace(
             last_hidden_state=normed,

@@ -15,7 +15,7 @@ count.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -140,18 +140,14 @@ def watching(module: torch.nn.Module, layers: int) -> Iterator[Seen]:
         seen.layers += bool(first.requires_grad)
 
     parts, found = list(module.modules()), list(blocks(module, layers).values())
-    handles = [
-        part.register_forward_hook(linear, with_kwargs=True)
-        for part in parts
-        if isinstance(part, torch.nn.Linear | Conv1D)
-    ]
-    handles += [part.register_forward_hook(block) for part in found]
-    try:
+    with ExitStack() as hooks:
+        for part in parts:
+            if isinstance(part, torch.nn.Linear | Conv1D):
+                hooks.enter_context(part.register_forward_hook(linear, with_kwargs=True))
+        for part in found:
+            hooks.enter_context(part.register_forward_hook(block))
         with eager():
             yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
     seen.passed = len(passed) if found else layers
     if seen.backward and not found:
         seen.layers = layers

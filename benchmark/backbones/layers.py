@@ -1,8 +1,8 @@
 """Parts of a module of transformers: its blocks, and its table of learned positions."""
 
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -28,15 +28,25 @@ def input_of(block: torch.nn.Module, run: Callable[[], object]) -> torch.Tensor:
     def end(_: Any, args: Any, kwargs: Any) -> None:
         raise Reached(args[0] if args else kwargs["hidden_states"])
 
-    handle = block.register_forward_pre_hook(end, with_kwargs=True)
     try:
-        run()
+        with block.register_forward_pre_hook(end, with_kwargs=True):
+            run()
     except Reached as reached:
         states: torch.Tensor = reached.args[0]
         return states
-    finally:
-        handle.remove()
     raise ValueError("the pass did not reach the block")
+
+
+@contextmanager
+def restored(module: torch.nn.Module) -> Iterator[None]:
+    """Afterwards the parameters require gradients as before, and hold none."""
+    before = {parameter: parameter.requires_grad for parameter in module.parameters()}
+    try:
+        yield
+    finally:
+        for parameter, requires_grad in before.items():
+            parameter.grad = None
+            parameter.requires_grad_(requires_grad)
 
 
 def compile_each(blocks: Iterable[torch.nn.Module]) -> None:

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
 from benchmark.backbones.alphabet import Alphabet
@@ -21,6 +20,7 @@ from benchmark.core import (
     RESIDUES,
     Ability,
     Backbone,
+    Float32,
     Level,
     Sampled,
     Sampling,
@@ -29,7 +29,6 @@ from benchmark.core import (
 )
 from benchmark.data.cell_values import CHAIN_BREAK
 
-Float32 = NDArray[np.float32]
 Pooling = Literal["mean", "start", "last"]
 Objective = Literal["masked", "causal"]
 COMPILE = ("auto", True, False)

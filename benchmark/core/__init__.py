@@ -12,6 +12,7 @@ from benchmark.core.answers import (
     Array,
     Chains,
     Example,
+    Float32,
     Kind,
     Level,
     Readout,
@@ -45,9 +46,10 @@ from benchmark.core.task import Area, Clock, DataReport, Judge, Splits, Task
 __all__ = [
     "MASK", "OLD_KINDS", "RESIDUES", "RESIDUE_INDEX", "Ability", "Area", "Array", "Backbone",
     "Chains", "Clock", "CorpusMetric", "DataReport", "EmbeddingCache", "Example", "ExampleMetric",
-    "ExampleValues", "Examples", "ExitCode", "FitContext", "Judge", "Kind", "Level", "Method",
-    "Metric", "Predictions", "Predictor", "Readout", "Sampled", "Sampling", "Scorer", "SetMetric",
-    "Splits", "Task", "UserError", "Value", "contact_map", "corpus_metric", "example_metric",
-    "has_answer", "known_answers", "known_pairs", "lacks", "metric", "set_metric", "unknown",
+    "ExampleValues", "Examples", "ExitCode", "FitContext", "Float32", "Judge", "Kind", "Level",
+    "Method", "Metric", "Predictions", "Predictor", "Readout", "Sampled", "Sampling", "Scorer",
+    "SetMetric", "Splits", "Task", "UserError", "Value", "contact_map", "corpus_metric",
+    "example_metric", "has_answer", "known_answers", "known_pairs", "lacks", "metric", "set_metric",
+    "unknown",
 ]
 # fmt: on

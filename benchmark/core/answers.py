@@ -20,6 +20,7 @@ MASK = "_"
 """Marks a masked residue in the input of a masked language model."""
 
 Array = NDArray[Any]
+Float32 = NDArray[np.float32]
 Chains = tuple[str, ...]
 """The input of one example: the amino-acid sequence of each chain."""
 Value = Array | str | tuple[Any, ...]

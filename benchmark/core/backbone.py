@@ -7,11 +7,10 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core.answers import RESIDUE_INDEX, RESIDUES, Level
+from benchmark.core.answers import RESIDUE_INDEX, RESIDUES, Float32, Level
 from benchmark.core.errors import UserError
 from benchmark.core.sampling import Sampled, Sampling
 
-Float32 = NDArray[np.float32]
 Ability = Literal[
     "residue_embeddings", "protein_embeddings", "masked_log_probs", "causal_log_probs",
     "attention_maps", "contact_head", "sampling",

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from benchmark.core.answers import Chains, Example, Level, Readout, Value
+from benchmark.core.answers import Chains, Level, Readout, Value
 from benchmark.core.backbone import Backbone, EmbeddingCache
+from benchmark.core.metric import Examples
 
 
 class Predictor(NamedTuple):
@@ -48,9 +49,7 @@ class Method(ABC):
     """Whether it solves "sequence" tasks, and no others: its predictions are new chains."""
 
     @abstractmethod
-    def fit(
-        self, train: Sequence[Example], valid: Sequence[Example], context: FitContext
-    ) -> Predictor:
+    def fit(self, train: Examples, valid: Examples, context: FitContext) -> Predictor:
         """Fit on `train`, select on `valid`. The same seed gives the same bits on a CPU.
 
         Called once for each fold, with one backbone, which each call must leave as it was.

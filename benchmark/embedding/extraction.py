@@ -5,13 +5,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmark.core import Backbone, EmbeddingCache, Level
+from benchmark.core import Backbone, EmbeddingCache, Float32, Level
 from benchmark.distributed import map_sharded
 from benchmark.embedding.batching import Start, start_batches, window_tokens
-
-Float32 = NDArray[np.float32]
 
 EMBEDDING_VERSION = 1
 """Raised by hand when a change of batching, pooling or alignment changes embeddings."""

@@ -10,6 +10,7 @@ from benchmark.core import (
     Backbone,
     Chains,
     Example,
+    Float32,
     Readout,
     UserError,
     contact_map,
@@ -17,8 +18,6 @@ from benchmark.core import (
 )
 from benchmark.embedding.extraction import Embedder
 from benchmark.progress import track
-
-Float32 = NDArray[np.float32]
 
 SEPARATIONS = (6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256)
 """Lower bounds of the bins of sequence separation, in residues; closer pairs are in no bin."""

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
+from benchmark.core import Float32
+
 ROUNDING = {"float32": 1e-4, "bfloat16": 5e-2}
 """Largest relative distance of two vectors that counts as rounding."""
 

@@ -23,9 +23,8 @@ from typing import Any, NamedTuple
 
 import lmdb
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmark.core import Level, UserError, unknown
+from benchmark.core import Float32, Level, UserError, unknown
 from benchmark.embedding.database import (
     ABOUT,
     DATA,
@@ -37,8 +36,6 @@ from benchmark.embedding.database import (
     write_about,
 )
 from benchmark.embedding.rounding import ROUNDING, distance
-
-Float32 = NDArray[np.float32]
 
 CHECKED_WITH = "checked with"
 """In a group's description: the code and libraries with which it was last verified."""

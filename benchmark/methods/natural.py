@@ -10,7 +10,7 @@ from math import nan
 
 import numpy as np
 
-from benchmark.core import Chains, Example, FitContext, Method, Predictor, Sampled, UserError
+from benchmark.core import Chains, Examples, FitContext, Method, Predictor, Sampled, UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +25,7 @@ class Natural(Method):
     answers_sequence = True
     shuffled: bool
 
-    def fit(
-        self, train: Sequence[Example], valid: Sequence[Example], context: FitContext
-    ) -> Predictor:
+    def fit(self, train: Examples, valid: Examples, context: FitContext) -> Predictor:
         """Take the proteins; the seed decides on the order of shuffled residues."""
         draws = np.random.default_rng(context.seed)
 

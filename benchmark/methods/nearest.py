@@ -21,6 +21,7 @@ from benchmark.core import (
     Array,
     Chains,
     Example,
+    Examples,
     FitContext,
     Method,
     Predictor,
@@ -82,9 +83,7 @@ class Nearest(Method):
         if not self.priors or min(self.priors) <= 0:
             raise UserError(f"method.priors={self.priors} is not a list of positive numbers")
 
-    def fit(
-        self, train: Sequence[Example], valid: Sequence[Example], context: FitContext
-    ) -> Predictor:
+    def fit(self, train: Examples, valid: Examples, context: FitContext) -> Predictor:
         """Choose on valid; the seed has no effect."""
         readout = context.readout
         if context.backbone.abilities:

@@ -12,8 +12,8 @@ from benchmark.core import UserError
 from benchmark.report.cells import cell, column_of, row_of
 from benchmark.report.examples import flipped
 from benchmark.report.margins import Margins
-from benchmark.report.resampled import StoredRun, resampled
-from benchmark.report.table import ARROWS, Column, Report, Table, Value
+from benchmark.report.resampled import StoredRun, ranking_score
+from benchmark.report.table import ARROWS, Column, Report, Table, Value, estimated
 from benchmark.results.golden import Results
 from benchmark.results.identity import differences
 from benchmark.results.record import Record
@@ -149,7 +149,7 @@ def check(
         [StoredRun.read(record, folder) for record in records]
         for records, folder in zip(runs, folders, strict=True)
     ]
-    before, after = (resampled(found, [metric]).get(test, {}).get(metric) for found in stored)
+    before, after = map(ranking_score, stored)
     if before is None or after is None:
         return replace(result, reasons=(f"what is stored does not give {metric}", *reasons))
     margin = margins.of(metric, before.score)
@@ -218,8 +218,8 @@ def as_report(found: Gate) -> Report:
         scores = [score and score.score for score in each.scores]
         rows.append([each.name, each.metric, each.verdict.value, *scores, *[None] * 7])
         if d := each.difference:
-            shown, (_, lower, p) = Estimate(d.value, None, d.interval, 1), each.judgement
-            rows[-1][5:] = [shown, lower, each.margin, p, *each.power, each.flips]
+            _, lower, p = each.judgement
+            rows[-1][5:] = [estimated(d), lower, each.margin, p, *each.power, each.flips]
     notes = [f"{each.name}: {why(each)}" for each in found.checked if each.verdict != Verdict.PASS]
     text = (
         "Difference: candidate minus baseline, positive where the candidate is better, with its "

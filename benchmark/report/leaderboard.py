@@ -7,7 +7,6 @@ never share a table, data or task versions never share a column, runs with `limi
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from math import nan
 from pathlib import Path
 from shutil import get_terminal_size
 from statistics import fmean
@@ -30,7 +29,7 @@ from benchmark.report.cells import (
     row_in,
     tabulate,
 )
-from benchmark.report.generation.tables import generation_tables, is_generation, names_of
+from benchmark.report.generation.tables import generation_tables, is_generation, names_of, score
 from benchmark.report.published import PublishedScore, published_rows, read_published
 from benchmark.report.render import render
 from benchmark.report.render.terminal import blocks
@@ -174,12 +173,12 @@ def runs_table(cells: Cells) -> Table:
         for record in cells[column][row].records:
             usage, path = usage_of(record).values(), str(record.path)
             for test, scores in record.scores.items():
-                for metric, score in scores.items():
+                for metric, value in scores.items():
                     low, high = record.intervals[test].get(metric, (None, None))
                     lines.append(
                         [
                             *(column.area, column.task, column.version, names[row], row.method),
-                            *(test, metric, score, low, high, record.higher_is_better[metric]),
+                            *(test, metric, value, low, high, record.higher_is_better[metric]),
                             *(record.scored[test], record.units[test], record.seed),
                             *(*usage, row.settings),
                             *(record.created, path),
@@ -240,14 +239,7 @@ def task_table(cells: Cells, record: Record) -> Table:
     columns = [Column("model"), Column(record.primary, "score", 3, better[record.primary])]
     columns += [Column(metric, "number", 3, better[metric]) for metric in others]
     lines = [
-        [names[row], cell.estimate, *(mean_over_seeds(cell.records, m) for m in others)]
+        [names[row], cell.estimate, *(score(cell, metric) for metric in others)]
         for row, cell in rows.items()
     ]
     return Table("", columns, lines, highlighted=names[here]).ranked(record.primary)
-
-
-def mean_over_seeds(records: Sequence[Record], metric: str) -> float | None:
-    """A metric's mean on the first test set; None: not measured, NaN: undefined."""
-    if not all(metric in record.higher_is_better for record in records):
-        return None
-    return fmean(next(iter(record.scores.values())).get(metric, nan) for record in records)

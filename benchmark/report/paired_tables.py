@@ -12,10 +12,9 @@ from benchmark.report.cells import headings
 from benchmark.report.comparison import Line, read
 from benchmark.report.examples import scatter, values
 from benchmark.report.selection import Selected
-from benchmark.report.table import ARROWS, Column, Noted, Report, Table, Value
+from benchmark.report.table import ARROWS, Column, Noted, Report, Table, Value, estimated
 from benchmark.stats.multiplicity import ALPHA
 from benchmark.stats.paired import Difference, mean_difference
-from benchmark.stats.seeds import Estimate
 
 STARS = {0.001: "***", 0.01: "**", ALPHA: "*"}
 MOST = 5
@@ -56,11 +55,6 @@ def stars(line: Line) -> str:
     return next(
         (s for level, s in STARS.items() if line.holm is not None and line.holm < level), ""
     )
-
-
-def estimated(difference: Difference) -> Estimate:
-    """A difference and its interval."""
-    return Estimate(difference.value, None, difference.interval, 1)
 
 
 def of_two(models: Sequence[str], lines: Sequence[Line], notes: Sequence[str]) -> Table:

@@ -19,7 +19,7 @@ from benchmark.report.cells import (
     labels,
 )
 from benchmark.report.leaderboard import describe, grouped, members
-from benchmark.report.resampled import StoredRun, over_tasks, resampled
+from benchmark.report.resampled import StoredRun, over_tasks, ranking_score
 from benchmark.report.table import Column, Report, Table, Value
 from benchmark.stats.bootstrap import FEWEST_UNITS
 from benchmark.stats.paired import Resampled
@@ -76,13 +76,11 @@ def with_mixed_weights(tasks: Sequence[Mapping[Row, Cell]]) -> set[Row]:
 
 def read_cell(cell: Cell, results: Path) -> Resampled | None:
     """A row's first metric on its first test set; None: what it needs is not stored."""
-    record = cell.records[-1]
     try:
-        runs = [StoredRun.read(r, results) for r in cell.records]
-        found = resampled(runs, [record.primary])[next(iter(record.scores))][record.primary]
-        return found if isfinite(found.score) else None
+        found = ranking_score([StoredRun.read(record, results) for record in cell.records])
     except (UserError, KeyError):
         return None
+    return found if found and isfinite(found.score) else None
 
 
 def task_table(title: str, rows: Mapping[Row, Cell], found: Found, notes: Sequence[str]) -> Table:

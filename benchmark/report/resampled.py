@@ -121,6 +121,13 @@ def resampled(
     return {test: found for test, found in {**means, **tests}.items() if found}
 
 
+def ranking_score(runs: Sequence[StoredRun]) -> Resampled | None:
+    """The first metric on the first test set, with all seeds; None: not stored."""
+    record = runs[0].record
+    tests = resampled(runs, [record.primary])
+    return tests.get(next(iter(record.scores)), {}).get(record.primary)
+
+
 def resampled_run(
     run: StoredRun, test: str, names: Collection[str], chosen: Array | None
 ) -> dict[str, Resampled]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmark.files import replacing
 from benchmark.report.cells import Cell, TaskColumn, cell, column_of
-from benchmark.report.resampled import StoredRun, over_tasks, resampled
-from benchmark.report.table import ARROWS, Column, Report, Table, Value
+from benchmark.report.resampled import StoredRun, over_tasks, ranking_score
+from benchmark.report.table import ARROWS, Column, Report, Table, Value, estimated
 from benchmark.results.record import Record
 from benchmark.stats.bootstrap import FEWEST_UNITS
 from benchmark.stats.intervals import quantile
@@ -45,12 +45,11 @@ def series(checkpoints: Sequence[Checkpoint], axis: str, results: Path) -> Repor
         first = next(iter(cells.values())).records[0]
         metric, test = first.primary, next(iter(first.scores))
         better = bool(first.higher_is_better[metric])
-        known = {
-            number: found
-            for number, c in cells.items()
-            if (found := read(c.records, results).get(test, {}).get(metric))
-            and isfinite(found.score)
-        }
+        known = dict[int, Resampled]()
+        for number, c in cells.items():
+            found = ranking_score([StoredRun.read(record, results) for record in c.records])
+            if found and isfinite(found.score):
+                known[number] = found
         title = f"{column.task} · {method}: {metric}{ARROWS[better]}, n = {first.scored[test]:,}"
         estimates = {number: c.estimate for number, c in cells.items()}
         tables.append(table(title, checkpoints, axis, estimates, known, better))
@@ -69,12 +68,6 @@ def series(checkpoints: Sequence[Checkpoint], axis: str, results: Path) -> Repor
     return Report(tables, f"{len(checkpoints)} checkpoints by {axis}", text)
 
 
-def read(records: Sequence[Record], results: Path) -> Mapping[str, Mapping[str, Resampled]]:
-    """The first metric of a checkpoint, with all its seeds, by test set."""
-    runs = [StoredRun.read(record, results) for record in records]
-    return resampled(runs, [records[0].primary])
-
-
 def table(
     title: str,
     checkpoints: Sequence[Checkpoint],
@@ -88,10 +81,8 @@ def table(
     rows = list[list[Value]]()
     earlier: Resampled | None = None
     for number, checkpoint in enumerate(checkpoints):
-        own, change = known.get(number), None
-        if own and earlier:
-            moved = difference(own, earlier)
-            change = Estimate(moved.value, None, moved.interval, 1)
+        own = known.get(number)
+        change = estimated(difference(own, earlier)) if own and earlier else None
         score = estimates.get(number) or (mean_estimate(own) if own else None)
         rows.append([checkpoint.name, checkpoint.place, score, change, standing(found, number)])
         earlier = own or earlier

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from math import isnan, nan
 from typing import Literal, NamedTuple
 
+from benchmark.stats.paired import Difference
 from benchmark.stats.seeds import Estimate
 
 ARROWS = {True: " ↑", False: " ↓", None: ""}
@@ -121,6 +122,11 @@ class Report(NamedTuple):
     tables: Sequence[Table]
     title: str = ""
     text: str = ""
+
+
+def estimated(difference: Difference) -> Estimate:
+    """A difference and its interval."""
+    return Estimate(difference.value, None, difference.interval, 1)
 
 
 def measured(value: Value) -> float:

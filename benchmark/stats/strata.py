@@ -43,16 +43,14 @@ def stratify(
         bands = audit.bands(test) if audit else [""] * len(examples)
         rows_of = {name: [row for row in known[test] if bands[row] == name] for name in BANDS}
         rows_of[WITHOUT_OVERLAP] = apart[test]
+        own = {row: stratum(predictions[test][row], examples[row]) for row in known[test]}
+        for name in sorted({*own.values()} - {""}):
+            rows_of[name] = [row for row in known[test] if own[row] == name]
         for name, rows in rows_of.items():
-            if rows if name in BANDS else apart != known:
-                mine = [examples[row] for row in rows]
-                answers = [predictions[test][row] for row in rows]
-                parts[name][test] = score(metrics, answers, mine, readout, seed)
-        own = [stratum(predictions[test][row], examples[row]) for row in known[test]]
-        for name in sorted(set(own) - {""}):
-            rows = [row for row, its in zip(known[test], own, strict=True) if its == name]
-            answers, mine = [predictions[test][row] for row in rows], [examples[r] for r in rows]
-            parts.setdefault(name, {})[test] = score(of_examples, answers, mine, readout, seed)
+            if rows if name != WITHOUT_OVERLAP else apart != known:
+                scorers = metrics if name in (*BANDS, WITHOUT_OVERLAP) else of_examples
+                answers, mine = [predictions[test][r] for r in rows], [examples[r] for r in rows]
+                parts.setdefault(name, {})[test] = score(scorers, answers, mine, readout, seed)
     found: Strata = {}
     for name, scores in parts.items():
         means = {

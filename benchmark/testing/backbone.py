@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmark.backbones.layers import restored
 from benchmark.backbones.leftovers import listed
 from benchmark.backbones.pretrained import Pretrained
 from benchmark.backbones.transformer import Transformer
@@ -148,18 +149,14 @@ def gradients(backbone: Transformer, chains: Sequence[str]) -> Iterator[Finding]
     import torch
 
     module = backbone.module
-    before = {parameter: parameter.requires_grad for parameter in module.parameters()}
-    with torch.enable_grad():
+    parts: list[Any] = list(backbone.blocks().values()) or [module]  # layers may share a block
+    with restored(module), torch.enable_grad():
         module.requires_grad_(True)
         states = torch.cat(backbone.states(chains)).float()
         states.square().mean().backward()  # type: ignore[no-untyped-call]
-    parts: list[Any] = list(backbone.blocks().values()) or [module]  # layers may share a block
-    given = [
-        [p.grad.abs().sum() for p in part.parameters() if p.grad is not None] for part in parts
-    ]
-    for parameter, trained in before.items():
-        parameter.grad = None
-        parameter.requires_grad_(trained)
+        given = [
+            [p.grad.abs().sum() for p in part.parameters() if p.grad is not None] for part in parts
+        ]
     reached = sum(0 < float(sum(sizes)) < float("inf") for sizes in given)
     yield equal("gradients: layers", reached, len(parts))
 

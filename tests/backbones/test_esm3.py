@@ -10,7 +10,8 @@ import torch
 
 from benchmark.backbones.esm3 import Esm3
 from benchmark.core import UserError
-from tests.conftest import random_chain, save_esm3
+from tests.checkpoints import save_esm3
+from tests.conftest import random_chain
 
 CHAINS = [random_chain(np.random.default_rng(i), n) for i, n in enumerate([30, 1, 7])]
 

@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from benchmark.backbones.progen2 import ProGen2, reorder
 from benchmark.core import RESIDUES, Sampling, UserError
 from tests.backbones.test_proteinglm import change_config, change_weights
-from tests.conftest import SHARED, random_chain, save_progen2
+from tests.checkpoints import save_progen2
+from tests.conftest import SHARED, random_chain
 
 CHAINS = [random_chain(np.random.default_rng(i), n) for i, n in enumerate([30, 1, 7])]
 

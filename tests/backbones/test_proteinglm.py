@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from benchmark.backbones.proteinglm import ProteinGLM, causal_alphabet, masked_alphabet
 from benchmark.backbones.proteinglm_module import ProteinGLMForLanguageModeling
 from benchmark.core import MASK, RESIDUES, Sampling, UserError
-from tests.conftest import SHARED, random_chain, save_proteinglm
+from tests.checkpoints import save_proteinglm
+from tests.conftest import SHARED, random_chain
 
 CHAINS = [random_chain(np.random.default_rng(i), n) for i, n in enumerate([30, 1, 7])]
 GOLDEN = SHARED / "golden"

@@ -81,8 +81,8 @@ def test_command_line_composes(command: str, own: Path, monkeypatch: pytest.Monk
         keys = {word.partition("=")[0].partition(".")[0] for word in words}
         assert keys <= {*verb.takes, "config_dir"}
         check_names(words)
-        composed = [word for word in words if re.match(r"(task|model)[.=]", word)]
-        compose(composed, config_folders(words)[1:])
+        if composed := [word for word in words if re.match(r"(task|model)[.=]", word)]:
+            compose(composed, config_folders(words)[1:])
         return
     check_names(words)
     folders = config_folders(words)[1:]

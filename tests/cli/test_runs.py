@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.checkpoints import save_proteinglm
 from tests.command_line import refused, run_cli
-from tests.conftest import random_chain, save_proteinglm
+from tests.conftest import random_chain
 
 
 def test_a_run_writes_a_record_predictions_and_tables(tmp_path: Path, toy_conf: Path) -> None:

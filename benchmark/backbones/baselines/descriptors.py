@@ -6,12 +6,9 @@ from itertools import product
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmark.core import RESIDUE_INDEX, RESIDUES, Backbone, UserError
+from benchmark.core import RESIDUE_INDEX, RESIDUES, Backbone, Float32, UserError
 from benchmark.data.digests import digest
-
-Float32 = NDArray[np.float32]
 
 
 def encoding_table(name: Literal["onehot", "blosum62"]) -> Float32:

@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core import RESIDUES, Backbone, Sampled, Sampling, UserError
+from benchmark.core import RESIDUES, Backbone, Float32, Sampled, Sampling, UserError
 from benchmark.data.digests import digest
 from benchmark.pocket import FOLDER
 
-Float32 = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Counts = NDArray[np.int64]
 END, OTHER = len(RESIDUES), len(RESIDUES) + 1

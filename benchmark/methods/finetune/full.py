@@ -7,6 +7,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import nn
 
+from benchmark.backbones.layers import restored
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import RESIDUES, FitContext, Readout
 from benchmark.methods.finetune import checkpoints
@@ -66,11 +67,8 @@ class Weights(TrainableBackbone):
 
 def reached(backbone: Transformer) -> list[bool]:
     """Which of the module's parameters the embeddings depend on: no pooler, no head."""
-    before = [(p, p.requires_grad) for p in backbone.module.parameters()]
-    backbone.module.requires_grad_(True)
-    backbone.pool([RESIDUES]).sum().backward()  # type: ignore[no-untyped-call]
-    found = [parameter.grad is not None for parameter, _ in before]
-    for parameter, requires_grad in before:
-        parameter.grad = None
-        parameter.requires_grad_(requires_grad)
-    return found
+    module = backbone.module
+    with restored(module):
+        module.requires_grad_(True)
+        backbone.pool([RESIDUES]).sum().backward()  # type: ignore[no-untyped-call]
+        return [parameter.grad is not None for parameter in module.parameters()]

@@ -1,6 +1,7 @@
 """Low-rank adapters (LoRA: Hu et al. 2022), with peft."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from benchmark.backbones.device import inference
+from benchmark.backbones.layers import restored
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import RESIDUES, FitContext, Readout, UserError
 from benchmark.methods.finetune import checkpoints
@@ -103,13 +105,10 @@ def running(backbone: Transformer, parts: Iterable[nn.Module]) -> set[nn.Module]
     """Those of the parts that run in a forward pass."""
     ids, mask = backbone.ids([RESIDUES])
     seen = set[nn.Module]()
-    hooks = [part.register_forward_hook(lambda part, *_: seen.add(part)) for part in parts]
-    try:
-        with inference():
-            backbone.module(input_ids=ids, attention_mask=mask)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with ExitStack() as hooks, inference():
+        for part in parts:
+            hooks.enter_context(part.register_forward_hook(lambda part, *_: seen.add(part)))
+        backbone.module(input_ids=ids, attention_mask=mask)
     return seen
 
 
@@ -124,15 +123,15 @@ class Adapter(TrainableBackbone):
         from peft.tuners.lora import LoraLayer
 
         self.module = backbone.module
-        before = {p: p.requires_grad for p in self.module.parameters()}
-        base = sum(p.numel() for p in before)
-        try:
-            inject_adapter_in_model(config, self.module)
-        except ValueError as error:  # layers that peft knows it cannot adapt
-            raise UserError(
-                f"peft has no adapter for this model ({error}); name its layers with "
-                "method.target_modules, or use method=finetune"
-            ) from None
+        base = sum(p.numel() for p in self.module.parameters())
+        with restored(self.module):
+            try:
+                inject_adapter_in_model(config, self.module)
+            except ValueError as error:  # layers that peft knows it cannot adapt
+                raise UserError(
+                    f"peft has no adapter for this model ({error}); name its layers with "
+                    "method.target_modules, or use method=finetune"
+                ) from None
         self.config = self.module.peft_config
         self.layers: dict[str, Any] = {
             name: part for name, part in self.module.named_modules() if isinstance(part, LoraLayer)
@@ -140,8 +139,6 @@ class Adapter(TrainableBackbone):
         for parameter in self.trained().values():
             parameter.data = parameter.data.float()
         self.detach()
-        for parameter, requires_grad in before.items():
-            parameter.requires_grad_(requires_grad)
         self.total = base + sum(p.numel() for p in self.trained().values())
         self.facts = {"adapted": sorted({name.rpartition(".")[2] for name in self.layers})}
 

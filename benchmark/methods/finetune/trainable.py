@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from benchmark.backbones.layers import eager
+from benchmark.backbones.layers import eager, restored
 from benchmark.backbones.packing import again
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import Backbone, Chains, Readout, UserError
@@ -57,26 +57,22 @@ class TrainableBackbone(Encoder):
     @contextmanager
     def attached(self) -> Iterator[None]:
         """With the trained weights in place, and matrix products in the run's dtype."""
-        before = {p: p.requires_grad for p in self.backbone.module.parameters()}
-        low = self.backbone.dtype == "bfloat16"
-        for parameter in before:
-            parameter.requires_grad_(False)
-        self.attach()
-        self.backbone.flop_counter.forget()
-        wanted, self.backbone.compile = self.backbone.compile, False
-        try:
-            # no cache: it would hold low-precision copies of weights that a step has changed
-            with (
-                eager(),
-                torch.autocast(self.device.type, torch.bfloat16, low, cache_enabled=False),
-            ):
-                yield
-        finally:
-            self.backbone.compile = wanted
-            self.detach()
-            for parameter, requires_grad in before.items():
-                parameter.requires_grad_(requires_grad)
-            self.backbone.flop_counter.forget()
+        backbone = self.backbone
+        wanted, low = backbone.compile, backbone.dtype == "bfloat16"
+        # no cache: it would hold low-precision copies of weights that a step has changed
+        autocast = torch.autocast(self.device.type, torch.bfloat16, low, cache_enabled=False)
+        with restored(backbone.module):
+            backbone.module.requires_grad_(False)
+            self.attach()
+            backbone.flop_counter.forget()
+            backbone.compile = False
+            try:
+                with eager(), autocast:
+                    yield
+            finally:
+                backbone.compile = wanted
+                self.detach()
+                backbone.flop_counter.forget()
 
     @contextmanager
     def source(self, train: Sequence[Chains], valid: Sequence[Chains]) -> Iterator[VectorSource]:

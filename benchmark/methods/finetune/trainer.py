@@ -15,11 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.backbones.device import inference, memory_errors
-from benchmark.core import Backbone, Chains, Example, FitContext, Readout, UserError
+from benchmark.core import Backbone, Chains, Example, FitContext, Float32, Readout, UserError
 from benchmark.distributed import all_gather, all_reduce, broadcast, rank, world_size
 from benchmark.embedding.batching import batches, lower_budget
 from benchmark.embedding.extraction import Embedder
@@ -30,7 +29,6 @@ from benchmark.methods.finetune.heads import Head, Objective, Target
 from benchmark.methods.finetune.schedule import effective_batches, rate
 from benchmark.progress import note, track
 
-Float32 = NDArray[np.float32]
 ROWS = 16_384
 """Vectors that a head processes at a time."""
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.embedding.features import SEPARATIONS, Float32, separation_bins
+from benchmark.core import Float32
+from benchmark.embedding.features import SEPARATIONS, separation_bins
 
 if TYPE_CHECKING:
     import torch

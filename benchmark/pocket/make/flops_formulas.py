@@ -51,11 +51,6 @@ def forward_flops(shape: Shape, tokens: int) -> int:
     return weights + shape.layers * attention
 
 
-def sequence_training_flops(shape: Shape, tokens: int) -> int:
-    """FLOPs of forward and backward pass over one sequence."""
-    return TRAINING * forward_flops(shape, tokens)
-
-
 def training_flops(parameters: int, tokens: float) -> float:
     """C = 6 N D (Kaplan et al. 2020), for D training tokens in all."""
     return 2 * TRAINING * parameters * tokens

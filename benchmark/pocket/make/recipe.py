@@ -117,7 +117,7 @@ def cost(corpus: Sequence[Sized], recipe: Recipe) -> dict[str, float]:
     weights = flops.parameters(shape).total - dense
     tokens = int(seen @ np.arange(len(seen)))
     exact = sum(
-        int(count) * (flops.sequence_training_flops(shape, length) - 6 * length * dense)
+        int(count) * (flops.TRAINING * flops.forward_flops(shape, length) - 6 * length * dense)
         for length, count in enumerate(seen)
     )
     return {
