@@ -5,8 +5,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmark.core import Array, Chains, Readout
+from benchmark.core import Array, Chains, Readout, UserError
 from tasks.table import TableTask
+
+OF_OTHERS = "perplexity", "perplexity_per_protein", "bits_per_residue"
+"""Metrics that are not for unmasked chains."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,15 +17,26 @@ class Perplexity(TableTask):
     """The probability of each residue among the 20; the whole table is tested, without training.
 
     context: left, the residues before, for causal models; both, all other residues, for masked
-        models. The two perplexities must not be compared.
+        models; unmasked, the whole chain in one pass of a masked model, which sees the residue that
+        it predicts. The three must not be compared.
     positions: number of scored residues in each chain, the same ones for every model; null: all.
         With a small number, long chains weigh no more than short ones, and the mean of the
         perplexities per protein exceeds that over all residues: compare only at the same number.
     """
 
     VERSION = 1
-    context: Literal["left", "both"]
+    context: Literal["left", "both", "unmasked"]
     positions: int | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        unmasked = [name for name in self.metrics if name.startswith("single_pass_")]
+        others = [name for name in self.metrics if name in OF_OTHERS]
+        if wrong := others if self.context == "unmasked" else unmasked:
+            raise UserError(
+                f"the metric {wrong[0]} is not for context={self.context}; give task=perplexity, "
+                "pseudo_perplexity, or single_pass_pseudo_perplexity for unmasked chains"
+            )
 
     @property
     def readout(self) -> Readout:

@@ -15,7 +15,7 @@ from benchmark.distributed import rank
 from benchmark.embedding.extraction import EMBEDDING_VERSION
 from benchmark.embedding.store import CHECKED_WITH, Store
 from benchmark.methods.judge import LanguageModelJudge
-from benchmark.results.identity import deciding, flat
+from benchmark.results.identity import deciding, deciding_versions, flat
 from benchmark.results.predictions import value_columns
 from benchmark.results.record import Record
 from benchmark.run.code_digest import declared_version, own_digest
@@ -92,7 +92,7 @@ class Run:
                     group: declared_version(type(part), config[group].get("_target_", ""))
                     for group, part in parts.items()
                 },
-                "metrics": {scorer.name: declared_version(scorer) for scorer in scorers},
+                "metrics": deciding_versions({s.name: declared_version(s) for s in scorers}),
                 "evaluation": EVALUATION_VERSION,
                 "embedding": EMBEDDING_VERSION,
             },
