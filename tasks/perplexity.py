@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmark.core import Array, Chains, Readout, UserError
+from benchmark.core import Array, Chains, Readout, Splits, UserError
+from benchmark.data.reference import open_reference
 from tasks.table import TableTask
 
 OF_OTHERS = "perplexity", "perplexity_per_protein", "bits_per_residue"
@@ -22,11 +23,14 @@ class Perplexity(TableTask):
     positions: number of scored residues in each chain, the same ones for every model; null: all.
         With a small number, long chains weigh no more than short ones, and the mean of the
         perplexities per protein exceeds that over all residues: compare only at the same number.
+    bands_against: proteins, such as a model's training set, for scores by identity to the nearest
+        of them: the path of a FASTA file or of a database of MMseqs2; null: no bands.
     """
 
     VERSION = 1
     context: Literal["left", "both", "unmasked"]
     positions: int | None
+    bands_against: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -42,6 +46,11 @@ class Perplexity(TableTask):
     def readout(self) -> Readout:
         """One log-probability per residue."""
         return Readout("residue", "likelihood", context=self.context, positions=self.positions)
+
+    def load(self) -> Splits:
+        """Read the examples, and open the proteins that identity bands are against."""
+        against = self.bands_against and open_reference(str(self.bands_against), "bands_against")
+        return super().load()._replace(against=against or None)
 
     def parse(self, cell: Any, chains: Chains) -> Array:
         """Make a label of shape (L,): 0 at scored residues, NaN elsewhere."""

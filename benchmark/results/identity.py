@@ -16,6 +16,7 @@ NOT_IN_KEY = {
         "missing",
         "reference",
         "prompts",
+        "bands_against",
     },
     "model": {"path", "revision", "device", "device_map", "dtype", "batch_tokens", "compile"}
     | {"trust_remote_code", "facts", "counts", "adapter"},
