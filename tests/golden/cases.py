@@ -74,7 +74,6 @@ CASES: dict[str, str] = {
     "both esm2 zero_shot": "",
     "both mlm zero_shot": "task.positions=null",
     "left bigram zero_shot bits": "task.metrics=[perplexity,bits_per_residue]",
-    "unmasked neighbours zero_shot": "",
     "unmasked esm2 zero_shot": "",
     "variant_effect esm2 zero_shot": "task.reference={folder}/reference.csv",
     "variant_effect esm2 zero_shot wild_type": "method.score=wild_type_marginal",
