@@ -56,6 +56,11 @@ def check_combination(
                 f"{wanted} scores variants or the likelihood of residues; give "
                 "task=variant_effect, perplexity or pseudo_perplexity, or another method"
             )
+        if readout.context == "unmasked" and is_light(target):
+            raise UserError(
+                f"task={choices['task']} corrects for the residue that a masked transformer sees, "
+                f"and model={choices['model']} does not see it; give task=pseudo_perplexity"
+            )
     elif getattr(task, "folds", "") is None:
         raise UserError(
             f"task={choices['task']} has no train examples for {wanted}; give task.folds=random "

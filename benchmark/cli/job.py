@@ -99,6 +99,7 @@ def carry_out(config: dict[str, Any], parts: dict[str, Any], alone: bool) -> Fin
 
     from benchmark.report import leaderboard
     from benchmark.report.render.terminal import folded
+    from benchmark.report.rescore import complete
     from benchmark.run.evaluation import clock
     from benchmark.run.execution import Run
     from benchmark.run.summary import summary
@@ -118,6 +119,8 @@ def carry_out(config: dict[str, Any], parts: dict[str, Any], alone: bool) -> Fin
             run = prepared.with_seed(seed)
             path = folder / run.path
             if path.exists() and not config["rerun"]:
+                if run.audit and not rank() and storage.load(path).audit != run.audit.facts:
+                    complete(run.task, run.splits, run.identity["data"], run.audit, folder)
                 records.append(storage.load(path))
                 ends.append(skipped(path, records[-1]))
                 continue

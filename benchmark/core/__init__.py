@@ -40,14 +40,15 @@ from benchmark.core.metric import (
     set_metric,
 )
 from benchmark.core.sampling import Sampled, Sampling
-from benchmark.core.task import Area, Clock, DataReport, Judge, Splits, Task
+from benchmark.core.task import Area, Clock, DataReport, Judge, Proteins, Splits, Task
 
 # fmt: off
 __all__ = [
     "MASK", "OLD_KINDS", "RESIDUES", "RESIDUE_INDEX", "Ability", "Area", "Array", "Backbone",
     "Chains", "Clock", "CorpusMetric", "DataReport", "EmbeddingCache", "Example", "ExampleMetric",
     "ExampleValues", "Examples", "ExitCode", "FitContext", "Float32", "Judge", "Kind", "Level",
-    "Method", "Metric", "Predictions", "Predictor", "Readout", "Sampled", "Sampling", "Scorer",
+    "Method", "Metric", "Predictions", "Predictor", "Proteins", "Readout", "Sampled", "Sampling",
+    "Scorer",
     "SetMetric", "Splits", "Task", "UserError", "Value", "contact_map", "corpus_metric",
     "example_metric", "has_answer", "known_answers", "known_pairs", "lacks", "metric", "set_metric",
     "unknown",

@@ -90,8 +90,9 @@ class Readout:
     """Smallest j - i of a scored pair, in residues."""
     chains: Literal["apart", "joined"] = "apart"
     """Several chains are embedded one by one, or as one string with the backbone's linker."""
-    context: Literal["left", "both"] | None = None
-    """A likelihood is conditioned on the residues before (left), or on all others (both)."""
+    context: Literal["left", "both", "unmasked"] | None = None
+    """A likelihood is conditioned on the residues before (left), on all others (both), or on the
+    whole chain, the residue itself included (unmasked)."""
     positions: int | None = None
     """Largest number of scored positions in a chain, for a likelihood; None: all."""
 
@@ -113,11 +114,11 @@ class Readout:
             raise UserError(
                 f"kind=sequence does not fit level={self.level}; it takes level=protein"
             )
-        whole = self.level == "residue" and self.context in ("left", "both")
+        whole = self.level == "residue" and self.context in ("left", "both", "unmasked")
         if (self.kind == "likelihood") != whole:
             raise UserError(
                 f"kind={self.kind} with context={self.context} does not fit level={self.level}; "
-                "kind=likelihood takes level=residue and context=left or both"
+                "kind=likelihood takes level=residue and context=left, both or unmasked"
             )
         if self.positions is not None and (type(self.positions) is not int or self.positions < 1):
             raise UserError(f"positions={self.positions} is not allowed; give 1 or more, or null")

@@ -75,6 +75,24 @@ Clock = Callable[[str], AbstractContextManager[None]]
 """Adds the duration of a block to that of a phase, by its name."""
 
 
+class Proteins(Protocol):
+    """Proteins in which relatives of test examples are searched: a model's training set, say."""
+
+    @property
+    def name(self) -> str:
+        """Of their file."""
+
+    @property
+    def digest(self) -> str:
+        """Of their content."""
+
+    def relatives(self, chains: Sequence[str]) -> tuple[Array, Array]:
+        """Whether each chain is among them, and identity of the nearest relative; (n,) each.
+
+        Identity is 0 without a relative, and NaN if a chain is too short for the search.
+        """
+
+
 class Splits(NamedTuple):
     """The examples for training, for model selection and for testing."""
 
@@ -91,6 +109,9 @@ class Splits(NamedTuple):
     """Aggregate score -> weight of each test set in it, of sum 1. The first one, if any, ranks."""
     further: Mapping[str, str] = MappingProxyType({})
     """Digests of further data that scores depend on, by name: a database that is searched."""
+    against: Proteins | None = None
+    """Where relatives of test examples are searched for identity bands; None: train and valid. No
+    score depends on it, so it is in no digest."""
 
     def learned_from(self, test: str) -> tuple[Sequence[Example], Sequence[Example]]:
         """The train and valid examples that belong to a test set."""

@@ -1,6 +1,6 @@
-"""Similarity of test proteins to train and valid, by MMseqs2.
+"""Similarity of test proteins to train and valid, or to proteins that the user names, by MMseqs2.
 
-For each test protein the search finds the nearest relative in train and valid. A relative is a
+For each test protein the search finds the nearest relative among them. A relative is a
 chain with at least 30 % identity over at least 80 % of the shorter chain and an E-value of at most
 0.001; identity is that of the aligned columns. A row of several chains is as novel as its most
 novel chain, and a chain's relative may be any chain of any row.
@@ -8,7 +8,7 @@ novel chain, and a chain's relative may be any chain of any row.
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,8 +38,8 @@ EXACT, NONE, SHORT = "exact", "under 30 %", "too short"
 EDGES = {"90–100 %": 0.9, "70–90 %": 0.7, "50–70 %": 0.5, "30–50 %": 0.3}
 """Identity band -> lowest identity in it."""
 BANDS = (EXACT, *EDGES, NONE, SHORT)
-"""Bands, nearest first: every chain is in train or valid; by identity; no relative; a chain is too
-short for the search and not in train or valid."""
+"""Bands, nearest first: every chain is among the known ones; by identity; no relative; a chain is
+too short for the search and not among them."""
 SURE = 0.5
 """Share of equal residues, position by position, that unrelated chains never reach."""
 BLOCK = 4096
@@ -53,7 +53,7 @@ class Audit(NamedTuple):
     facts: Mapping[str, Any]
     """Program and parameters."""
     exact: Mapping[str, Array]
-    """Test set -> (n,), whether each chain of an example is in train or valid."""
+    """Test set -> (n,), whether each chain of an example is in train or valid, or in `against`."""
     identity: Mapping[str, Array]
     """Test set -> (n,): identity of the nearest relative, 0 without one, NaN if too short."""
 
@@ -78,14 +78,15 @@ def learned(splits: Splits, test: str) -> list[Example]:
     return [*train, *valid]
 
 
-def audit_path(results: Path, data: Mapping[str, str]) -> Path:
-    """File of the audit of data with these digests."""
-    return results / ".audit" / f"{make_key([data, PARAMETERS])}.parquet"
+def audit_path(results: Path, data: Mapping[str, str], against: str = "") -> Path:
+    """File of the audit of data with these digests; against: digest of `Splits.against`."""
+    parts = [data, PARAMETERS, *([against] if against else [])]
+    return results / ".audit" / f"{make_key(parts)}.parquet"
 
 
-def read_audit(results: Path, data: Mapping[str, str]) -> Audit | None:
+def read_audit(results: Path, data: Mapping[str, str], against: str = "") -> Audit | None:
     """The audit of data with these digests; None without one."""
-    path = audit_path(results, data)
+    path = audit_path(results, data, against)
     if not path.exists():
         return None
     import pyarrow.parquet as pq
@@ -116,44 +117,80 @@ def write_audit(audit: Audit, splits: Splits, path: Path) -> None:
         pq.write_table(table, file, compression="zstd")
 
 
+def ensure_audit(results: Path, splits: Splits, data: Mapping[str, str]) -> tuple[Audit, bool]:
+    """The audit of data with these digests, stored or searched now, and whether it was stored."""
+    facts: dict[str, Any] = {"program": mmseqs.version(), **PARAMETERS}
+    digest, name = (splits.against.digest, splits.against.name) if splits.against else ("", "")
+    facts |= {"against": digest} if digest else {}
+    found = read_audit(results, data, digest)
+    if found is not None and found.facts.items() >= facts.items():
+        return found, True
+    found = search(splits, facts | ({"file": name} if digest else {}))
+    write_audit(found, splits, audit_path(results, data, digest))
+    return found, False
+
+
 def search(splits: Splits, facts: Mapping[str, Any]) -> Audit:
     """Find the nearest relative of every test example."""
     exact, identity = {}, {}
     for name, examples in splits.tests.items():
-        known = sorted({chain for example in learned(splits, name) for chain in example.chains})
         chains = sorted({chain for example in examples for chain in example.chains})
-        nearest = dict(zip(chains, nearest_relatives(chains, known), strict=True))
+        if splits.against:
+            found = splits.against.relatives(chains)
+        else:
+            known = {chain for example in learned(splits, name) for chain in example.chains}
+            found = relatives_among(chains, sorted(known))
+        seen, nearest = (dict(zip(chains, part, strict=True)) for part in found)
+        exact[name] = np.array([all(seen[c] for c in example.chains) for example in examples])
         rows = [[nearest[chain] for chain in example.chains] for example in examples]
         identity[name] = np.array([np.min(row) for row in rows])  # NaN where one of them is NaN
-        seen = set(known)
-        exact[name] = np.array([seen.issuperset(example.chains) for example in examples])
     return Audit(facts, exact, identity)
 
 
-def nearest_relatives(chains: Sequence[str], known: Sequence[str]) -> Array:
-    """Identity of each chain with its nearest in `known`, (n,): 0 without one, NaN if too short."""
-    seen = set(known)
+def relatives_among(chains: Sequence[str], known: Sequence[str]) -> tuple[Array, Array]:
+    """`nearest_relatives` among chains in memory."""
+    return nearest_relatives(
+        chains, lambda: [known], lambda queries, options: mmseqs.search(queries, known, options)
+    )
+
+
+def nearest_relatives(
+    chains: Sequence[str],
+    blocks: Callable[[], Iterable[Sequence[str]]],
+    find: Callable[[Sequence[str], str], mmseqs.Hits],
+) -> tuple[Array, Array]:
+    """Whether each chain is known, and its identity with the nearest known one; (n,) each.
+
+    Identity is 0 without a relative, NaN if a chain is too short.
+    blocks: gives all known chains, in parts. find: searches them with options of MMseqs2.
+    """
+    wanted, seen, count, residues = set(chains), set[str](), 0, 0
+    for block in blocks():
+        seen |= wanted.intersection(block)
+        count, residues = count + len(block), residues + sum(map(len, block))
+    exact = np.array([chain in seen for chain in chains])
     short = [len(chain) < PARAMETERS["shortest"] for chain in chains]
-    best = np.where([chain in seen for chain in chains], 1.0, np.where(short, np.nan, 0.0))
+    best = np.where(exact, 1.0, np.where(short, np.nan, 0.0))
     new = np.flatnonzero(best == 0).tolist()
-    for rows, _, shares in equal_shares([chains[row] for row in new], known):
-        near, at = shares.max(axis=1), np.array(new)[rows]
-        best[at] = np.maximum(best[at], np.where(near >= SURE, near, 0))
+    for block in blocks():
+        for rows, _, shares in equal_shares([chains[row] for row in new], block):
+            near, at = shares.max(axis=1), np.array(new)[rows]
+            best[at] = np.maximum(best[at], np.where(near >= SURE, near, 0))
     # chains of the highest band are not searched: the variants of a scan would take hours
     far = np.flatnonzero(best < max(EDGES.values()))
     queries = [chains[row] for row in far.tolist()]
     if queries:
-        work = sum(map(len, queries)) * sum(map(len, known)) / SPEED / mmseqs.cores() / 60
+        work = sum(map(len, queries)) * residues / SPEED / mmseqs.cores() / 60
         about = f", about {work:.0f} minutes" if work >= 1 else ""
-        print(f"searching {len(queries):,} chains among {len(known):,}{about}", file=sys.stderr)
+        print(f"searching {len(queries):,} chains among {count:,}{about}", file=sys.stderr)
     options = (
         f"-s {PARAMETERS['sensitivity']} -e {PARAMETERS['evalue']} "
         f"--max-seqs {PARAMETERS['hits']} --min-seq-id {PARAMETERS['identity']}"
     )
-    hits = mmseqs.search(queries, known, options)
+    hits = find(queries, options)
     related = hits.coverage >= PARAMETERS["coverage"]
     np.maximum.at(best, far[hits.query[related]], hits.identity[related])
-    return best
+    return exact, best
 
 
 def equal_shares(

@@ -3,20 +3,29 @@
 A FASTA file is made a database once, in the user's cache, by its content.
 """
 
+import gzip
 import os
 import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
 from hashlib import file_digest
+from itertools import islice
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.core import RESIDUES, UserError
+from benchmark.core import RESIDUES, Array, UserError
 from benchmark.data import mmseqs
-from benchmark.data.homology import PARAMETERS
+from benchmark.data.homology import PARAMETERS, nearest_relatives
 
 INDEXED = 500_000
 """From so many proteins on a FASTA's database has an index of k-mers, which takes much space."""
+GZIP = b"\x1f\x8b"
+"""First bytes of a .gz file."""
+BLOCK = 100_000
+"""Chains that are read at once."""
 SEARCH = f"-s {PARAMETERS['sensitivity']} -e {PARAMETERS['evalue']}"
 
 
@@ -36,6 +45,28 @@ class Reference(NamedTuple):
     path: Path
     digest: str
     """Of its content."""
+    name: str
+    """Of the user's file."""
+
+    def blocks(self) -> Iterator[Sequence[str]]:
+        """All chains, in parts."""
+        with (
+            self.path.open("rb") as file,
+            mmap(file.fileno(), 0, access=ACCESS_READ) as data,
+            self.path.with_name(f"{self.path.name}.index").open() as index,
+        ):
+            rows = (map(int, line.split()) for line in index)
+            chains = (data[start : start + size - 2] for _, start, size in rows)
+            while block := [chain.decode("ascii").upper() for chain in islice(chains, BLOCK)]:
+                yield block
+
+    def relatives(self, chains: Sequence[str]) -> tuple[Array, Array]:
+        """Whether each chain is in it, and its identity with the nearest relative, as an audit."""
+        return nearest_relatives(
+            chains,
+            self.blocks,
+            lambda queries, options: mmseqs.search_database(queries, self.path, options)[0],
+        )
 
     def draw(self, number: int, longest: int, seed: int) -> list[str]:
         """Different proteins of the 20 residues and of a length from 30 to `longest`, at random."""
@@ -72,33 +103,73 @@ def lines_of(path: Path, ending: str) -> list[str]:
     return path.with_name(path.name + ending).read_text().splitlines()
 
 
-def open_reference(source: str) -> Reference:
-    """Open `package:NAME`, or the path of a FASTA file (also .gz) or of a database."""
+def open_reference(source: str, setting: str = "reference") -> Reference:
+    """Open `package:NAME`, or the path of a FASTA file (also .gz) or of a database.
+
+    setting: of the task, which gives the source.
+    """
     from benchmark.pocket import FOLDER
 
+    given = f"task.{setting}={source}"
     kind, _, name = source.rpartition(":")
     path = FOLDER / name if kind == "package" else Path(source.removeprefix("file:")).expanduser()
-    database = path.with_name(f"{path.name}.dbtype").is_file()
     if not path.is_file():
         raise UserError(
-            f"task.reference={source} is not a file; give a FASTA file (also .gz), or a database "
+            f"{given} is not a file; give a FASTA file (also .gz), or a database "
             "that `mmseqs createdb` made"
         )
     with path.open("rb") as file:
-        start = file.read(2)
-        file.seek(0)
         content = file_digest(file, "blake2b").hexdigest()[:16]
-    if database:
-        return Reference(path, content)
-    if start[:1] not in (b">", b";") and start != b"\x1f\x8b":
+    if path.with_name(f"{path.name}.dbtype").is_file():
+        return checked(Reference(path, content, path.name), given)
+    if first_byte(path) not in (b">", b";"):
         raise UserError(
-            f"task.reference={source} is neither a FASTA file, which begins with >, nor a database "
-            "of MMseqs2, which has a file .dbtype next to it; give one of them"
+            f"{given} is neither a FASTA file, which begins with >, nor a database of MMseqs2, "
+            "which has a file .dbtype next to it; give one of them"
         )
-    return Reference(made_database(path, content), content)
+    return checked(Reference(made_database(path, content, given), content, path.name), given)
 
 
-def made_database(fasta: Path, content: str) -> Path:
+def first_byte(path: Path) -> bytes:
+    """Of a file, decompressed if it is a .gz; b"" if that fails."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start != GZIP:
+        return start[:1]
+    try:
+        with gzip.open(path) as text:
+            return text.read(1)
+    except (OSError, EOFError, zlib.error):
+        return b""
+
+
+def refuse_damaged(fasta: Path, given: str) -> None:
+    """Refuse a .gz file that cannot be read to its end, which MMseqs2 would read in part."""
+    with fasta.open("rb") as file:
+        if file.read(2) != GZIP:
+            return
+    try:
+        with gzip.open(fasta) as text:
+            while text.read(1 << 24):
+                pass
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{given} is damaged or cut off ({error}); copy it again") from None
+
+
+def checked(reference: Reference, given: str) -> Reference:
+    """The same; refuse a database of other things than proteins, or without residues."""
+    kind = reference.path.with_name(f"{reference.path.name}.dbtype").read_bytes()
+    if any(kind[:4]):
+        raise UserError(
+            f"{given} is a file of nucleotides, or a database of MMseqs2 that is compressed or not "
+            "of proteins; give protein sequences"
+        )
+    if not any(any(block) for block in reference.blocks()):
+        raise UserError(f"{given} has no sequences; give a file of proteins")
+    return reference
+
+
+def made_database(fasta: Path, content: str, given: str) -> Path:
     """The database of a FASTA file, made now or before."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     try:
@@ -109,6 +180,7 @@ def made_database(fasta: Path, content: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     made = folder / content
     if not made.is_dir():
+        refuse_damaged(fasta, given)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             place = Path(scratch, "made")
             place.mkdir()

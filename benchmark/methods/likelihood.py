@@ -55,32 +55,47 @@ def masked_scores(backbone: Backbone, positions: Positions, chains: Sequence[str
     ]
 
 
+def unmasked_scores(backbone: Backbone, positions: Positions, chains: Sequence[str]) -> list[Array]:
+    """Log-probabilities of the scored residues of each chain of a batch, which the model sees."""
+    return at_positions(backbone.masked_log_probs(chains), positions, chains)
+
+
 def causal_scores(backbone: Backbone, positions: Positions, chains: Sequence[str]) -> list[Array]:
     """Log-probabilities of the scored residues of each chain of a batch, in one pass."""
-    tables = backbone.causal_log_probs(chains)
+    return at_positions(backbone.causal_log_probs(chains), positions, chains)
+
+
+def at_positions(
+    tables: Sequence[Array], positions: Positions, chains: Sequence[str]
+) -> list[Array]:
+    """Entries of tables (L, 20) for the scored residues of each chain."""
     return [
         np.array([table[at, RESIDUE_INDEX[chain[at]]] for at in positions(chain)], np.float64)
         for chain, table in zip(chains, tables, strict=True)
     ]
 
 
-SCORES = {"causal": causal_scores, "masked": masked_scores}
+SCORES = {"causal": causal_scores, "masked": masked_scores, "unmasked": unmasked_scores}
+"""A function for each kind of log-probabilities."""
+KINDS = {"left": "causal", "both": "masked", "unmasked": "unmasked"}
+"""The kind of log-probabilities for each context of a likelihood."""
 TASKS = {"causal": "perplexity", "masked": "pseudo_perplexity"}
-"""A task for each kind of log-probabilities."""
+"""A task for each kind that a backbone may have; unmasked ones are of masked models."""
 
 
 def kind_of(backbone: Backbone, context: str | None) -> str:
     """The kind of log-probabilities in a context; refuses a backbone without them."""
-    kind = "causal" if context == "left" else "masked"
+    kind = KINDS[str(context)]
+    needed = "causal" if kind == "causal" else "masked"
     able = [name for name in TASKS if f"{name}_log_probs" in backbone.abilities]
-    if kind in able:
+    if needed in able:
         return kind
     hint = "choose a language model with its head"
     if able:
         hint = f"for its {able[0]} ones give task={TASKS[able[0]]} or pocket_{TASKS[able[0]]}"
     why = f" ({backbone.limits})" if backbone.limits else ""
     raise UserError(
-        f"context={context} needs {kind} log-probabilities, and the backbone "
+        f"context={context} needs {needed} log-probabilities, and the backbone "
         f"{type(backbone).__name__} has none{why}; {hint}"
     )
 

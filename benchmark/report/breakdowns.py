@@ -1,5 +1,6 @@
 """Tables of one task each: its scores by stratum (`benchmark.stats.strata`), or all its methods."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,22 +14,31 @@ from benchmark.stats.seeds import Estimate, estimate
 
 
 def by_identity(cells: Cells) -> Report:
-    """Each task's scores by identity of the test proteins to their nearest in train and valid."""
+    """Each task's scores by identity of the test proteins to the nearest known protein.
+
+    Scores against different proteins are in different tables.
+    """
     tables = []
     for name, found, notes in by_task(cells):
-        for method in sorted({row.method for row in found}):
-            rows = {row: cell for row, cell in found.items() if row.method == method}
+        groups = defaultdict[tuple[str, str, str], dict[Row, Cell]](dict)
+        for row, cell in found.items():
+            audit = cell.records[-1].audit
+            against = audit.get("against", ""), audit.get("file", "")
+            groups[row.method, *against][row] = cell
+        for method, digest, file in sorted(groups):
+            rows = groups[method, digest, file]
             tests = {test for cell in rows.values() for test in ranked_tests(cell.records[-1])}
             for test in sorted(tests):
                 title = f"{name} · {method} · {test}: {measure(rows)}"
+                title += f" · against {file} (content {digest})" if digest else ""
                 tables.append(strata_table(title, rows, test, notes))
     if not tables:
         raise UserError(
             "no Record here has scores by identity; run `python -m benchmark audit TASK` first"
         )
     text = (
-        "Identity to the nearest protein of train or valid; n: test examples. `without overlap`: "
-        "without the rows that are in train or valid, too."
+        "Identity to the nearest protein of train or valid, or of the named file; n: test "
+        "examples. `without overlap`: without the rows that are in train or valid, too."
     )
     return Report(tables, "Scores by identity", text)
 

@@ -135,6 +135,8 @@ def why_not(runs: Sequence[StoredRun], by: str) -> str:
     if by and not any(by in run.table.columns for run in runs):
         names = ", ".join(name for name in columns if "." not in name)
         audit = f"run `python -m benchmark audit {task}`"
+        if runs[0].record.area == "language_modeling":
+            audit = f"{audit[:-1]} task.bands_against=FILE`"
         return f"there is no column {by}; {audit if by == 'band' else f'there are {names}'}"
     return "its score cannot be computed from what is stored; run it again with rerun=true"
 
@@ -164,6 +166,12 @@ def strata(runs: Sequence[StoredRun], by: str) -> dict[str, Array | None]:
     if not by:
         return {"": None}
     cells = next((run.table.columns[by] for run in runs if by in run.table.columns), [])
+    against = {run.record.audit.get("against", "") for run in runs if by in run.table.columns}
+    if by == "band" and len(against) > 1:
+        raise UserError(
+            f"the identity bands of {runs[0].record.task} are against different proteins; run "
+            "audit with one task.bands_against= for all of them"
+        )
     if by == "length":
         cells = [next(name for name, edge in LENGTHS.items() if n < edge) for n in cells]
     found = np.array([str(cell) for cell in cells])

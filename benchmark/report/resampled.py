@@ -62,7 +62,8 @@ class StoredRun:
             reason = f"{folder / record.path} has no predictions next to it; {AGAIN}"
             raise UserError(reason) from None
         require_columns(table.path, table.columns)
-        facts = lengths_and_bands(table.columns, read_audit(folder, record.data))
+        audit = read_audit(folder, record.data, record.audit.get("against", ""))
+        facts = lengths_and_bands(table.columns, audit)
         return cls(record, PredictionTable(table.path, {**table.columns, **facts}))
 
     @cached_property

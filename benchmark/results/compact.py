@@ -48,11 +48,16 @@ def compact(task: Path) -> None:
                 raise UserError(f"{file} and the runs beside it have different test examples")
         if "label" in table.column_names and single_precision(table["label"]) is not None:
             columns.setdefault("label", table["label"])
-        audit = read_audit(task.parent, load(file.with_suffix(".json")).data)
+        record = load(file.with_suffix(".json"))
+        audit = read_audit(task.parent, record.data, record.audit.get("against", ""))
         needed = {"test", "length", "seq"} & set(table.column_names)
         facts = lengths_and_bands({name: table[name].to_pylist() for name in needed}, audit)
         for name, values in facts.items():
-            columns.setdefault(name, pa.chunked_array([values]))
+            if columns.setdefault(name, pa.chunked_array([values])).to_pylist() != values:
+                raise UserError(
+                    f"{file} and the runs next to it have identity bands against different "
+                    "proteins; run audit with one task.bands_against= for all of them"
+                )
         for name in table.column_names:
             if name == "prediction" or name.startswith(("value.", "size.")):
                 columns[f"{run_name(file)}:{name}"] = single_precision(table[name])

@@ -16,6 +16,7 @@ NOT_IN_KEY = {
         "missing",
         "reference",
         "prompts",
+        "bands_against",
     },
     "model": {"path", "revision", "device", "device_map", "dtype", "batch_tokens", "compile"}
     | {"trust_remote_code", "facts", "counts", "adapter"},
@@ -24,6 +25,8 @@ NOT_IN_KEY = {
 """Settings that affect no score (place, speed, memory, facts) or are in the key otherwise."""
 LATER = {"model": {"prefix": ""}}
 """Settings that older keys lack, with the value that stands for their absence."""
+LATER_METRICS = {"bits_per_residue": 1}
+"""Metrics that older keys lack, with the version that is absent; one that ranks is never absent."""
 
 
 def flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,7 +46,20 @@ def deciding(group: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in settings.items()
         if name not in NOT_IN_KEY[group] and not (name in later and value == later[name])
     }
+    if group == "task" and "metrics" in chosen:
+        first, *rest = chosen["metrics"]
+        chosen["metrics"] = [first, *(name for name in rest if name not in LATER_METRICS)]
     return chosen | ({"reference": bool(settings["reference"])} if "reference" in settings else {})
+
+
+def deciding_versions(versions: Mapping[str, Any]) -> dict[str, Any]:
+    """The declared versions of metrics, the one that ranks first, that are in the key."""
+    first = next(iter(versions), "")
+    return {
+        name: version
+        for name, version in versions.items()
+        if name == first or LATER_METRICS.get(name) != version
+    }
 
 
 def differences(a: Record, b: Record) -> dict[str, dict[str, tuple[str, str]]]:

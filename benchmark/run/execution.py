@@ -10,12 +10,12 @@ from benchmark import metrics
 from benchmark.core import Backbone, EmbeddingCache, Level, Method, Metric, Splits, Task, UserError
 from benchmark.data.cell_values import CHAIN_BREAK
 from benchmark.data.digests import digest_splits, make_key
-from benchmark.data.homology import Audit, read_audit
+from benchmark.data.homology import Audit, ensure_audit, read_audit
 from benchmark.distributed import rank
 from benchmark.embedding.extraction import EMBEDDING_VERSION
 from benchmark.embedding.store import CHECKED_WITH, Store
 from benchmark.methods.judge import LanguageModelJudge
-from benchmark.results.identity import deciding, flat
+from benchmark.results.identity import deciding, deciding_versions, flat
 from benchmark.results.predictions import value_columns
 from benchmark.results.record import Record
 from benchmark.run.code_digest import declared_version, own_digest
@@ -53,7 +53,7 @@ class Run:
     identity: Mapping[str, Any]
     """The parts of the key, by name."""
     audit: Audit | None
-    """The audit of this data, if there is one in the results folder."""
+    """The audit of this data, if there is one in the results folder or the task asks for it."""
     caches: Mapping[Level, EmbeddingCache]
     judge: LanguageModelJudge | None = None
 
@@ -92,7 +92,7 @@ class Run:
                     group: declared_version(type(part), config[group].get("_target_", ""))
                     for group, part in parts.items()
                 },
-                "metrics": {scorer.name: declared_version(scorer) for scorer in scorers},
+                "metrics": deciding_versions({s.name: declared_version(s) for s in scorers}),
                 "evaluation": EVALUATION_VERSION,
                 "embedding": EMBEDDING_VERSION,
             },
@@ -118,7 +118,11 @@ class Run:
         caches: Mapping[Level, EmbeddingCache] = {}
         if store and method.frozen and backbone.stored:
             caches = open_caches(backbone, store, identity["model"], names["model"])
-        audit = read_audit(Path(config["results"]), data)
+        results, audit = Path(config["results"]), None
+        if splits.against and not rank():  # the first process alone scores
+            audit, _ = ensure_audit(results, splits, data)
+        elif not splits.against:
+            audit = read_audit(results, data)
         found = splits, backbone, method, scorers, identity, audit, caches, judging
         return cls(config, names, task, *found)
 

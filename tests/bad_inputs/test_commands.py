@@ -156,6 +156,11 @@ COMBINATIONS = [
     Bad("task=pocket_metal method=sample", "method=sample makes new", "give task=generation"),
     Bad("task=generation method=linear", "scores new chains, which", "give method=sample"),
     Bad("method=zero_shot", "method=zero_shot scores variants or", "give task=variant_effect"),
+    Bad(
+        "task=single_pass_pseudo_perplexity model=neighbours",
+        "model=neighbours does not see it",
+        "give task=pseudo_perplexity",
+    ),
     Bad("task=pocket_perplexity method=linear", "by the language model itself", "omit method="),
     Bad(
         "task=variant_effect method=linear",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from benchmark.core import RESIDUES, Example, Splits
-from benchmark.data.homology import EXACT, NONE, SHORT, nearest_relatives, search
+from benchmark.data.homology import EXACT, NONE, SHORT, relatives_among, search
 from tests.conftest import ROOT, random_chain
 
 KNOWN = [random_chain(np.random.default_rng(seed), 200 + seed) for seed in range(60)]
@@ -73,9 +73,9 @@ def test_planted_relatives_are_found_in_their_bands() -> None:
 @pytest.mark.slow
 def test_identity_is_that_of_the_nearest() -> None:
     near, far = mutated(KNOWN[0], 0.96), mutated(KNOWN[0], 0.75)
-    found = nearest_relatives([KNOWN[0], KNOWN[1]], [far, near, mutated(KNOWN[1], 0.62)])
+    exact, found = relatives_among([KNOWN[0], KNOWN[1]], [far, near, mutated(KNOWN[1], 0.62)])
 
-    assert found == pytest.approx([0.96, 0.62], abs=0.005)
+    assert not exact.any() and found == pytest.approx([0.96, 0.62], abs=0.005)
 
 
 def test_an_interrupted_search_leaves_no_process(tmp_path: Path) -> None:

@@ -73,6 +73,8 @@ CASES: dict[str, str] = {
     "both neighbours zero_shot": "",
     "both esm2 zero_shot": "",
     "both mlm zero_shot": "task.positions=null",
+    "left bigram zero_shot bits": "task.metrics=[perplexity,bits_per_residue]",
+    "unmasked esm2 zero_shot": "",
     "variant_effect esm2 zero_shot": "task.reference={folder}/reference.csv",
     "variant_effect esm2 zero_shot wild_type": "method.score=wild_type_marginal",
     "variant_effect mlm zero_shot pseudo": "method.score=pseudo_log_likelihood",

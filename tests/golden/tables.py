@@ -29,6 +29,7 @@ RANGES = ("", "_short", "_medium", "_long")
 CONTACTS = [f"p_at_{top}{part}" for top in ("l5", "l2", "l") for part in RANGES]
 OF_CLASSES = ["accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "mcc"]
 OF_NUMBERS = ["spearman", "pearson", "r2", "rmse"]
+PERPLEXITIES = ["perplexity", "perplexity_per_protein"]
 PROTEIN, RESIDUE = "tasks.protein.Protein", "tasks.residue.Residue"
 TASKS: dict[str, dict[str, Any]] = {
     "real": {"_target_": PROTEIN, "kind": "real", "size": 1, "metrics": OF_NUMBERS},
@@ -54,12 +55,12 @@ TASKS: dict[str, dict[str, Any]] = {
     "q3": {"_target_": "tasks.residue.SecondaryStructure", "kind": "class", "size": 3}
     | {"states": "HEC", "metrics": ["q3", "q3_per_protein", "f1_macro"]},
     "contacts": {"_target_": "tasks.contact.Contact", "min_separation": 6, "metrics": CONTACTS},
-    "left": {"defaults": ["perplexity", "_self_"], "columns": {"test": "BAND"}},
-    "both": {
-        "defaults": ["pseudo_perplexity", "_self_"],
-        "positions": 5,
-        "allow": {"unknown_letters": 1},
-    },
+    "left": {"defaults": ["perplexity", "_self_"], "columns": {"test": "BAND"}}
+    | {"metrics": PERPLEXITIES},
+    "both": {"defaults": ["pseudo_perplexity", "_self_"], "positions": 5}
+    | {"allow": {"unknown_letters": 1}, "metrics": PERPLEXITIES},
+    "unmasked": {"defaults": ["single_pass_pseudo_perplexity", "_self_"], "positions": 5}
+    | {"allow": {"unknown_letters": 1}},
     "near": {"kind": "class", "size": 2, "metrics": ["accuracy", "roc_auc"]},
 }
 """The keys of each task's yaml that are not the default; its table lies beside it."""
@@ -148,6 +149,7 @@ def tables() -> dict[str, Rows]:
         "contacts.parquet": {"seq": long, "split": FEW, "label": [touching(x) for x in long]},
         "left.fasta": {"seq": chains[:24], "BAND": ["far", "near"] * 12},
         "both.fasta": {"seq": with_x[:16]},
+        "unmasked.fasta": {"seq": with_x[:16]},
         "nature.fasta": {"seq": long[:20], "NUMBER": list(range(20))},
         "held_out.fasta": {"seq": long[20:38]},
         "near.csv": {"seq": kin, "split": FEW[:26] + ["test"] * (len(kin) - 26)}

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from hashlib import shake_256
-from math import exp
+from math import exp, log2
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from hydra.errors import InstantiationException
+from omegaconf import OmegaConf
 
 from benchmark.backbones.baselines.descriptors import Kmer
 from benchmark.backbones.baselines.ngram import count_triples
@@ -20,14 +22,16 @@ from benchmark.core import RESIDUES, Array, Backbone, FitContext, Readout, Task,
 from benchmark.methods.probe.linear import Linear
 from benchmark.methods.zero_shot import ZeroShot
 from benchmark.metrics import find
+from benchmark.results.identity import deciding, deciding_versions
+from benchmark.results.storage import load_all
 from benchmark.run.evaluation import evaluate
 from tests.checkpoints import make, save_progen2, save_proteinglm
 from tests.command_line import run_cli as benchmark
-from tests.conftest import composed, make_backbone, make_task, random_chain
+from tests.conftest import ROOT, composed, make_backbone, make_task, random_chain
 
 RNG = np.random.default_rng(0)
 CHAINS = [random_chain(RNG, length) for length in (30, 1, 7, 52)] + ["ACDXWXKLM"]
-PPL, PER_PROTEIN = "perplexity", "perplexity_per_protein"
+PPL, PER_PROTEIN, BITS = "perplexity", "perplexity_per_protein", "bits_per_residue"
 LEFT = Readout("residue", "likelihood", context="left")
 BOTH = Readout("residue", "likelihood", context="both")
 
@@ -44,10 +48,11 @@ def scores(task: Task, backbone: Backbone) -> dict[str, dict[str, float]]:
 
 
 def by_hand(logs: Sequence[Sequence[float]]) -> dict[str, float]:
-    """Both metrics of the log-probabilities of each chain's residues."""
+    """All metrics of the log-probabilities of each chain's residues."""
     everything = [value for chain in logs for value in chain]
     each = [exp(-sum(chain) / len(chain)) for chain in logs]
-    return {PPL: exp(-sum(everything) / len(everything)), PER_PROTEIN: sum(each) / len(each)}
+    whole = exp(-sum(everything) / len(everything))
+    return {PPL: whole, PER_PROTEIN: sum(each) / len(each), BITS: log2(whole)}
 
 
 @pytest.mark.parametrize("positions", [None, 3])
@@ -77,6 +82,75 @@ def test_pseudo_perplexity_is_a_loop_over_masked_residues(
     for tokens in (4096, 60, 7):
         backbone = make_backbone("huggingface", esm_folder, f"batch_tokens={tokens}")
         assert scores(task, backbone)["test"] == pytest.approx(by_hand(logs), rel=1e-5)
+
+
+@pytest.mark.parametrize("positions", [None, 3])
+def test_the_single_pass_estimate_is_one_pass_of_the_whole_chain(
+    positions: int | None, esm_folder: Path, tmp_path: Path
+) -> None:
+    """And each probability is what masked training, by Bayes' theorem, makes of the true one."""
+    from transformers import EsmForMaskedLM, EsmTokenizer
+
+    tokenizer = EsmTokenizer.from_pretrained(esm_folder)
+    model = EsmForMaskedLM.from_pretrained(esm_folder).eval()
+    columns = tokenizer.convert_tokens_to_ids(list(RESIDUES))
+    words = f"task.positions={positions or 'null'}", *write_fasta(tmp_path / "proteins.fasta")
+    task, seen = make_task("single_pass_pseudo_perplexity", *words), list[float]()
+    for chain in CHAINS:
+        with torch.no_grad():
+            logits = model(**tokenizer(chain, return_tensors="pt")).logits[0, 1:-1, columns]
+        rows = logits.double().softmax(-1)
+        scored = task.readout.scored_positions(chain).tolist()
+        seen += [float(rows[at, RESIDUES.index(chain[at])]) for at in scored]
+    inferred = [s / (21 - 20 * s) for s in seen]
+    for p, s in zip(inferred, seen, strict=True):
+        assert p * (0.1 + 0.1 / 20) / (p * 0.1 + 0.1 / 20) == pytest.approx(s)
+    expected = {
+        "single_pass_pseudo_perplexity": float(np.exp(-np.mean(np.log(inferred)))),
+        "single_pass_uncorrected": float(np.exp(-np.mean(np.log(seen)))),
+    }
+    backbone: Any = make_backbone("huggingface", esm_folder)
+    read: list[str] = []
+    inner = backbone.masked_log_probs
+    backbone.masked_log_probs = lambda chains: read.extend(chains) or inner(chains)
+    assert scores(task, backbone)["test"] == pytest.approx(expected, rel=1e-5)
+    assert sorted(read) == sorted(CHAINS)
+
+
+def test_what_the_model_sees_is_scored_by_no_other_metric(tmp_path: Path) -> None:
+    source = write_fasta(tmp_path / "proteins.fasta")
+    for name, words, wrong in (
+        ("single_pass_pseudo_perplexity", "task.metrics=[perplexity]", PPL),
+        ("pseudo_perplexity", "task.context=unmasked", PPL),
+        ("perplexity", "task.metrics=[single_pass_uncorrected]", "single_pass_uncorrected"),
+    ):
+        with pytest.raises(InstantiationException, match=f"{wrong} is not for context="):
+            make_task(name, *source, words)
+    causal, task = (
+        make_backbone("bigram", tmp_path / "x"),
+        make_task("single_pass_pseudo_perplexity", *source),
+    )
+    with pytest.raises(UserError, match="context=unmasked needs masked log-probabilities"):
+        scores(task, causal)
+
+
+def test_bits_have_the_interval_of_perplexity_and_move_no_key(tmp_path: Path) -> None:
+    chains = [random_chain(np.random.default_rng(seed), 20 + seed) for seed in range(15)]
+    task = make_task("perplexity", *write_fasta(tmp_path / "a.fasta", chains))
+    metrics = [find(name) for name in (PPL, BITS)]
+    method, model = ZeroShot(score="auto"), make_backbone("bigram", tmp_path / "x")
+    (test,) = evaluate(task, task.load(), model, method, metrics, 0).tests.values()
+    assert test.scores[BITS] == pytest.approx(log2(test.scores[PPL]), rel=1e-12)
+    widths = np.diff(test.intervals[BITS]), np.diff(np.log2(test.intervals[PPL]))
+    assert widths[0] == pytest.approx(widths[1], rel=0.02), "both from their own resamples"
+
+    record = next(r for r in load_all(ROOT / "results") if r.task == "pocket_perplexity")
+    settings: Any = OmegaConf.to_container(composed("task=pocket_perplexity").task, resolve=True)
+    assert BITS not in record.higher_is_better and BITS in settings["metrics"]
+    assert deciding("task", settings) == record.identity["task"]
+    assert deciding_versions({PPL: 1, PER_PROTEIN: 1, BITS: 1}) == {PPL: 1, PER_PROTEIN: 1}
+    assert deciding_versions({BITS: 1}) == {BITS: 1}, "one that ranks is in the key"
+    assert deciding_versions({PPL: 1, BITS: 2}) == {PPL: 1, BITS: 2}, "and so is a later version"
 
 
 CAUSAL: dict[str, Callable[[Path], Backbone]] = {
@@ -238,7 +312,7 @@ def test_a_fasta_on_the_command_line(tmp_path: Path) -> None:
     (path,) = tmp_path.glob("results/perplexity/bigram/zero_shot/*/seed0.json")
     record = json.loads(path.read_text())
 
-    assert record["higher_is_better"] == {PPL: False, PER_PROTEIN: False}
+    assert record["higher_is_better"] == {PPL: False, PER_PROTEIN: False, BITS: False}
     assert record["scored"] == {"test": 12} and PPL in record["intervals"]["test"]
     assert record["data_report"]["changes"] == {"test": {"rows": 12}}
     assert record["backbone"]["counted_residues"] == 300

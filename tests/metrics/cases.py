@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.optimize import brentq
 from sklearn import metrics as sk
 
 from benchmark import metrics
@@ -156,6 +157,24 @@ def mean_of_proteins(predictions: list[Array], labels: list[Array]) -> float:
     return float(np.mean([stats.gmean(np.exp(-logs)) for logs in predictions]))
 
 
+def entropy_in_bits(predictions: list[Array], labels: list[Array]) -> float:
+    return float(np.mean(-flat(predictions) / np.log(2)))
+
+
+def corrected(predictions: list[Array], labels: list[Array]) -> float:
+    """Each probability is solved for, from what training shows at a predicted position."""
+    shown = np.exp(flat(predictions).astype(np.float64))
+    solved = [brentq(lambda p, s=s: posterior(p) - s, 0, 1, xtol=1e-14) for s in shown.tolist()]
+    return float(stats.gmean(1 / np.array(solved)))
+
+
+def posterior(p: float) -> float:
+    """Probability that a shown residue is the true one, over the 20 true ones and their fates."""
+    true = np.array([p, *[(1 - p) / 19] * 19])
+    shows_first = 0.1 * np.eye(20)[0] + 0.1 / 20
+    return float(true[0] * shows_first[0] / (true @ shows_first))
+
+
 def f1(average: str) -> Callable[..., float]:
     return lambda y, p: float(sk.f1_score(y, p, average=average, zero_division=0))
 
@@ -198,6 +217,9 @@ CASES: list[tuple[Metric, Kind, Callable[..., float]]] = [
     ],
     (expected_residues.perplexity, EXPECTED, geometric_mean),
     (expected_residues.perplexity_per_protein, EXPECTED, mean_of_proteins),
+    (expected_residues.bits_per_residue, EXPECTED, entropy_in_bits),
+    (expected_residues.single_pass_uncorrected, EXPECTED, geometric_mean),
+    (expected_residues.single_pass_pseudo_perplexity, EXPECTED, corrected),
     (secondary_structure.q8, STATES8, by_state(False, False)),
     (secondary_structure.q8_per_protein, STATES8, by_state(True, False)),
     *[

@@ -195,6 +195,10 @@ def test_what_cannot_be_scored_is_refused() -> None:
         score(
             expected_residues.perplexity, [np.zeros(1), np.full(1, 0.5)], [np.zeros(1), np.zeros(1)]
         )
+    for metric in (expected_residues.single_pass_pseudo_perplexity, expected_residues.perplexity):
+        assert score(metric, [np.full(2, 1e-7)], [np.zeros(2)]) == pytest.approx(1, abs=1e-6)
+        with pytest.raises(ValueError, match="example 0 is above log 1"):
+            score(metric, [np.full(1, 0.5)], [np.zeros(1)])
     with pytest.raises(ValueError, match="label 3 for predictions of 3 classes"):
         score(classification.accuracy, [np.eye(3)[0]], [3])
     with pytest.raises(ValueError, match="last axis"):

@@ -79,6 +79,18 @@ def test_the_light_form_describes_the_examples(full: Path, monkeypatch: pytest.M
         np.testing.assert_array_equal(light[name], whole[name])
 
 
+def test_runs_with_bands_against_different_proteins_do_not_share_a_file(
+    full: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = len(read_predictions(full / load_all(full)[0].path).columns["id"])
+    near, far = (Audit({}, {"test": np.full(size, x)}, {"test": np.zeros(size)}) for x in (1, 0))
+    audits = iter((near, far))
+    monkeypatch.setattr("benchmark.results.compact.read_audit", lambda *_: next(audits))
+    with pytest.raises(UserError, match="bands against different proteins; run audit with one"):
+        compact(full / "toy")
+    assert len(list(full.rglob("seed*.parquet"))) == 2, "nothing is removed"
+
+
 def test_a_light_form_without_them_is_not_extended(full: Path) -> None:
     path = full / "toy" / VALUES
     pq.write_table(pa.table({"test": ["test"], "id": ["a"]}), path)

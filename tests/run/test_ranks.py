@@ -33,7 +33,7 @@ TRAINED = ["method=lora", "method.epochs=2", "method.lr=0.01", "method.save_minu
     [
         ["task=pocket_metal"],
         ["task=pocket_ss8"],
-        ["task=pseudo_perplexity"],
+        ["task=pseudo_perplexity", "task.bands_against=proteins.fasta"],
         ["task=pocket_ss8", *TRAINED],
         ["task=pocket_contact", "method=attention", "method.chains=4"],
     ],

@@ -1,4 +1,4 @@
-"""`audit`: similarity of the test sets to train and valid.
+"""`audit`: similarity of the test sets to train and valid, or to what `task.bands_against` names.
 
 The result of `benchmark.data.homology` is stored beside the Records, for later runs; Records of the
 same data get scores by identity band from their stored predictions.
@@ -11,7 +11,6 @@ from pathlib import Path
 from benchmark.cli.compose import build, compose
 from benchmark.cli.verbs.request import Request
 from benchmark.core import Splits, Task, UserError
-from benchmark.data import mmseqs
 from benchmark.data.digests import digest_splits
 from benchmark.data.homology import (
     BANDS,
@@ -20,10 +19,8 @@ from benchmark.data.homology import (
     SHORT,
     Audit,
     audit_path,
+    ensure_audit,
     learned,
-    read_audit,
-    search,
-    write_audit,
 )
 from benchmark.data.splits import count_shared
 from benchmark.report.rescore import complete
@@ -31,7 +28,10 @@ from benchmark.report.table import Column, Report, Table, Value
 
 
 def show_audit(request: Request) -> None:
-    """Count overlap with train and valid, and score Records by identity to the nearest relative."""
+    """Count overlap with train and valid, and score Records by identity to the nearest relative.
+
+    A perplexity task has neither; task.bands_against=FASTA names the proteins instead.
+    """
     from benchmark.report import leaderboard
     from benchmark.results.storage import check_writable
 
@@ -46,24 +46,26 @@ def audit(task: Task, folder: Path) -> Report:
     """Search or read an earlier search, and complete the Records in `folder`."""
     started = time.perf_counter()
     splits = task.load()
-    if not any(learned(splits, test) for test in splits.tests):
+    if not splits.against and not any(learned(splits, test) for test in splits.tests):
+        hint = ""
+        if hasattr(task, "bands_against"):
+            hint = ", or task.bands_against=FILE with the proteins to compare them with"
         raise UserError(
-            "this task has no train and no valid to compare its test sets with; audit needs either"
+            "this task has no train and no valid to compare its test sets with; audit needs "
+            f"either{hint}"
         )
-    data, facts = digest_splits(splits), {"program": mmseqs.version(), **PARAMETERS}
-    path, found = audit_path(folder, data), read_audit(folder, data)
-    if found is not None and found.facts == facts:
+    data = digest_splits(splits)
+    found, existed = ensure_audit(folder, splits, data)
+    path = audit_path(folder, data, found.facts.get("against", ""))
+    line = f"{path}, {time.perf_counter() - started:.1f} s"
+    if existed:
         line = f"skipped: audit exists ({path}); delete it to search again"
-    else:
-        found = search(splits, facts)
-        write_audit(found, splits, path)
-        line = f"{path}, {time.perf_counter() - started:.1f} s"
     complete(task, splits, data, found, folder)
     return overlap(splits, found)._replace(text=line)
 
 
 def overlap(splits: Splits, found: Audit) -> Report:
-    """By test set, its overlap with train and valid and the share in each identity band."""
+    """By test set, its overlap with what it is compared with, and the share in each band."""
     bands = {name: Counter(found.bands(name)) for name in splits.tests}
     present = [band for band in BANDS if any(band in count for count in bands.values())]
     chains = max(len(example.chains) for test in splits.tests.values() for example in test)
@@ -74,10 +76,13 @@ def overlap(splits: Splits, found: Audit) -> Report:
         seen = {chain for example in (*train, *valid) for chain in example.chains}
         by_chain = [sum(e.chains[n] in seen for e in examples if n < len(e.chains)) for n in places]
         repeated = len(examples) - len({example.chains for example in examples})
-        shared = count_shared(examples, train), count_shared(examples, valid)
+        shared = [count_shared(examples, train), count_shared(examples, valid)]
+        if splits.against:
+            shared = [int(found.exact[name].sum())]
         rows.append([name, len(examples), *shared, *by_chain, repeated])
         shares.append([name, *(bands[name][band] / len(examples) for band in present)])
-    headings = ["examples", "in train", "in valid", *(f"chain {n + 1} seen" for n in places)]
+    known = [f"in {splits.against.name}"] if splits.against else ["in train", "in valid"]
+    headings = ["examples", *known, *(f"chain {n + 1} seen" for n in places)]
     counts = [
         Column("test set"),
         *(Column(heading, "count") for heading in [*headings, "repeated"]),
