@@ -6,12 +6,13 @@ A FASTA file is made a database once, in the user's cache, by its content.
 import os
 import tempfile
 from hashlib import file_digest
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.core import RESIDUES, UserError
+from benchmark.core import RESIDUES, Array, UserError
 from benchmark.data import mmseqs
 from benchmark.data.homology import PARAMETERS
 
@@ -39,16 +40,15 @@ class Reference(NamedTuple):
 
     def draw(self, number: int, longest: int, seed: int) -> list[str]:
         """Different proteins of the 20 residues and of a length from 30 to `longest`, at random."""
-        rows = np.loadtxt(lines_of(self.path, ".index"), np.int64, ndmin=2)
-        lengths = rows[:, 2] - 2  # a line end and a zero byte follow
-        fitting = rows[(lengths >= PARAMETERS["shortest"]) & (lengths <= longest)]
+        starts = entries(self.path, PARAMETERS["shortest"], longest)
+        np.random.default_rng(seed).shuffle(starts)
         found = dict[str, None]()
         with self.path.open("rb") as file:
-            for at in np.random.default_rng(seed).permutation(len(fitting)).tolist():
+            for start in starts:
                 if len(found) == number:
                     break
-                file.seek(fitting[at, 1])
-                chain = file.read(fitting[at, 2] - 2).decode("ascii")
+                file.seek(start)
+                chain = file.readline().decode("ascii").rstrip("\n")
                 if not set(chain) - set(RESIDUES):
                     found[chain] = None
         return list(found)
@@ -59,17 +59,30 @@ class Reference(NamedTuple):
         Chains under 30 residues are too short for the search and have none.
         """
         long = [row for row, c in enumerate(chains) if len(c) >= PARAMETERS["shortest"]]
-        hits, names = mmseqs.search_database([chains[row] for row in long], self.path, SEARCH)
+        hits = mmseqs.search_database([chains[row] for row in long], self.path, SEARCH)
         best: list[Nearest | None] = [None] * len(chains)
         for at in np.argsort(hits.equal, kind="stable").tolist():  # the last one has most
-            row = long[int(hits.query[at])]
-            best[row] = Nearest(names[at], float(hits.identity[at]), float(hits.coverage[at]))
+            row, scores = long[int(hits.query[at])], (hits.identity[at], hits.coverage[at])
+            best[row] = Nearest(hits.names[at], *map(float, scores))
         return best
 
 
-def lines_of(path: Path, ending: str) -> list[str]:
-    """Lines of a file of a database."""
-    return path.with_name(path.name + ending).read_text().splitlines()
+def entries(database: Path, shortest: float, longest: float) -> Array:
+    """Where the sequences of these lengths start in a database, (n,), in bytes.
+
+    The index is read in blocks: of a billion proteins no more than the starts are in memory.
+    """
+    import pyarrow.csv
+
+    index = database.with_name(f"{database.name}.index")
+    columns = pyarrow.csv.ReadOptions(column_names=["key", "start", "bytes"])
+    tabs = pyarrow.csv.ParseOptions(delimiter="\t")
+    found = [np.empty(0, np.int64)]
+    with pyarrow.csv.open_csv(index, columns, tabs) as blocks:
+        for block in blocks:
+            lengths = block["bytes"].to_numpy() - 2  # a line end and a zero byte follow
+            found.append(block["start"].to_numpy()[(lengths >= shortest) & (lengths <= longest)])
+    return np.concatenate(found)
 
 
 def open_reference(source: str) -> Reference:
@@ -89,6 +102,19 @@ def open_reference(source: str) -> Reference:
         file.seek(0)
         content = file_digest(file, "blake2b").hexdigest()[:16]
     if database:
+        dbtype = path.with_name(f"{path.name}.dbtype").read_bytes()
+        if any(dbtype):  # 0: plain amino acids
+            raise UserError(
+                f"task.reference={source} is a database of MMseqs2 that is compressed, or not of "
+                "protein sequences; give one that `mmseqs createdb` made of proteins without "
+                "--compressed, or make it with `mmseqs decompress`"
+            )
+        index = path.with_name(f"{path.name}.index")
+        if not index.is_file() or not index.stat().st_size:
+            raise UserError(
+                f"task.reference={source} lacks its index, {index}; make the database again with "
+                "`mmseqs createdb`"
+            )
         return Reference(path, content)
     if start[:1] not in (b">", b";") and start != b"\x1f\x8b":
         raise UserError(
@@ -113,7 +139,7 @@ def made_database(fasta: Path, content: str) -> Path:
             place = Path(scratch, "made")
             place.mkdir()
             mmseqs.run([mmseqs.program(), "createdb", fasta, place / "db", "-v", "1"])
-            if len(lines_of(place / "db", ".index")) >= INDEXED:
+            if len(entries(place / "db", 0, inf)) >= INDEXED:
                 words = ["-s", str(PARAMETERS["sensitivity"]), "-v", "1"]
                 mmseqs.run(
                     [mmseqs.program(), "createindex", place / "db", Path(scratch, "tmp"), *words]
