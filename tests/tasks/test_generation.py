@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hydra.utils import instantiate
 from sklearn.decomposition import PCA
 
 from benchmark.core import RESIDUES, Array, FitContext, Sampled, UserError
@@ -22,7 +23,7 @@ from benchmark.metrics.generation.measured import Measured
 from benchmark.results.storage import load
 from tasks.generation import Generation
 from tests.command_line import refused, run_cli
-from tests.conftest import make_task
+from tests.conftest import composed, make_task
 
 rng = np.random.default_rng(3)
 
@@ -269,6 +270,22 @@ def test_a_run_leaves_sequences_measurements_and_strata(folder: Path) -> None:
     text = path.with_suffix(".fasta").read_text()
     assert text.count(">") == 6
     assert f">{rows[0]['id']} prompt= log_likelihood=nan ended=true\n{rows[0]['sequence']}" in text
+
+
+@pytest.mark.slow
+def test_what_the_judge_computes_is_counted(folder: Path) -> None:
+    """Likelihoods, embeddings with those of natural proteins, structure, the probe's chains."""
+    done = run_cli(*words_of(folder, "task.judge=pocket_clm_s", "method=natural"), cwd=folder)
+
+    assert not done.returncode, done.stderr
+    (path,) = folder.glob("results/generation/none/natural/*/seed0.json")
+    usage = load(path).usage
+    assert usage["judge_chains"] == 6 + 2 * 6 + 6 + 100
+    judge = instantiate(composed("model=pocket_clm_s").model, _convert_="all")
+    parameters = judge.facts()["parameters"]
+    assert usage["judge_forward_flops"] > usage["judge_tokens"] * parameters
+    assert "chains" not in usage, "natural proteins are from no model"
+    assert f"{usage['judge_forward_flops']:.1e} FLOPs by the judge" in done.stdout
 
 
 @pytest.mark.slow
