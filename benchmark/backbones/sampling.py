@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.backbones.device import inference, to_device
+from benchmark.backbones.device import free_memory, inference, to_device
 from benchmark.backbones.flops import Batch
 from benchmark.core import RESIDUE_INDEX, RESIDUES, Array, Sampled, Sampling, UserError
 from benchmark.progress import track
@@ -23,6 +23,8 @@ END, PAD = len(RESIDUES), len(RESIDUES) + 1
 """Codes after those of `RESIDUES`: the end of a chain; no residue, or a letter outside the 20."""
 CACHE_WIDTHS = 128
 """Numbers in the keys and values of a batch, in widths of the model per token of its budget."""
+GPU_SHARE = 0.5
+"""Of a GPU's free memory, what keys and values may take."""
 Processor = Callable[[Tensor, Tensor], Tensor]
 """From codes (B, T) and scores (B, choices) to scores, as in `transformers`."""
 
@@ -139,8 +141,7 @@ def sample(
     """
     decoder = CachedDecoder(model)
     check_lengths(prompts, settings, model.max_length)
-    per_chain = 2 * model.layers * (settings.max_length + len(model.alphabet.prefix))
-    size = max(1, model.batch_tokens * CACHE_WIDTHS // per_chain)
+    size = batch_size(model, settings.max_length + len(model.alphabet.prefix))
     found: dict[int, Sampled] = {}
 
     def drawn() -> Iterator[int]:
@@ -170,6 +171,21 @@ def sample(
     for _ in track(drawn(), len(prompts), "sampling"):
         pass
     return [found[row] for row in range(len(prompts))]
+
+
+def batch_size(model: Any, length: int) -> int:
+    """Chains of up to so many tokens in a batch, by the size of their keys and values.
+
+    On a CPU it depends on the model and its budget alone. On a GPU free memory is a second limit;
+    buffers (`key_value_cache`) may have room for twice the tokens.
+    """
+    per_chain = 2 * model.layers * length
+    size = model.batch_tokens * CACHE_WIDTHS // per_chain
+    if model.device.type == "cuda":
+        weight = next(model.module.parameters())
+        bytes_each = 2 * per_chain * model.residue_dim * weight.element_size()
+        size = min(size, int(free_memory(model.device) * GPU_SHARE) // bytes_each)
+    return int(max(1, size))
 
 
 def check_lengths(prompts: Sequence[str], settings: Sampling, most: int | None) -> None:
