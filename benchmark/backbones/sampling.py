@@ -16,11 +16,10 @@ from torch import Tensor
 
 from benchmark.backbones.device import free_memory, inference, to_device
 from benchmark.backbones.flops import Batch
-from benchmark.core import RESIDUE_INDEX, RESIDUES, Array, Sampled, Sampling, UserError
+from benchmark.core import RESIDUES, Array, Sampled, Sampling, UserError
+from benchmark.core.answers import BREAK, END, OTHER, residue_codes
 from benchmark.progress import track
 
-END, PAD = len(RESIDUES), len(RESIDUES) + 1
-"""Codes after those of `RESIDUES`: the end of a chain; no residue, or a letter outside the 20."""
 CACHE_WIDTHS = 128
 """Numbers in the keys and values of a batch, in widths of the model per token of its budget."""
 GPU_SHARE = 0.5
@@ -121,8 +120,7 @@ class TableDecoder:
 
     def start(self, prompts: Sequence[str]) -> Tensor:
         """By the last letter of each prompt."""
-        last = [RESIDUE_INDEX.get(prompt[-1], PAD) if prompt else END for prompt in prompts]
-        return self.table[torch.tensor(last)]
+        return self.table[torch.tensor([residue_codes(BREAK + p)[-1] for p in prompts])]
 
     def step(self, codes: Tensor) -> Tensor:
         """By these residues."""
@@ -214,9 +212,9 @@ def draw(
     if not rows:
         return done
     logits = decoder.start([prompts[row] for row in rows])
-    given = [[RESIDUE_INDEX.get(letter, PAD) for letter in prompts[row]] for row in rows]
+    given = [residue_codes(prompts[row]).tolist() for row in rows]
     width = max(map(len, given))
-    padded = [[PAD] * (width - len(row)) + row for row in given]
+    padded = [[OTHER] * (width - len(row)) + row for row in given]
     most = settings.max_length - min(map(len, given))
     lots = np.stack([np.random.default_rng(seeds[row]).random(most, np.float32) for row in rows])
     codes = torch.tensor(padded, dtype=torch.long, device=logits.device)

@@ -13,9 +13,10 @@ from scipy.stats import chisquare
 from transformers import LogitsProcessorList, TopPLogitsWarper
 
 from benchmark.backbones import sampling
-from benchmark.backbones.sampling import END, batch_size, choose, draw, processors
+from benchmark.backbones.sampling import batch_size, choose, draw, processors
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import RESIDUES, Sampled, Sampling, UserError
+from benchmark.core.answers import END
 from tests.backbones.test_cost import opened
 from tests.checkpoints import make
 from tests.conftest import marked_slow
