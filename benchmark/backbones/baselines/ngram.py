@@ -119,8 +119,11 @@ class Frequencies(Backbone):
 
     @property
     def digest(self) -> str:
-        """Digest of the kind and its probabilities."""
-        return digest(type(self).__name__, self._table.tobytes())
+        """Digest of the kind and its probabilities; of a user's counts, with those of an end."""
+        parts = [self._table.tobytes()]
+        if not self.counts.startswith("package:"):
+            parts.append(self._ends.tobytes())
+        return digest(type(self).__name__, *parts)
 
     def facts(self) -> Mapping[str, Any]:
         """Size of the corpus."""
