@@ -98,7 +98,7 @@ def test_a_database_is_read_as_its_fasta(folder: Path) -> None:
 
 def test_starts_in_a_database_are_those_of_its_index(folder: Path) -> None:
     """The rows that NumPy reads; and drawing from many takes their starts alone."""
-    lengths = rng.integers(10, 600, 100_000)
+    lengths = np.random.default_rng(0).integers(10, 600, 100_000)
     rows = np.column_stack([np.arange(len(lengths)), lengths.cumsum() - lengths, lengths + 2])
     np.savetxt(folder / "db.index", rows, "%d", "\t")
 
