@@ -60,11 +60,15 @@ def token_budget(batch_tokens: int | str, width: int, parameter: torch.Tensor) -
         return int(batch_tokens)
     if parameter.device.type != "cuda":
         return min(max(CPU_NUMBERS // width, CPU_LEAST), CPU_MOST)
-    free, _ = torch.cuda.mem_get_info(parameter.device)
-    free += torch.cuda.memory_reserved(parameter.device)  # torch reuses what it has reserved
-    free -= torch.cuda.memory_allocated(parameter.device)
-    fitting = free // 2 // (GPU_WIDTHS * width * parameter.element_size())
+    fitting = free_memory(parameter.device) // 2 // (GPU_WIDTHS * width * parameter.element_size())
     return min(max(fitting, GPU_LEAST), GPU_MOST)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes of a GPU that tensors may still take."""
+    free, _ = torch.cuda.mem_get_info(device)
+    free += torch.cuda.memory_reserved(device)  # torch reuses what it has reserved
+    return free - torch.cuda.memory_allocated(device)
 
 
 @contextmanager

@@ -14,15 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.backbones.device import inference, to_device
+from benchmark.backbones.device import free_memory, inference, to_device
 from benchmark.backbones.flops import Batch
-from benchmark.core import RESIDUE_INDEX, RESIDUES, Array, Sampled, Sampling, UserError
+from benchmark.core import RESIDUES, Array, Sampled, Sampling, UserError
+from benchmark.core.answers import BREAK, END, OTHER, residue_codes
 from benchmark.progress import track
 
-END, PAD = len(RESIDUES), len(RESIDUES) + 1
-"""Codes after those of `RESIDUES`: the end of a chain; no residue, or a letter outside the 20."""
 CACHE_WIDTHS = 128
 """Numbers in the keys and values of a batch, in widths of the model per token of its budget."""
+GPU_SHARE = 0.5
+"""Of a GPU's free memory, what keys and values may take."""
 Processor = Callable[[Tensor, Tensor], Tensor]
 """From codes (B, T) and scores (B, choices) to scores, as in `transformers`."""
 
@@ -119,8 +120,7 @@ class TableDecoder:
 
     def start(self, prompts: Sequence[str]) -> Tensor:
         """By the last letter of each prompt."""
-        last = [RESIDUE_INDEX.get(prompt[-1], PAD) if prompt else END for prompt in prompts]
-        return self.table[torch.tensor(last)]
+        return self.table[torch.tensor([residue_codes(BREAK + p)[-1] for p in prompts])]
 
     def step(self, codes: Tensor) -> Tensor:
         """By these residues."""
@@ -139,8 +139,7 @@ def sample(
     """
     decoder = CachedDecoder(model)
     check_lengths(prompts, settings, model.max_length)
-    per_chain = 2 * model.layers * (settings.max_length + len(model.alphabet.prefix))
-    size = max(1, model.batch_tokens * CACHE_WIDTHS // per_chain)
+    size = batch_size(model, settings.max_length + len(model.alphabet.prefix))
     found: dict[int, Sampled] = {}
 
     def drawn() -> Iterator[int]:
@@ -172,6 +171,21 @@ def sample(
     return [found[row] for row in range(len(prompts))]
 
 
+def batch_size(model: Any, length: int) -> int:
+    """Chains of up to so many tokens in a batch, by the size of their keys and values.
+
+    On a CPU it depends on the model and its budget alone. On a GPU free memory is a second limit;
+    buffers (`key_value_cache`) may have room for twice the tokens.
+    """
+    per_chain = 2 * model.layers * length
+    size = model.batch_tokens * CACHE_WIDTHS // per_chain
+    if model.device.type == "cuda":
+        weight = next(model.module.parameters())
+        bytes_each = 2 * per_chain * model.residue_dim * weight.element_size()
+        size = min(size, int(free_memory(model.device) * GPU_SHARE) // bytes_each)
+    return int(max(1, size))
+
+
 def check_lengths(prompts: Sequence[str], settings: Sampling, most: int | None) -> None:
     """Refuse lengths that the model, or the settings, do not allow."""
     if most is not None and settings.max_length > most:
@@ -198,9 +212,9 @@ def draw(
     if not rows:
         return done
     logits = decoder.start([prompts[row] for row in rows])
-    given = [[RESIDUE_INDEX.get(letter, PAD) for letter in prompts[row]] for row in rows]
+    given = [residue_codes(prompts[row]).tolist() for row in rows]
     width = max(map(len, given))
-    padded = [[PAD] * (width - len(row)) + row for row in given]
+    padded = [[OTHER] * (width - len(row)) + row for row in given]
     most = settings.max_length - min(map(len, given))
     lots = np.stack([np.random.default_rng(seeds[row]).random(most, np.float32) for row in rows])
     codes = torch.tensor(padded, dtype=torch.long, device=logits.device)

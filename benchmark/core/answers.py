@@ -16,6 +16,12 @@ RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 RESIDUE_INDEX: Mapping[str, int] = {residue: index for index, residue in enumerate(RESIDUES)}
 """Index of each amino acid on a residue axis."""
 
+END, OTHER = len(RESIDUES), len(RESIDUES) + 1
+"""Codes after those of `RESIDUES`: a chain's end, `BREAK` in a text; and any other letter."""
+BREAK = "\n"
+CODES = np.full(128, OTHER)
+CODES[[*map(ord, (*RESIDUES, BREAK))]] = range(OTHER)
+
 MASK = "_"
 """Marks a masked residue in the input of a masked language model."""
 
@@ -144,6 +150,11 @@ class Readout:
             return known
         lots = np.frombuffer(shake_256(chain.encode()).digest(8 * len(chain)), "<u8")
         return np.sort(known[np.argsort(lots[known], kind="stable")[: self.positions]])
+
+
+def residue_codes(text: str) -> Array:
+    """The code of each letter, (L,)."""
+    return CODES[np.frombuffer(text.encode("ascii", "replace"), np.uint8)]
 
 
 def known_answers(label: Value, readout: Readout) -> Array:

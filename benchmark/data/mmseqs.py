@@ -25,6 +25,7 @@ class Hits(NamedTuple):
     query: Array
     """Index into the queries."""
     target: Array
+    """Index into the targets; of a database, into `names`."""
     identity: Array
     """Share of equal residues among the aligned columns."""
     coverage: Array
@@ -33,6 +34,8 @@ class Hits(NamedTuple):
     """Share of the query's residues that are aligned with an equal residue."""
     columns: Sequence[tuple[Array, Array]] = ()
     """Residues of query and target that are aligned, 0-based, (c,) each; read only on request."""
+    names: Sequence[str] = ()
+    """Of the target of each hit in a database."""
 
 
 def search(
@@ -61,27 +64,14 @@ def align(files: Sequence[Path], folder: Path, options: str, columns: Sequence[s
     return folder / "hits"
 
 
-def search_database(queries: Sequence[str], database: Path, options: str) -> tuple[Hits, list[str]]:
-    """As `search`, in a database of MMseqs2; the target of each hit by its name in a list."""
-    import pyarrow.csv
-
+def search_database(queries: Sequence[str], database: Path, options: str) -> Hits:
+    """As `search`, in a database of MMseqs2, with the names of the targets."""
     if not queries:
-        return hits_of(np.empty((len(COLUMNS), 0))), []
+        return hits_of(np.empty((len(COLUMNS), 0)))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        found = align([fasta(queries, folder / "query.fasta"), database], folder, options, COLUMNS)
-        if not found.stat().st_size:
-            return hits_of(np.empty((len(COLUMNS), 0))), []
-        table = pyarrow.csv.read_csv(
-            found,
-            pyarrow.csv.ReadOptions(column_names=COLUMNS),
-            pyarrow.csv.ParseOptions(delimiter="\t"),
-            pyarrow.csv.ConvertOptions(column_types={"target": "string"}),
-        )
-    names = table["target"].to_pylist()
-    numbers = {n: table[n].to_numpy().astype(np.float64) for n in COLUMNS if n != "target"}
-    numbers["target"] = np.arange(len(names), dtype=np.float64)
-    return hits_of(np.stack([numbers[column] for column in COLUMNS])), names
+        files = [fasta(queries, folder / "query.fasta"), database]
+        return read(align(files, folder, options, COLUMNS), COLUMNS, named=True)
 
 
 def cluster(chains: Sequence[str], options: str) -> Array:
@@ -109,16 +99,24 @@ def fasta(chains: Sequence[str], file: Path) -> Path:
     return file
 
 
-def read(file: Path, columns: Sequence[str]) -> Hits:
-    """A table of hits with these columns."""
+def read(file: Path, columns: Sequence[str], *, named: bool = False) -> Hits:
+    """A table of hits with these columns; named: targets are names, not indices."""
     import pyarrow.csv
 
     if not file.stat().st_size:
         return hits_of(np.empty((len(COLUMNS), 0)))
-    names = pyarrow.csv.ReadOptions(column_names=columns)
-    tabs = pyarrow.csv.ParseOptions(delimiter="\t")
-    table = pyarrow.csv.read_csv(file, read_options=names, parse_options=tabs)
-    hits = hits_of(np.stack([table[name].to_numpy().astype(np.float64) for name in COLUMNS]))
+    table = pyarrow.csv.read_csv(
+        file,
+        pyarrow.csv.ReadOptions(column_names=columns),
+        pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False),
+        pyarrow.csv.ConvertOptions(column_types={"target": "string" if named else "int64"}),
+    )
+    numbers = {name: table[name].to_numpy() for name in COLUMNS}
+    names = numbers["target"].tolist() if named else ()
+    if named:
+        numbers["target"] = np.arange(len(table))
+    hits = hits_of(np.stack([numbers[name].astype(np.float64) for name in COLUMNS]))
+    hits = hits._replace(names=names)
     if len(columns) == len(COLUMNS):
         return hits
     starts = (table[name].to_numpy() - 1 for name in ("qstart", "tstart"))

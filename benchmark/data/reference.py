@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from hashlib import file_digest
 from itertools import islice
+from math import inf
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import NamedTuple
@@ -65,21 +66,20 @@ class Reference(NamedTuple):
         return nearest_relatives(
             chains,
             self.blocks,
-            lambda queries, options: mmseqs.search_database(queries, self.path, options)[0],
+            lambda queries, options: mmseqs.search_database(queries, self.path, options),
         )
 
     def draw(self, number: int, longest: int, seed: int) -> list[str]:
         """Different proteins of the 20 residues and of a length from 30 to `longest`, at random."""
-        rows = np.loadtxt(lines_of(self.path, ".index"), np.int64, ndmin=2)
-        lengths = rows[:, 2] - 2  # a line end and a zero byte follow
-        fitting = rows[(lengths >= PARAMETERS["shortest"]) & (lengths <= longest)]
+        starts = entries(self.path, PARAMETERS["shortest"], longest)
+        np.random.default_rng(seed).shuffle(starts)
         found = dict[str, None]()
         with self.path.open("rb") as file:
-            for at in np.random.default_rng(seed).permutation(len(fitting)).tolist():
+            for start in starts:
                 if len(found) == number:
                     break
-                file.seek(fitting[at, 1])
-                chain = file.read(fitting[at, 2] - 2).decode("ascii")
+                file.seek(start)
+                chain = file.readline().decode("ascii").rstrip("\n")
                 if not set(chain) - set(RESIDUES):
                     found[chain] = None
         return list(found)
@@ -90,17 +90,30 @@ class Reference(NamedTuple):
         Chains under 30 residues are too short for the search and have none.
         """
         long = [row for row, c in enumerate(chains) if len(c) >= PARAMETERS["shortest"]]
-        hits, names = mmseqs.search_database([chains[row] for row in long], self.path, SEARCH)
+        hits = mmseqs.search_database([chains[row] for row in long], self.path, SEARCH)
         best: list[Nearest | None] = [None] * len(chains)
         for at in np.argsort(hits.equal, kind="stable").tolist():  # the last one has most
-            row = long[int(hits.query[at])]
-            best[row] = Nearest(names[at], float(hits.identity[at]), float(hits.coverage[at]))
+            row, scores = long[int(hits.query[at])], (hits.identity[at], hits.coverage[at])
+            best[row] = Nearest(hits.names[at], *map(float, scores))
         return best
 
 
-def lines_of(path: Path, ending: str) -> list[str]:
-    """Lines of a file of a database."""
-    return path.with_name(path.name + ending).read_text().splitlines()
+def entries(database: Path, shortest: float, longest: float) -> Array:
+    """Where the sequences of these lengths start in a database, (n,), in bytes.
+
+    The index is read in blocks: of a billion proteins no more than the starts are in memory.
+    """
+    import pyarrow.csv
+
+    index = database.with_name(f"{database.name}.index")
+    columns = pyarrow.csv.ReadOptions(column_names=["key", "start", "bytes"])
+    tabs = pyarrow.csv.ParseOptions(delimiter="\t")
+    found = [np.empty(0, np.int64)]
+    with pyarrow.csv.open_csv(index, columns, tabs) as blocks:
+        for block in blocks:
+            lengths = block["bytes"].to_numpy() - 2  # a line end and a zero byte follow
+            found.append(block["start"].to_numpy()[(lengths >= shortest) & (lengths <= longest)])
+    return np.concatenate(found)
 
 
 def open_reference(source: str, setting: str = "reference") -> Reference:
@@ -162,8 +175,11 @@ def checked(reference: Reference, given: str) -> Reference:
     if any(kind[:4]):
         raise UserError(
             f"{given} is a file of nucleotides, or a database of MMseqs2 that is compressed or not "
-            "of proteins; give protein sequences"
+            "of proteins; give protein sequences, or decompress it with `mmseqs decompress`"
         )
+    index = reference.path.with_name(f"{reference.path.name}.index")
+    if not index.is_file():
+        raise UserError(f"{given} lacks its index, {index}; make it again with `mmseqs createdb`")
     if not any(any(block) for block in reference.blocks()):
         raise UserError(f"{given} has no sequences; give a file of proteins")
     return reference
@@ -185,7 +201,7 @@ def made_database(fasta: Path, content: str, given: str) -> Path:
             place = Path(scratch, "made")
             place.mkdir()
             mmseqs.run([mmseqs.program(), "createdb", fasta, place / "db", "-v", "1"])
-            if len(lines_of(place / "db", ".index")) >= INDEXED:
+            if len(entries(place / "db", 0, inf)) >= INDEXED:
                 words = ["-s", str(PARAMETERS["sensitivity"]), "-v", "1"]
                 mmseqs.run(
                     [mmseqs.program(), "createindex", place / "db", Path(scratch, "tmp"), *words]

@@ -60,8 +60,8 @@ class Record:
     usage: Mapping[str, int] = field(default_factory=dict)
     """Sums over processes: `forward_flops` and `backward_flops` of the backbone; the `chains`,
     `tokens` and `padding_tokens` that it processed; `chains_from_store` (read, not computed) and
-    `chains_embedded`; `trained_parameters`. Maxima over processes, from their start: `peak_bytes`,
-    `peak_gpu_bytes`. What was not counted is absent."""
+    `chains_embedded`; `trained_parameters`. Those of a judge begin with `judge_`. Maxima over
+    processes, from their start: `peak_bytes`, `peak_gpu_bytes`. What was not counted is absent."""
     set_sizes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Test set -> set metric -> number of examples that it was computed on."""
     scales: Mapping[str, str] = field(default_factory=dict)

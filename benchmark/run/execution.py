@@ -158,11 +158,11 @@ class Run:
         return outcome._replace(strata=strata, usage=total_usage(used, outcome.choices))
 
     def usage(self) -> dict[str, int]:
-        """Running totals of the backbone's operations, and of chains from the store or embedded."""
-        totals = dict(self.backbone.usage())
-        if caches := self.caches.values():
-            totals["chains_from_store"] = sum(cache.found for cache in caches)
-            totals["chains_embedded"] = sum(cache.embedded for cache in caches)
+        """Running totals of the backbone, and of the judge with `judge_` before their names."""
+        totals = totals_of(self.backbone, self.caches)
+        if judge := self.judge:
+            own = totals_of(judge.backbone, judge.caches)
+            totals |= {f"judge_{name}": total for name, total in own.items()}
         return totals
 
     def record(self, outcome: Outcome, seconds: Mapping[str, float]) -> Record:
@@ -223,6 +223,15 @@ class Run:
                 for column, value in (cells | dict(self.task.rows(example, prediction))).items():
                     columns[column].append(value)
         return columns | value_columns([outcome.tests[name].values for name in self.splits.tests])
+
+
+def totals_of(backbone: Backbone, caches: Mapping[Level, EmbeddingCache]) -> dict[str, int]:
+    """Running totals of a backbone's operations, and of chains from the store or embedded."""
+    totals = dict(backbone.usage())
+    if caches:
+        totals["chains_from_store"] = sum(cache.found for cache in caches.values())
+        totals["chains_embedded"] = sum(cache.embedded for cache in caches.values())
+    return totals
 
 
 def open_judge(judge: JudgeModel, store: Store | None) -> LanguageModelJudge:

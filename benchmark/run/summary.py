@@ -78,7 +78,7 @@ def count(number: int, noun: str) -> str:
 def format_usage(records: Sequence[Record]) -> str:
     """Compute of all seeds together, and their peak memory; "" if nothing was counted."""
     usages = [record.usage for record in records]
-    if not any("forward_flops" in usage for usage in usages):
+    if not any(name.endswith("forward_flops") for usage in usages for name in usage):
         return ""
 
     def over_seeds(name: str) -> list[int]:
@@ -88,6 +88,8 @@ def format_usage(records: Sequence[Record]) -> str:
     parts = [f"{forward:.1e} FLOPs forward" if forward else "no forward pass"]
     if backward:
         parts.append(f"{backward:.1e} backward")
+    if judge := sum(over_seeds("judge_forward_flops")):
+        parts.append(f"{judge:.1e} FLOPs by the judge")
     if stored := sum(over_seeds("chains_from_store")):
         parts.append(f"{stored:,} chains from the store")
     if memory := max(over_seeds("peak_bytes")):

@@ -110,6 +110,16 @@ def test_a_broken_file_of_counts_is_told(tmp_path: Path) -> None:
     assert one.digest != other.digest and opened(Bigram, tmp_path, ["ACE"]).digest == other.digest
 
 
+def test_a_digest_identifies_how_often_chains_end(tmp_path: Path) -> None:
+    """All have four residues A."""
+    twice, again, once = (
+        opened(Unigram, tmp_path, chains).digest
+        for chains in (["AA", "AA"], ["AAA", "A"], ["AAAA"])
+    )
+
+    assert twice == again != once
+
+
 def test_a_floor_scores_variants_too(tmp_path: Path) -> None:
     backbone = opened(Bigram, tmp_path, ["ACDE"] * 9)
     predictor = ZeroShot(score="auto").fit(

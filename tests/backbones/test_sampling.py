@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from scipy.stats import chisquare
 from transformers import LogitsProcessorList, TopPLogitsWarper
 
 from benchmark.backbones import sampling
-from benchmark.backbones.sampling import END, choose, draw, processors
+from benchmark.backbones.sampling import batch_size, choose, draw, processors
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import RESIDUES, Sampled, Sampling, UserError
+from benchmark.core.answers import END
 from tests.backbones.test_cost import opened
 from tests.checkpoints import make
 from tests.conftest import marked_slow
@@ -227,6 +229,21 @@ def test_out_of_memory_halves_the_batch(
     fitting = 0
     with pytest.raises(UserError, match="one chain of up to 20 residues does not fit in memory"):
         model.sample(PROMPTS, settings, SEEDS)
+
+
+def test_keys_and_values_take_at_most_half_of_a_gpus_free_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A model of 36 layers and a width of 4,096 in bfloat16: 500 tokens are 295 MB."""
+    weight = torch.empty(1, dtype=torch.bfloat16)
+    module = SimpleNamespace(parameters=lambda: iter([weight]))
+    shape = {"layers": 36, "residue_dim": 4096, "batch_tokens": 65_536, "module": module}
+    on = {name: SimpleNamespace(**shape, device=torch.device(name)) for name in ("cpu", "cuda")}
+
+    for gigabytes, expected in [(1000, 233), (60, 50), (6, 5), (0.1, 1)]:
+        monkeypatch.setattr(sampling, "free_memory", lambda _, g=gigabytes: int(g * 1e9))
+        assert batch_size(on["cuda"], 500) == expected
+        assert batch_size(on["cpu"], 500) == 233
 
 
 @pytest.mark.parametrize("family", marked_slow(["mamba", "mamba2"], "mamba2"))

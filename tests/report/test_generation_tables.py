@@ -1,13 +1,23 @@
 """Tables, novel sequences and figures of generation."""
 
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from benchmark.report.cells import Cells, tabulate
-from benchmark.report.generation.figures import write_figures
+from benchmark.report.generation.figures import (
+    BANDS,
+    CONTENT,
+    draw_grid,
+    draw_panels,
+    write_figures,
+)
 from benchmark.report.generation.tables import generation_tables
 from benchmark.report.generation.view import by_generation
 from benchmark.report.leaderboard import leaderboard
@@ -124,3 +134,50 @@ def test_a_grid_of_settings_is_a_figure_of_its_own(tmp_path: Path) -> None:
     found = write_figures(cells_of(*one, generated("clm", temperature=0.5)), tmp_path)
 
     assert [path.name for path in found] == ["generation.png", "generation_grid.png"]
+
+
+def test_error_bars_are_the_intervals_of_what_is_drawn() -> None:
+    """Not of the primary metric, which may be another one."""
+    intervals = {"judge_perplexity": (14.0, 16.0), "without_hit": (0.4, 0.6)}
+    made = [generated("none"), generated("clm")]
+    made = [replace(one, primary="without_hit", intervals={"test": intervals}) for one in made]
+    versions = {**made[0].identity["versions"], "metrics": {"without_hit": 1}}
+    made = [replace(one, identity={**one.identity, "versions": versions}) for one in made]
+    (rows,) = cells_of(*made).values()
+    figure = Figure()
+
+    draw_panels(figure, rows)
+
+    perplexity, novelty, diversity, _ = figure.axes
+    bars = [part.get_segments()[0][:, 0].tolist() for part in perplexity.collections]
+    assert bars == [[14.0, 16.0]] * 2
+    assert not novelty.collections and not diversity.collections, "they have no interval"
+
+
+def test_texts_of_a_grid_and_of_its_panels_do_not_overlap() -> None:
+    grid = [generated("clm", temperature=at / 5, score=3.0 + at / 9) for at in range(1, 13)]
+    more = dict.fromkeys([*CONTENT, *BANDS.values(), "pairwise_identity"], 0.25)
+    made = [
+        replace(one, scores={"test": {**one.scores["test"], **more}})
+        for one in (generated("none"), *grid)
+    ]
+    (rows,) = cells_of(*made).values()
+    for draw, height in ((draw_panels, 12), (draw_grid, 8)):
+        figure = Figure(figsize=(12, height), layout="constrained")
+        draw(figure, rows)
+        figure.draw_without_rendering()
+        unseen = [label for axes in figure.axes for label in out_of_view(axes)]
+        texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+        boxes = {t: t.get_window_extent() for t in texts if t not in unseen}
+        assert len(boxes) > 25
+        pairs = combinations(boxes, 2)
+        assert not [(a, b) for a, b in pairs if boxes[a].overlaps(boxes[b])]
+
+
+def out_of_view(axes: Axes) -> list[Text]:
+    """Labels of ticks beyond the limits of an axis, which are not drawn."""
+    found = []
+    for axis in (axes.xaxis, axes.yaxis):
+        low, high = sorted(axis.get_view_interval())
+        found += [t.label1 for t in axis.get_major_ticks() if not low <= t.get_loc() <= high]
+    return found

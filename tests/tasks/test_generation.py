@@ -1,6 +1,7 @@
 """The task of generation: its splits, what it measures, and what a run of it leaves."""
 
 import json
+import tracemalloc
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -11,17 +12,18 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hydra.utils import instantiate
 from sklearn.decomposition import PCA
 
 from benchmark.core import RESIDUES, Array, FitContext, Sampled, UserError
 from benchmark.data import mmseqs
-from benchmark.data.reference import SEARCH
+from benchmark.data.reference import SEARCH, entries, open_reference
 from benchmark.methods.natural import Natural
 from benchmark.metrics.generation.measured import Measured
 from benchmark.results.storage import load
 from tasks.generation import Generation
 from tests.command_line import refused, run_cli
-from tests.conftest import make_task
+from tests.conftest import composed, make_task
 
 rng = np.random.default_rng(3)
 
@@ -92,6 +94,45 @@ def test_a_database_is_read_as_its_fasta(folder: Path) -> None:
 
     assert found.load().tests == made.load().tests
     assert found.database.nearest(NATURAL[:1]) == made.database.nearest(NATURAL[:1])
+
+
+def test_starts_in_a_database_are_those_of_its_index(folder: Path) -> None:
+    """The rows that NumPy reads; and drawing from many takes their starts alone."""
+    lengths = np.random.default_rng(0).integers(10, 600, 100_000)
+    rows = np.column_stack([np.arange(len(lengths)), lengths.cumsum() - lengths, lengths + 2])
+    np.savetxt(folder / "db.index", rows, "%d", "\t")
+
+    tracemalloc.start()
+    found = entries(folder / "db", 30, 500)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    read = np.loadtxt(folder / "db.index", np.int64)
+    assert found.tolist() == read[(read[:, 2] >= 32) & (read[:, 2] <= 502), 1].tolist()
+    assert peak < 3 * 8 * len(rows)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--compressed", "1"], "is compressed or not of protein"),
+        (["--dbtype", "2"], "not of pro"),
+    ],
+)
+def test_other_databases_are_refused(folder: Path, option: list[str], message: str) -> None:
+    made = folder / "db"
+    mmseqs.run([mmseqs.program(), "createdb", folder / "natural.fasta", made, "-v", "1", *option])
+
+    with pytest.raises(UserError, match=message):
+        open_reference(str(made))
+
+
+def test_a_database_without_its_index_is_refused(folder: Path) -> None:
+    (folder / "db").write_text("MKT\n\0")
+    (folder / "db.dbtype").write_bytes(bytes(4))
+
+    with pytest.raises(UserError, match="lacks its index"):
+        open_reference(str(folder / "db"))
 
 
 @pytest.mark.parametrize(
@@ -229,6 +270,22 @@ def test_a_run_leaves_sequences_measurements_and_strata(folder: Path) -> None:
     text = path.with_suffix(".fasta").read_text()
     assert text.count(">") == 6
     assert f">{rows[0]['id']} prompt= log_likelihood=nan ended=true\n{rows[0]['sequence']}" in text
+
+
+@pytest.mark.slow
+def test_what_the_judge_computes_is_counted(folder: Path) -> None:
+    """Likelihoods, embeddings with those of natural proteins, structure, the probe's chains."""
+    done = run_cli(*words_of(folder, "task.judge=pocket_clm_s", "method=natural"), cwd=folder)
+
+    assert not done.returncode, done.stderr
+    (path,) = folder.glob("results/generation/none/natural/*/seed0.json")
+    usage = load(path).usage
+    assert usage["judge_chains"] == 6 + 2 * 6 + 6 + 100
+    judge = instantiate(composed("model=pocket_clm_s").model, _convert_="all")
+    parameters = judge.facts()["parameters"]
+    assert usage["judge_forward_flops"] > usage["judge_tokens"] * parameters
+    assert "chains" not in usage, "natural proteins are from no model"
+    assert f"{usage['judge_forward_flops']:.1e} FLOPs by the judge" in done.stdout
 
 
 @pytest.mark.slow

@@ -18,27 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core import RESIDUES, Backbone, Float32, Sampled, Sampling, UserError
+from benchmark.core.answers import BREAK, END, OTHER, residue_codes
 from benchmark.data.digests import digest
 from benchmark.pocket import FOLDER
 
 Doubles = NDArray[np.float64]
 Counts = NDArray[np.int64]
-END, OTHER = len(RESIDUES), len(RESIDUES) + 1
-"""Codes of a missing neighbour (chain end), and of a letter outside `RESIDUES`."""
 SHAPE = OTHER + 1, len(RESIDUES), OTHER + 1
 """Of `triples`: left neighbour, residue, right neighbour."""
 BLOCK = 4096
 """Chains counted at a time."""
-BREAK = "\n"
-CODES = np.full(256, OTHER)
-CODES[np.frombuffer(RESIDUES.encode(), np.uint8)] = np.arange(len(RESIDUES))
-CODES[ord(BREAK)] = END
 
 
 def encode(chains: Sequence[str]) -> NDArray[np.int64]:
     """Codes of the chains' letters, concatenated, each chain between two `END`s."""
-    text = "".join(BREAK + chain for chain in chains) + BREAK
-    return CODES[np.frombuffer(text.encode("ascii"), np.uint8)]
+    return residue_codes("".join(BREAK + chain for chain in chains) + BREAK)
 
 
 def count_triples(chains: Sequence[str]) -> Counts:
@@ -124,8 +118,11 @@ class Frequencies(Backbone):
 
     @property
     def digest(self) -> str:
-        """Digest of the kind and its probabilities."""
-        return digest(type(self).__name__, self._table.tobytes())
+        """Digest of the kind and its probabilities; of a user's counts, with those of an end."""
+        parts = [self._table.tobytes()]
+        if not self.counts.startswith("package:"):
+            parts.append(self._ends.tobytes())
+        return digest(type(self).__name__, *parts)
 
     def facts(self) -> Mapping[str, Any]:
         """Size of the corpus."""

@@ -9,25 +9,19 @@ from math import nan
 import numpy as np
 
 from benchmark.core import RESIDUES, Array, Examples, Predictions, example_metric, set_metric
+from benchmark.core.answers import OTHER, residue_codes
 from benchmark.metrics.generation.measured import chains, each, natural_chains
 
 WINDOW = 12
 """Residues of a window, and its entropy in bits: as SEG (Wootton and Federhen 1993)."""
 TRIGGER, EXTENSION = 2.2, 2.5
-CODES = np.full(256, len(RESIDUES))
-CODES[np.frombuffer(RESIDUES.encode(), np.uint8)] = np.arange(len(RESIDUES))
-
-
-def encode(chain: str) -> Array:
-    """Indices of the residues, (L,); 20 for any other letter."""
-    return CODES[np.frombuffer(chain.encode("ascii"), np.uint8)]
 
 
 def frequencies(found: list[str], words: int) -> Array:
     """Relative frequencies of residues (words=1) or dipeptides (2), of the standard ones."""
     counts = np.zeros(len(RESIDUES) ** words)
     for chain in found:
-        codes = encode(chain)
+        codes = residue_codes(chain)
         columns = [codes[at : len(codes) - words + 1 + at] for at in range(words)]
         known = np.all([column < len(RESIDUES) for column in columns], axis=0)
         flat = sum(c * len(RESIDUES) ** at for at, c in enumerate(columns[::-1]))
@@ -65,7 +59,7 @@ def dipeptide_divergence(predictions: Predictions, examples: Examples) -> float:
 
 def run(chain: str) -> int:
     """Length of the longest run of one residue."""
-    changes = np.flatnonzero(np.diff(encode(chain)))
+    changes = np.flatnonzero(np.diff(residue_codes(chain)))
     return int(np.diff([-1, *changes, len(chain) - 1]).max())
 
 
@@ -84,7 +78,7 @@ def low_entropy(chain: str) -> Array:
     low = np.zeros(len(chain), bool)
     if len(chain) < WINDOW:
         return low
-    one_hot = np.eye(len(RESIDUES) + 1)[encode(chain)]
+    one_hot = np.eye(OTHER + 1)[residue_codes(chain)]
     counts = np.cumsum(np.vstack([np.zeros(one_hot.shape[1]), one_hot]), axis=0)
     complexity = entropy((counts[WINDOW:] - counts[:-WINDOW]) / WINDOW)
     edges = np.flatnonzero(np.diff([False, *(complexity <= EXTENSION), False]))

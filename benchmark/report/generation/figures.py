@@ -1,13 +1,14 @@
 """Figures of generated sequences: what the papers compare, and quality against diversity."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from benchmark.files import replacing
 from benchmark.report.cells import Cell, Cells, Row
-from benchmark.report.generation.tables import names_of, score, sets, settings_of
+from benchmark.report.generation.tables import estimated, names_of, sets, settings_of
 
 BANDS = {
     "no hit": "without_hit",
@@ -17,9 +18,21 @@ BANDS = {
 }
 """Identity band -> metric."""
 CONTENT = ("helix", "strand", "coil", "low_complexity", "repeats_3")
+QUALITY, DIVERSITY = "judge_perplexity", "pairwise_identity"
+BY_TEMPERATURE = ("clusters_per_100", "low_complexity", "mmd")
+LABELS = {
+    "judge_perplexity": "perplexity under the judge",
+    "clusters_per_100": "clusters at 50 % per 100 sequences",
+    "pairwise_identity": "mean identity of two sequences (lower: more diverse)",
+    "low_complexity": "share of residues in low complexity",
+    "mmd": "squared MMD to natural proteins",
+}
 DPI = 150
 NATURAL = "natural"
 LINE = {"color": "black", "linestyle": "--", "linewidth": 1}
+GREYS = ("dimgrey", "darkgrey", "black")
+BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.08), "frameon": False}
+"""Of legends under the axes, where they hide nothing."""
 
 
 def write_figures(cells: Cells, results: Path) -> list[Path]:
@@ -29,11 +42,11 @@ def write_figures(cells: Cells, results: Path) -> list[Path]:
     written = []
     for number, (title, rows) in enumerate(sets(cells), 1):
         end = "" if number == 1 else f"_{number}"
-        drawn = [(draw_panels, f"generation{end}.png")]
-        if len(grid_of(rows)) > 0:
-            drawn.append((draw_grid, f"generation_grid{end}.png"))
-        for draw, name in drawn:
-            figure = Figure(figsize=(11, 8), layout="constrained")
+        drawn = [(draw_panels, f"generation{end}.png", 5 + 0.5 * len(rows))]
+        if grid_of(rows):
+            drawn.append((draw_grid, f"generation_grid{end}.png", 8))
+        for draw, name, height in drawn:
+            figure = Figure(figsize=(12, height), layout="constrained")
             draw(figure, rows)
             figure.suptitle(title)
             with replacing(results / name) as file:
@@ -45,41 +58,41 @@ def write_figures(cells: Cells, results: Path) -> list[Path]:
 def draw_panels(figure: Any, rows: Mapping[Row, Cell]) -> None:
     """Perplexity, novelty, diversity and content of each row; natural proteins as dashed lines."""
     named = names_of(rows)
-    order = sorted(rows, key=lambda row: (score(rows[row], "judge_perplexity") or 0, named[row]))
-    (perplexity, novelty), (diversity, content) = figure.subplots(2, 2)
+    order = sorted(rows, key=lambda row: (value(rows[row], QUALITY), named[row]))
+    (perplexity, novelty), (diversity, content) = figure.subplots(2, 2, sharey=True)
     places = range(len(order))
     natural = next((rows[row] for row in rows if row.model == NATURAL), None)
-    for axes, metric, label in (
-        (perplexity, "judge_perplexity", "perplexity under the judge"),
-        (diversity, "clusters_per_100", "clusters at 50 % per 100 sequences"),
-    ):
-        axes.bar(places, [score(rows[row], metric) or 0 for row in order], color="tab:blue")
-        axes.set_title(label)
-        if natural and (value := score(natural, metric)) is not None:
-            axes.axhline(value, label="natural", **LINE)
-            axes.legend()
-    for place, row in enumerate(order):
-        found = rows[row].estimate
-        if found.interval:
-            perplexity.vlines(place, *found.interval, color="black")
+    for axes, metric in ((perplexity, QUALITY), (diversity, "clusters_per_100")):
+        axes.barh(places, [value(rows[row], metric) for row in order], color="tab:blue")
+        for place, row in enumerate(order):
+            if interval := estimated(rows[row], metric).interval:
+                axes.hlines(place, *interval, color="black")
+        axes.set_title(LABELS[metric])
+        if natural:
+            axes.axvline(value(natural, metric), label=NATURAL, **LINE)
+            axes.legend(**BELOW)
     total = [0.0] * len(order)
     for name, metric in BANDS.items():
-        shares = [score(rows[row], metric) or 0 for row in order]
-        novelty.bar(places, shares, bottom=total, label=name)
+        shares = [value(rows[row], metric) for row in order]
+        novelty.barh(places, shares, left=total, label=name)
         total = [a + b for a, b in zip(total, shares, strict=True)]
     novelty.set_title("share by identity to the nearest natural protein")
-    novelty.legend()
-    width = 0.8 / len(CONTENT)
+    novelty.legend(ncols=len(BANDS), columnspacing=1, handlelength=1, **BELOW)
     for at, metric in enumerate(CONTENT):
-        shares = [score(rows[row], metric) or 0 for row in order]
-        bars = content.bar([p + (at - 2) * width for p in places], shares, width)
-        bars.set_label(metric.replace("_", " "))
-        if natural and (value := score(natural, metric)) is not None:
-            content.axhline(value, **{**LINE, "color": bars[0].get_facecolor()})
-    content.set_title("predicted structure, low complexity and repeats")
-    content.legend(ncols=2)
-    for axes in (perplexity, novelty, diversity, content):
-        axes.set_xticks(list(places), [named[row] for row in order], rotation=30, ha="right")
+        shares = [value(rows[row], metric) for row in order]
+        label, color = metric.replace("_", " "), f"C{at}"
+        content.plot(shares, places, marker="o", linestyle="", color=color, label=label)
+        if natural:
+            content.axvline(value(natural, metric), **{**LINE, "color": color})
+    content.set_title("predicted structure, low complexity and repeats (shares)")
+    content.legend(ncols=len(CONTENT), columnspacing=1, handletextpad=0, **BELOW)
+    perplexity.set_yticks(list(places), [named[row] for row in order])
+    perplexity.invert_yaxis()
+
+
+def value(cell: Cell, metric: str) -> float:
+    """A score; NaN where it is undefined or was not measured, which is not drawn."""
+    return estimated(cell, metric).score
 
 
 def grid_of(rows: Mapping[Row, Cell]) -> dict[tuple[str, float], list[tuple[float, Cell]]]:
@@ -94,22 +107,31 @@ def grid_of(rows: Mapping[Row, Cell]) -> dict[tuple[str, float], list[tuple[floa
 
 
 def draw_grid(figure: Any, rows: Mapping[Row, Cell]) -> None:
-    """Quality (perplexity under the judge) against diversity and similarity to natural proteins."""
-    sides: Sequence[tuple[Any, str, str]] = [
-        (figure.add_subplot(1, 2, 1), "clusters_per_100", "clusters at 50 % per 100 sequences"),
-        (figure.add_subplot(1, 2, 2), "mmd", "squared MMD to natural proteins"),
-    ]
-    for axes, metric, label in sides:
-        for (model, top_p), found in grid_of(rows).items():
-            x = [score(cell, "judge_perplexity") for _, cell in found]
-            y = [score(cell, metric) for _, cell in found]
-            axes.plot(x, y, marker="o", label=f"{model}, top-p {top_p:g}")
-            for (temperature, _), *place in zip(found, x, y, strict=True):
-                axes.annotate(f"T {temperature:g}", place, (4, 4), textcoords="offset points")
-        for row in (row for row in rows if row.model_free):
-            cell = rows[row]
-            star = score(cell, "judge_perplexity"), score(cell, metric)
-            axes.plot(*star, marker="*", markersize=14, linestyle="", label=row.model)
-        axes.set_xlabel("perplexity under the judge")
-        axes.set_ylabel(label)
-        axes.legend()
+    """Quality against diversity, coloured by temperature; and other scores by temperature."""
+    plane, *sides = figure.subplot_mosaic("AAB;AAC;AAD").values()
+    grid, axis_of = grid_of(rows), dict(zip(BY_TEMPERATURE, sides, strict=True))
+    heats = [temperature for found in grid.values() for temperature, _ in found]
+    colors = {"vmin": min(heats), "vmax": max(heats), "cmap": "viridis"}
+    for (model, top_p), marker, grey in zip(grid, cycle("osD^v"), cycle(GREYS)):
+        temperatures = [temperature for temperature, _ in grid[model, top_p]]
+        scores = {m: [value(cell, m) for _, cell in grid[model, top_p]] for m in LABELS}
+        style = {"color": grey, "marker": marker, "label": f"{model}, top-p {top_p:g}"}
+        plane.plot(scores[QUALITY], scores[DIVERSITY], zorder=1, **style)
+        points = plane.scatter(
+            *(scores[QUALITY], scores[DIVERSITY], 60, temperatures, marker), zorder=2, **colors
+        )
+        for metric, axes in axis_of.items():
+            axes.plot(temperatures, scores[metric], **style)
+    free = [row for row in rows if row.model_free]
+    for row, marker, dashes in zip(free, cycle("*X"), cycle(("--", ":"))):
+        line = {**LINE, "linestyle": dashes}
+        places = value(rows[row], QUALITY), value(rows[row], DIVERSITY)
+        plane.plot(*places, marker=marker, markersize=14, label=row.model, **line)
+        for metric, axes in axis_of.items():
+            axes.axhline(value(rows[row], metric), **line)
+    plane.set(xlabel=LABELS[QUALITY], ylabel=LABELS[DIVERSITY])
+    plane.legend()
+    figure.colorbar(points, ax=plane, location="bottom", label="temperature", aspect=40)
+    for metric, axes in axis_of.items():
+        axes.set_title(LABELS[metric], fontsize="medium")
+    sides[-1].set_xlabel("temperature")

@@ -1,13 +1,12 @@
 """Tables of generated sequences: a few scores of each set, next to natural proteins."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import nan
-from statistics import fmean
 from typing import Any
 
 from benchmark.report.cells import Cell, Cells, Row, headings, labels, record_of
 from benchmark.report.table import Column, Table, Value
 from benchmark.results.record import Record
+from benchmark.stats.seeds import Estimate, estimate
 
 SHOWN = {
     "judge_perplexity": "judge ppl",
@@ -82,7 +81,15 @@ def score(cell: Cell, metric: str) -> float | None:
     """A metric's mean over seeds on the first test set; None: not measured, NaN: undefined."""
     if not all(metric in record.higher_is_better for record in cell.records):
         return None
-    return fmean(next(iter(record.scores.values())).get(metric, nan) for record in cell.records)
+    return estimated(cell, metric).score
+
+
+def estimated(cell: Cell, metric: str) -> Estimate:
+    """A metric's mean over seeds on the first test set, with its own interval; NaN: undefined."""
+    tests = [(record, next(iter(record.scores))) for record in cell.records]
+    scores = [record.scores[test].get(metric) for record, test in tests]
+    intervals = [record.intervals[test].get(metric) for record, test in tests]
+    return estimate(scores, intervals, cell.records[-1].scales.get(metric, "identity"))
 
 
 def settings_of(cell: Cell) -> tuple[float, float] | None:
