@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmark.core import Array
-from benchmark.stats.bootstrap import FEWEST_UNITS, of_mean, statistic
+from benchmark.stats.bootstrap import of_mean, statistic
 from benchmark.stats.intervals import ROUNDING, Interval, Statistic, quantile
 
 POWERED = 2.80
@@ -44,6 +44,8 @@ class Resampled:
     """Shape (units,): what each resampling unit counts for."""
     groups: frozenset[str]
     """Names of the resampling units."""
+    enough: bool
+    """Whether so many resampling units define the score that its error is known."""
     parts: tuple["Resampled", ...] = ()
     """Of a mean over test sets the sets, with the weights `shares`."""
     shares: tuple[float, ...] = ()
@@ -139,7 +141,7 @@ def difference(a: Resampled, b: Resampled) -> Difference:
     value, units = a.score - b.score, len(a.groups)
     if a.groups != b.groups:
         raise ValueError("the two models are scored on different resampling units")
-    if units < FEWEST_UNITS or not isfinite(value):
+    if not (a.enough and b.enough and isfinite(value)):
         return Difference(value, nan, nan, units)
     means = [(np.full(len(x.scores), sign / len(x.scores)), x) for sign, x in ((1, a), (-1, b))]
     _, error, freedom = sampling(value, means)

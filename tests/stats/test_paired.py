@@ -25,7 +25,7 @@ def model(values: Any, unit: Array | None = None) -> Resampled:
     }
     draws, sizes = resampled_scores(scorers, names, unit, 0)
     stacked = np.stack(list(draws.values()))
-    return Resampled(values.mean(axis=1), stacked, sizes["0"], frozenset(names))
+    return Resampled(values.mean(axis=1), stacked, sizes["0"], frozenset(names), len(names) >= 10)
 
 
 def mean_of(*sets: Resampled) -> Resampled:
@@ -33,7 +33,9 @@ def mean_of(*sets: Resampled) -> Resampled:
     groups = frozenset[str]().union(*(each.groups for each in sets))
     scores, draws = sum(s.scores for s in sets), sum(s.draws for s in sets)
     n = len(sets)
-    return Resampled(scores / n, draws / n, np.ones(len(groups)), groups, sets, (1 / n,) * n)
+    return Resampled(
+        scores / n, draws / n, np.ones(len(groups)), groups, len(groups) >= 10, sets, (1 / n,) * n
+    )
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
