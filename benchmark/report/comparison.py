@@ -156,7 +156,8 @@ def agree(runs: Sequence[StoredRun], test: str, metric: str) -> tuple[float | No
     pair = values(runs, test, metric)
     spearman = find("spearman")
     correlation = pair and float(spearman.scores(list(pair.a), labelled(*pair.b))[0])
-    return flipped(runs, test), correlation
+    flips = flipped(runs, test)
+    return flips and flips.share, correlation
 
 
 def strata(runs: Sequence[StoredRun], by: str) -> dict[str, Array | None]:
