@@ -180,14 +180,26 @@ def mean_over(
     return found
 
 
-def over_tasks(parts: Sequence[Mapping[Name, Resampled]]) -> dict[Name, Resampled]:
-    """The mean over tasks of each model that has all of them, with equally many seeds."""
-    found = {}
-    for name in parts[0]:
-        tasks = {str(n): {"": part[name]} for n, part in enumerate(parts) if name in part}
-        if len(tasks) == len(parts) and len({len(t[""].scores) for t in tasks.values()}) == 1:
+def over_tasks(
+    parts: Sequence[Mapping[Name, Resampled]],
+) -> tuple[dict[Name, Resampled], list[Name]]:
+    """The mean over tasks of each model that has all of them, and models that have none.
+
+    A model with unequal numbers of seeds has none.
+    """
+    found, unequal = dict[Name, Resampled](), list[Name]()
+    for name in (name for name in parts[0] if all(name in part for part in parts)):
+        tasks = {str(n): {"": part[name]} for n, part in enumerate(parts)}
+        if len({len(t[""].scores) for t in tasks.values()}) == 1:
             found[name] = mean_over(tasks, dict.fromkeys(tasks, 1 / len(tasks)))[""]
-    return found
+        else:
+            unequal.append(name)
+    return found, unequal
+
+
+def without_mean(names: Sequence[str]) -> list[str]:
+    """The note on models that have no mean over tasks."""
+    return [f"no mean of {', '.join(names)}: unequal numbers of seeds"] if names else []
 
 
 def require_recorded(record: Record, test: str, metric: str, value: float, place: str = "") -> None:

@@ -121,17 +121,6 @@ class Difference(NamedTuple):
         return POWERED * self.error if isfinite(self.error) else None
 
 
-def mean_difference(parts: Sequence[Difference]) -> Difference:
-    """The plain mean over tasks, whose test sets are taken as independent."""
-    n, errors = len(parts), np.array([part.error for part in parts])
-    total = float((errors**2).sum())
-    value, units = sum(part.value for part in parts) / n, sum(part.units for part in parts)
-    if total == 0:
-        return Difference(value, 0.0, min(part.freedom for part in parts), units)
-    terms = sum(part.error**4 / part.freedom for part in parts)
-    return Difference(value, sqrt(total) / n, total**2 / terms, units)
-
-
 def difference(a: Resampled, b: Resampled) -> Difference:
     """The score of `a` minus that of `b`, from the same resamples of the same units.
 
