@@ -18,6 +18,8 @@ Predictions = Sequence[Value]
 Examples = Sequence[Example]
 Scorer = Callable[[Array], Array]
 """From weights (R, n) to scores (R,)."""
+Classes = Callable[[Examples], tuple[Array, Array]]
+"""From examples to the classes of their known answers, (N,), and the example of each, (N,)."""
 Scale = Literal["identity", "logit", "probit", "fisher", "log", "inverse", "explained"]
 """Where a score's interval is symmetric: "logit" or (areas under ROC curves) "probit" for scores
 from 0 to 1, "fisher" (Fisher's z) from -1 to 1, "log" and "inverse" (1 / score, for roots of mean
@@ -140,6 +142,7 @@ class ExampleMetric(Metric):
     _scorer = values
 
 
+@dataclass(frozen=True)
 class CorpusMetric(Metric):
     """A metric of all examples together: a correlation, an area.
 
@@ -148,6 +151,10 @@ class CorpusMetric(Metric):
     weights, such as a sort, is then computed once for all resamples.
     """
 
+    classes: Classes | None = None
+    """Of a score that compares classes or averages over them."""
+    fewest: int = 10
+    """Resampling units that each class has to be in for an interval."""
     parameters = (2, 3)
 
     def _scorer(self, predictions: Predictions, examples: Examples) -> Scorer:
@@ -218,10 +225,17 @@ def example_metric(
 
 
 def corpus_metric(
-    *, higher_is_better: bool | None, version: int | None = None, scale: Scale = "identity"
+    *,
+    higher_is_better: bool | None,
+    version: int | None = None,
+    scale: Scale = "identity",
+    classes: Classes | None = None,
+    fewest: int = 10,
 ) -> Callable[[Callable[..., Any]], CorpusMetric]:
     """Make a corpus metric of a function; the function's name is the metric's."""
-    return lambda fn: CorpusMetric(fn.__name__, fn, higher_is_better, version, scale)
+    return lambda fn: CorpusMetric(
+        fn.__name__, fn, higher_is_better, version, scale, classes, fewest
+    )
 
 
 def set_metric(

@@ -84,6 +84,21 @@ def flatten(predictions: Predictions, examples: Examples) -> Answers:
     )
 
 
+def classes(examples: Examples) -> tuple[Array, Array]:
+    """The class of each known answer, (N,), and its example, (N,)."""
+    labels = [np.asarray(example.label).reshape(-1) for example in examples]
+    label = np.concatenate(labels)
+    example = np.repeat(np.arange(len(labels)), [len(each) for each in labels])
+    return label[label != -1], example[label != -1]
+
+
+def classes_of_labels(examples: Examples) -> tuple[Array, Array]:
+    """As `classes`, of K labels with two classes each: those of label k are 2 k and 2 k + 1."""
+    labels = [np.asarray(example.label) for example in examples]
+    numbered = [np.where(y == -1, -1, 2 * np.arange(y.shape[-1]) + y) for y in labels]
+    return classes(labelled(*numbered))
+
+
 def labelled(*labels: Value | float) -> list[Example]:
     """Examples with these labels and nothing else, to score predictions outside a run."""
     return [Example((), np.asarray(label), str(i), str(i)) for i, label in enumerate(labels)]

@@ -13,7 +13,11 @@ import numpy as np
 
 from benchmark.core import Array, Examples, Predictions, Scorer, corpus_metric, example_metric
 from benchmark.core.metric import ratio
-from benchmark.metrics.answers import Answers, flatten, mean_of_defined
+from benchmark.metrics.answers import Answers, classes, flatten, mean_of_defined
+
+FEWEST = 30
+"""Resampling units that each class needs for the interval of a mean over classes: of fewer, too
+often all answers are right, and seem to be so for certain."""
 
 
 class Counts(NamedTuple):
@@ -70,7 +74,7 @@ def accuracy(predictions: Predictions, examples: Examples) -> tuple[Array, Array
     return answers.means(answers.prediction == answers.label)
 
 
-@corpus_metric(higher_is_better=True, version=1, scale="logit")
+@corpus_metric(higher_is_better=True, version=2, scale="logit", classes=classes, fewest=FEWEST)
 def balanced_accuracy(predictions: Predictions, examples: Examples) -> Scorer:
     """Mean recall over the classes that are among the labels of a resample.
 
@@ -80,7 +84,7 @@ def balanced_accuracy(predictions: Predictions, examples: Examples) -> Scorer:
     return of_counts(predictions, examples, lambda c: mean_of_defined(ratio(c.right, c.labelled)))
 
 
-@corpus_metric(higher_is_better=True, version=1, scale="logit")
+@corpus_metric(higher_is_better=True, version=2, scale="logit", classes=classes, fewest=FEWEST)
 def f1_macro(predictions: Predictions, examples: Examples) -> Scorer:
     """Mean F1 over the classes that are labelled or predicted in a resample.
 

@@ -76,10 +76,9 @@ def single_pass_pseudo_perplexity(
     probability p given all others; so p = s / (21 - 20 s). After other training p is wrong, and a
     trained model only approximates s.
 
-    The single pass is that of Gordon et al. 2025 ("Protein language model fitness is a matter of
-    preference"). Their p = 2 s - 1 takes unlikely residues to be replaced no more often than likely
-    ones, and is negative for s < 1/2. Kantroo et al. 2024 ("Pseudo-perplexity in one fell swoop for
-    protein fitness estimation") train a network to correct s.
+    Gordon et al. 2025 ("Protein language model fitness is a matter of preference") take a single
+    pass, too; Kantroo et al. 2024 ("Pseudo-perplexity in one fell swoop for protein fitness
+    estimation") train a network to correct it.
 
     >>> two = labelled([0.0, 0.0])
     >>> round(float(single_pass_pseudo_perplexity.scores([np.log([0.84, 0.84])], two)[0]), 6)

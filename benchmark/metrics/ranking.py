@@ -12,7 +12,15 @@ import numpy as np
 
 from benchmark.core import Array, Examples, Predictions, Scorer, corpus_metric
 from benchmark.core.metric import ratio
-from benchmark.metrics.answers import Answers, cumulate, flatten, mean_of_defined, one_number
+from benchmark.metrics.answers import (
+    Answers,
+    classes,
+    classes_of_labels,
+    cumulate,
+    flatten,
+    mean_of_defined,
+    one_number,
+)
 
 Area = Callable[[Answers], Scorer]
 """From answers to the function from weights (R, n) to areas (R,)."""
@@ -77,7 +85,7 @@ def over_labels(area: Area, predictions: Predictions, examples: Examples) -> Sco
     return lambda weights: mean_of_defined(np.stack([score(weights) for score in areas], axis=-1))
 
 
-@corpus_metric(higher_is_better=True, version=1, scale="probit")
+@corpus_metric(higher_is_better=True, version=2, scale="probit", classes=classes)
 def roc_auc(predictions: Predictions, examples: Examples) -> Scorer:
     """Chance that a positive is ranked above a negative, a tie counting half.
 
@@ -87,7 +95,7 @@ def roc_auc(predictions: Predictions, examples: Examples) -> Scorer:
     return roc_area(flatten(predictions, examples))
 
 
-@corpus_metric(higher_is_better=True, version=1, scale="probit")
+@corpus_metric(higher_is_better=True, version=2, scale="probit", classes=classes_of_labels)
 def roc_auc_macro(predictions: Predictions, examples: Examples) -> Scorer:
     """`roc_auc` of each of K labels, averaged over the labels that have both classes.
 
@@ -97,7 +105,7 @@ def roc_auc_macro(predictions: Predictions, examples: Examples) -> Scorer:
     return over_labels(roc_area, predictions, examples)
 
 
-@corpus_metric(higher_is_better=True, version=1, scale="logit")
+@corpus_metric(higher_is_better=True, version=2, scale="logit", classes=classes)
 def pr_auc(predictions: Predictions, examples: Examples) -> Scorer:
     """Average precision: the area under the precision-recall curve, as steps.
 
@@ -107,7 +115,7 @@ def pr_auc(predictions: Predictions, examples: Examples) -> Scorer:
     return pr_area(flatten(predictions, examples))
 
 
-@corpus_metric(higher_is_better=True, version=1, scale="logit")
+@corpus_metric(higher_is_better=True, version=2, scale="logit", classes=classes_of_labels)
 def pr_auc_macro(predictions: Predictions, examples: Examples) -> Scorer:
     """`pr_auc` of each of K labels, averaged over the labels that have both classes.
 

@@ -17,7 +17,7 @@ from benchmark.report.resampled import StoredRun, resampled
 from benchmark.report.selection import Selected, common_columns
 from benchmark.results.record import Record
 from benchmark.stats.multiplicity import ALPHA, false_discovery, holm
-from benchmark.stats.paired import Difference, difference
+from benchmark.stats.paired import Difference, Resampled, difference
 
 RANKING, ALL = "ranking", "all"
 LENGTHS = {
@@ -46,7 +46,8 @@ class Line:
     higher_is_better: bool | None
     pair: tuple[str, str]
     """Names of the two models."""
-    scores: tuple[float, float]
+    sides: tuple[Resampled, Resampled]
+    """The two models' results."""
     difference: Difference
     flips: float | None = None
     """Share of answers whose predicted class differs."""
@@ -54,6 +55,11 @@ class Line:
     """Rank correlation of the two models' values or errors."""
     holm: float | None = None
     fdr: float | None = None
+
+    @property
+    def scores(self) -> tuple[float, float]:
+        """Of the two models."""
+        return self.sides[0].score, self.sides[1].score
 
     @property
     def outcome(self) -> int:
@@ -125,7 +131,7 @@ def differences(
                 if x and y:
                     place = (column, *score, stratum, ranks, better[score[1]], (a, b))
                     agreement = agree(firsts, *ranking) if ranks and len(runs) == 2 else ()
-                    lines.append(Line(*place, (x.score, y.score), difference(x, y), *agreement))
+                    lines.append(Line(*place, (x, y), difference(x, y), *agreement))
     return lines
 
 
@@ -158,7 +164,8 @@ def agree(runs: Sequence[StoredRun], test: str, metric: str) -> tuple[float | No
     pair = values(runs, test, metric)
     spearman = find("spearman")
     correlation = pair and float(spearman.scores(list(pair.a), labelled(*pair.b))[0])
-    return flipped(runs, test), correlation
+    flips = flipped(runs, test)
+    return flips and flips.share, correlation
 
 
 def strata(runs: Sequence[StoredRun], by: str) -> dict[str, Array | None]:

@@ -24,8 +24,16 @@ class Values(NamedTuple):
     b: Array
 
 
-def flipped(runs: Sequence[StoredRun], test: str) -> float | None:
-    """Share of answers whose predicted class differs; None: not of classes, or not stored."""
+class Flips(NamedTuple):
+    """Answers whose predicted class differs between two models."""
+
+    share: float
+    units: int
+    """Resampling units with such an answer."""
+
+
+def flipped(runs: Sequence[StoredRun], test: str) -> Flips | None:
+    """How many answers flip; None: they are not of classes, or not stored."""
     rows, decided = runs[0].rows(test), []
     for columns in (run.table.columns for run in runs):
         if not {"prediction", "label"} <= set(columns):
@@ -33,8 +41,11 @@ def flipped(runs: Sequence[StoredRun], test: str) -> float | None:
         examples = labelled(*(columns["label"][row] for row in rows))
         if np.asarray(examples[0].label).dtype.kind == "f":
             return None
-        decided.append(decide([columns["prediction"][row] for row in rows], examples).prediction)
-    return float(np.mean(decided[0] != decided[1]))
+        decided.append(decide([columns["prediction"][row] for row in rows], examples))
+    differs = decided[0].prediction != decided[1].prediction
+    groups = runs[0].table.columns["group"]
+    units = {groups[rows[example]] for example in set(decided[0].example[differs].tolist())}
+    return Flips(float(np.mean(differs)), len(units))
 
 
 def values(runs: Sequence[StoredRun], test: str, metric: str) -> Values | None:

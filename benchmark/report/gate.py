@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from benchmark.core import UserError
 from benchmark.report.cells import cell, column_of, row_of
-from benchmark.report.examples import flipped
+from benchmark.report.examples import Flips, flipped
 from benchmark.report.margins import Margins
 from benchmark.report.resampled import StoredRun, ranking_score
 from benchmark.report.table import ARROWS, Column, Report, Table, Value, estimated
@@ -18,7 +18,15 @@ from benchmark.results.golden import Results
 from benchmark.results.identity import differences
 from benchmark.results.record import Record
 from benchmark.stats.bootstrap import FEWEST_UNITS
-from benchmark.stats.gate import ERRORS_FOR_POWER, Judgement, Verdict, judge, overall, power
+from benchmark.stats.gate import (
+    ERRORS_FOR_POWER,
+    Judgement,
+    Verdict,
+    is_few,
+    judge,
+    overall,
+    power,
+)
 from benchmark.stats.paired import Difference, difference
 from benchmark.stats.seeds import Estimate
 
@@ -40,12 +48,17 @@ class Checked:
     margin: float = nan
     difference: Difference | None = None
     """Candidate minus baseline, positive where the candidate is better; None: not comparable."""
-    flips: float | None = None
-    """Share of examples with another predicted class."""
+    flips: Flips | None = None
+    """Answers with another predicted class; None: unknown, or the weights are the same."""
     doubts: tuple[str, ...] = ()
     """Why it cannot pass."""
     judgement: Judgement = UNKNOWN
     power: tuple[float, float] = (nan, nan)
+
+    @property
+    def changed(self) -> int | None:
+        """Resampling units in which a predicted class changed; None: unknown."""
+        return self.flips and self.flips.units
 
     @property
     def verdict(self) -> Verdict:
@@ -105,13 +118,14 @@ def gate(candidate: Results, baseline: Results, margins: Margins) -> Gate:
         found.append(each)
     comparable = [each.difference for each in found if each.difference]
     tasks = len(comparable)
-    judged = iter(judge(comparable, [each.margin for each in found if each.difference]))
-    found = [
-        replace(each, judgement=next(judged), power=power(each.difference, each.margin, tasks))
-        if each.difference
-        else each
-        for each in found
-    ]
+    margins_of = [each.margin for each in found if each.difference]
+    judged = iter(
+        judge(comparable, margins_of, [each.changed for each in found if each.difference])
+    )
+    for k, each in enumerate(found):
+        if each.difference:
+            chances = power(each.difference, each.margin, tasks, each.changed)
+            found[k] = replace(each, judgement=next(judged), power=chances)
     known = {row[:2] for row in golden}
     new = sorted({f"{task} · {method}" for task, method, _ in mine if (task, method) not in known})
     notes = [f"not in the baseline, and not judged: {', '.join(new)}"] if new else []
@@ -143,6 +157,8 @@ def check(
     if not new:
         return result
     reasons = changes(first, new[-1])
+    if first.limit is not None:
+        reasons = (f"limit={first.limit}: a part of the data decides nothing", *reasons)
     if column_of(first) != column_of(new[-1]) or first.limit != new[-1].limit:
         return replace(result, reasons=reasons)
     stored = [
@@ -158,13 +174,23 @@ def check(
     found = difference(after, before)
     if not first.higher_is_better[metric]:
         found = found._replace(value=-found.value)
-    flips = flipped([stored[0][0], stored[1][0]], test) if test in first.data else None
-    doubts: tuple[str, ...] = ()
-    if flips is not None and flips > margins.flips:
-        doubts = (f"{flips:.1%} of the classes changed, more than {margins.flips:.0%}",)
+    flips, doubts = flips_of(stored, test), tuple[str, ...]()
+    if flips and flips.share > margins.flips:
+        doubts = (f"{flips.share:.1%} of the classes changed, more than {margins.flips:.0%}",)
     return replace(
         result, reasons=reasons, doubts=doubts, margin=margin, difference=found, flips=flips
     )
+
+
+def flips_of(stored: Sequence[Sequence[StoredRun]], test: str) -> Flips | None:
+    """Flips between the first runs with the same seed and other weights; None: there are none."""
+    by_seed = [{run.record.seed: run for run in runs} for runs in stored]
+    for seed in sorted(by_seed[0].keys() & by_seed[1].keys()):
+        pair = [runs[seed] for runs in by_seed]
+        weights = {run.record.identity["weights"] for run in pair}
+        if test in pair[0].record.data and len(weights) > 1:
+            return flipped(pair, test)
+    return None
 
 
 def changes(old: Record, new: Record) -> tuple[str, ...]:
@@ -190,10 +216,16 @@ def why(checked: Checked) -> str:
         return f"difference {found.value:+.3f}, margin {checked.margin:.3f}, p = {p:.2g}"
     if verdict == Verdict.PASS:
         return "; ".join(checked.doubts)
+    flips = checked.flips
     errors = checked.margin / found.error if found.error else nan
     if lower is None:
         few = f"{found.units} resampling units, too few for a test"
         first = few if found.units < FEWEST_UNITS else "the difference has no standard error"
+    elif flips and is_few(flips.units):
+        first = (
+            f"classes changed in {flips.units} of {found.units} resampling units, so a loss of up "
+            f"to {-lower:.3f} cannot be excluded"
+        )
     elif errors < ERRORS_FOR_POWER:
         first = (
             f"the margin is {errors:.1f} standard errors, {ERRORS_FOR_POWER} are needed for a "
@@ -219,7 +251,8 @@ def as_report(found: Gate) -> Report:
         rows.append([each.name, each.metric, each.verdict.value, *scores, *[None] * 7])
         if d := each.difference:
             _, lower, p = each.judgement
-            rows[-1][5:] = [estimated(d), lower, each.margin, p, *each.power, each.flips]
+            share = each.flips and each.flips.share
+            rows[-1][5:] = [estimated(d), lower, each.margin, p, *each.power, share]
     notes = [f"{each.name}: {why(each)}" for each in found.checked if each.verdict != Verdict.PASS]
     text = (
         "Difference: candidate minus baseline, positive where the candidate is better, with its "

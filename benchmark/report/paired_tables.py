@@ -11,10 +11,11 @@ import numpy as np
 from benchmark.report.cells import headings
 from benchmark.report.comparison import Line, read
 from benchmark.report.examples import scatter, values
+from benchmark.report.resampled import over_tasks, without_mean
 from benchmark.report.selection import Selected
 from benchmark.report.table import ARROWS, Column, Noted, Report, Table, Value, estimated
 from benchmark.stats.multiplicity import ALPHA
-from benchmark.stats.paired import Difference, mean_difference
+from benchmark.stats.paired import Resampled, difference
 
 STARS = {0.001: "***", 0.01: "**", ALPHA: "*"}
 MOST = 5
@@ -47,7 +48,9 @@ def report(models: Sequence[str], lines: Sequence[Line], notes: Sequence[str]) -
         f"tied in {won.count(0)} of {len(won)} tasks (Holm p < {ALPHA})"
     )
     table, means = of_two(models, lines, [*([verdict] if won else []), *notes]), areas(tested)
-    return Report([table, means] if means.rows else [table], " − ".join(models), text + TWO)
+    return Report(
+        [table, means] if means.rows or means.notes else [table], " − ".join(models), text + TWO
+    )
 
 
 def stars(line: Line) -> str:
@@ -88,15 +91,21 @@ def of_two(models: Sequence[str], lines: Sequence[Line], notes: Sequence[str]) -
 
 def areas(tested: Sequence[Line]) -> Table:
     """The mean difference of each area, over its tasks where higher is better."""
-    parts = defaultdict[str, list[Difference]](list)
+    parts = defaultdict[str, list[dict[str, Resampled]]](list)
+    rows, notes = list[list[Value]](), list[str]()
     for line in tested:
         if line.higher_is_better:
-            parts[line.column.area].append(line.difference)
-    means = {area: mean_difference(found) for area, found in parts.items() if len(found) > 1}
-    rows = [[area, len(parts[area]), estimated(d), d.p] for area, d in means.items()]
+            parts[line.column.area].append(dict(zip(line.pair, line.sides, strict=True)))
+    for area, found in parts.items():
+        means, unequal = over_tasks(found)
+        if len(means) == 2 and len(found) > 1:
+            d = difference(*means.values())
+            rows.append([area, len(found), estimated(d), d.p])
+        notes += [f"{area}: {note}" for note in without_mean(unequal) if len(found) > 1]
     columns = [Column("area"), Column("tasks", "count"), Column("mean difference", "score")]
     columns.append(Column("p", "p", 4))
-    return Table("Means over the tasks of an area in which higher is better", columns, rows)
+    title = "Means over the tasks of an area in which higher is better"
+    return Table(title, columns, rows, notes)
 
 
 def outcomes(models: Sequence[str], tested: Sequence[Line], notes: Sequence[str]) -> Table:

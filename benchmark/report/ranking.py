@@ -19,9 +19,8 @@ from benchmark.report.cells import (
     labels,
 )
 from benchmark.report.leaderboard import describe, grouped, members
-from benchmark.report.resampled import StoredRun, over_tasks, ranking_score
+from benchmark.report.resampled import StoredRun, over_tasks, ranking_score, without_mean
 from benchmark.report.table import Column, Report, Table, Value
-from benchmark.stats.bootstrap import FEWEST_UNITS
 from benchmark.stats.paired import Resampled
 from benchmark.stats.ranks import ranks, share_of_wins, task_intervals, unit_intervals
 from benchmark.stats.trend import tied_with
@@ -101,7 +100,7 @@ def mean_table(title: str, parts: Sequence[tuple[Found, bool]]) -> list[Table]:
 
     parts: of each task the results, and whether higher is better.
     """
-    better, means = parts[0][1], over_tasks([found for found, _ in parts])
+    better, (means, unequal) = parts[0][1], over_tasks([found for found, _ in parts])
     if len(means) < 2 or any(other != better for _, other in parts):
         return []
     rows, sign = list(means), 1 if better else -1
@@ -120,7 +119,8 @@ def mean_table(title: str, parts: Sequence[tuple[Found, bool]]) -> list[Table]:
         *(Column("mean rank", "number", 1), Column("wins", "share", 0)),
         *(*RANKS, Column("rank over tasks")),
     ]
-    return [Table(title, columns, lines).ranked("mean score")]
+    notes = without_mean(list(labels(unequal).values()))
+    return [Table(title, columns, lines, notes).ranked("mean score")]
 
 
 def standings(found: Found, better: bool) -> dict[Row, list[Value]]:
@@ -135,7 +135,7 @@ def standings(found: Found, better: bool) -> dict[Row, list[Value]]:
     tied, order, limits = tied_with(found, best), ranks(scores), unit_intervals(scores, draws)
     return {
         row: [
-            *(float(order[k]), as_text(limits[k]) if len(own.groups) >= FEWEST_UNITS else None),
+            *(float(order[k]), as_text(limits[k]) if limits is not None and own.enough else None),
             "best" if row == best else "tied" if row in tied else None,
         ]
         for k, (row, own) in enumerate(found.items())

@@ -5,7 +5,7 @@ their runs are.
 """
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from math import isfinite, nan
 from pathlib import Path
@@ -33,7 +33,7 @@ from benchmark.results.predictions import (
 )
 from benchmark.results.record import Record
 from benchmark.results.storage import folder_of
-from benchmark.stats.bootstrap import resampled_scores, unfit
+from benchmark.stats.bootstrap import FEWEST_UNITS, enough_units, resampled_scores, unfit
 from benchmark.stats.paired import Resampled
 
 Name = TypeVar("Name", bound=Hashable)
@@ -86,7 +86,16 @@ class StoredRun:
         """Rows of the scored examples of a test set."""
         return np.flatnonzero(self.known & (self.tests == test))
 
-    def scorer(self, metric: Metric, rows: Array) -> Scorer | None:
+    def labelled(self, rows: Array) -> list[Example]:
+        """Examples with nothing but the labels of these rows; none if they are not stored."""
+        labels = self.table.columns.get("label")
+        return (
+            [Example((), np.asarray(labels[row]), "", "") for row in rows]
+            if labels is not None
+            else []
+        )
+
+    def scorer(self, metric: Metric, rows: Array, examples: Sequence[Example]) -> Scorer | None:
         """A metric's function from weights of these rows to scores; None: they are not stored."""
         columns = self.table.columns
         if isinstance(metric, ExampleMetric) and metric.name in self.table.metrics:
@@ -94,8 +103,6 @@ class StoredRun:
             return ExampleValues(values[rows], sizes[rows], metric.finish)
         if isinstance(metric, SetMetric) or not {"prediction", "label"} <= set(columns):
             return None
-        labels = [np.asarray(columns["label"][row]) for row in rows]
-        examples = [Example((), label, "", "") for label in labels]
         try:
             return metric.scorer([columns["prediction"][row] for row in rows], examples)
         except (TypeError, ValueError) as error:
@@ -140,24 +147,28 @@ def resampled_run(
     columns, record = run.table.columns, run.record
     units, unit = np.unique([columns["group"][row] for row in rows], return_inverse=True)
     scorers, scores = dict[str, Scorer](), dict[str, float]()
-    for metric in metrics_of(tuple(record.config["task"]["metrics"])):
-        if metric.name in names and (scorer := run.scorer(metric, rows)):
+    examples = run.labelled(rows)
+    known = metrics_of(tuple(record.config["task"]["metrics"]))
+    for metric in known:
+        if metric.name in names and (scorer := run.scorer(metric, rows, examples)):
             scorers[metric.name] = scorer
             scores[metric.name] = float(scorer(np.ones((1, len(rows)), np.int64))[0])
             if chosen is None:
                 require_recorded(record, test, metric.name, scores[metric.name], f"{record.path}: ")
     draws, sizes = resampled_scores(scorers, units.tolist(), unit, SEED)
-    groups = frozenset(units.tolist())
-    return {
-        name: Resampled(np.array([scores[name]]), draws[name][None], sizes[name], groups)
-        for name in scorers
-    }
+    groups, found = frozenset(units.tolist()), dict[str, Resampled]()
+    for metric in (m for m in known if m.name in scorers):
+        name = metric.name
+        enough = enough_units(metric, examples, unit, sizes[name])
+        values = np.array([scores[name]]), draws[name][None]
+        found[name] = Resampled(*values, sizes[name], groups, enough)
+    return found
 
 
 def joined(seeds: Sequence[Resampled]) -> Resampled:
     """One model's results of all its seeds."""
     scores, draws = (np.concatenate([getattr(s, x) for s in seeds]) for x in ("scores", "draws"))
-    return Resampled(scores, draws, seeds[0].sizes, seeds[0].groups)
+    return replace(seeds[0], scores=scores, draws=draws)
 
 
 def mean_over(
@@ -172,18 +183,31 @@ def mean_over(
             np.tensordot(shares, [getattr(s, x) for s in sets], 1) for x in ("scores", "draws")
         )
         groups = frozenset[str]().union(*(each.groups for each in sets))
-        found[name] = Resampled(scores, draws, np.ones(len(groups)), groups, sets, shares)
+        enough = len(groups) >= FEWEST_UNITS
+        found[name] = Resampled(scores, draws, np.ones(len(groups)), groups, enough, sets, shares)
     return found
 
 
-def over_tasks(parts: Sequence[Mapping[Name, Resampled]]) -> dict[Name, Resampled]:
-    """The mean over tasks of each model that has all of them, with equally many seeds."""
-    found = {}
-    for name in parts[0]:
-        tasks = {str(n): {"": part[name]} for n, part in enumerate(parts) if name in part}
-        if len(tasks) == len(parts) and len({len(t[""].scores) for t in tasks.values()}) == 1:
+def over_tasks(
+    parts: Sequence[Mapping[Name, Resampled]],
+) -> tuple[dict[Name, Resampled], list[Name]]:
+    """The mean over tasks of each model that has all of them, and models that have none.
+
+    A model with unequal numbers of seeds has none.
+    """
+    found, unequal = dict[Name, Resampled](), list[Name]()
+    for name in (name for name in parts[0] if all(name in part for part in parts)):
+        tasks = {str(n): {"": part[name]} for n, part in enumerate(parts)}
+        if len({len(t[""].scores) for t in tasks.values()}) == 1:
             found[name] = mean_over(tasks, dict.fromkeys(tasks, 1 / len(tasks)))[""]
-    return found
+        else:
+            unequal.append(name)
+    return found, unequal
+
+
+def without_mean(names: Sequence[str]) -> list[str]:
+    """The note on models that have no mean over tasks."""
+    return [f"no mean of {', '.join(names)}: unequal numbers of seeds"] if names else []
 
 
 def require_recorded(record: Record, test: str, metric: str, value: float, place: str = "") -> None:

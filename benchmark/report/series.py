@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.files import replacing
 from benchmark.report.cells import Cell, TaskColumn, cell, column_of
-from benchmark.report.resampled import StoredRun, over_tasks, ranking_score
+from benchmark.report.resampled import StoredRun, over_tasks, ranking_score, without_mean
 from benchmark.report.table import ARROWS, Column, Report, Table, Value, estimated
 from benchmark.results.record import Record
 from benchmark.stats.bootstrap import FEWEST_UNITS
@@ -57,9 +57,10 @@ def series(checkpoints: Sequence[Checkpoint], axis: str, results: Path) -> Repor
             areas.setdefault((column.area, method), []).append(known)
     for (area, method), parts in areas.items():
         if len(parts) > 1:
-            means = over_tasks(parts)
+            means, unequal = over_tasks(parts)
+            notes = without_mean([checkpoints[number].name for number in unequal])
             title = f"{area.replace('_', ' ')} · {method}: mean of {len(parts)} tasks ↑"
-            tables.append(table(title, checkpoints, axis, {}, means, True))
+            tables.append(table(title, checkpoints, axis, {}, means, True, notes))
     text = (
         "Tied: not significantly worse than the best, by paired tests with Holm's correction over "
         "the other checkpoints. Drop: the first that is significantly worse than an earlier one, "
@@ -75,6 +76,7 @@ def table(
     estimates: Mapping[int, Estimate],
     known: Mapping[int, Resampled],
     better: bool,
+    notes: Sequence[str] = (),
 ) -> Table:
     """One row for each checkpoint: its score, the change from the one before, how it stands."""
     found = trend(known, better) if known else None
@@ -86,14 +88,13 @@ def table(
         score = estimates.get(number) or (mean_estimate(own) if own else None)
         rows.append([checkpoint.name, checkpoint.place, score, change, standing(found, number)])
         earlier = own or earlier
-    notes = []
     if found:
         drop = "no significant drop"
         if found.drop:
             later, before = (checkpoints[number].name for number in found.drop[:2])
             loss, p = found.drop[2:]
             drop = f"first significant drop: {later}, {loss:.3f} worse than {before} (p = {p:.2g})"
-        notes = [f"best: {checkpoints[found.best].name}; {drop}"]
+        notes = [*notes, f"best: {checkpoints[found.best].name}; {drop}"]
     columns = [
         *(
             Column("checkpoint"),

@@ -60,6 +60,16 @@ def read_results(path: Path) -> Results:
     return Results(path.name if folder == path.absolute() else models[0], folder, records)
 
 
+def require_whole(baseline: Path) -> None:
+    """Refuse a baseline whose promotion was interrupted between moving the two folders."""
+    previous = baseline.with_name(f"{baseline.name}.previous")
+    if not baseline.exists() and (previous / LOG).exists():
+        raise UserError(
+            f"{baseline} is missing, and {previous} is there: a promotion was interrupted; rename "
+            f"it to {baseline.name} again, or move it away to start anew"
+        )
+
+
 def promote(
     records: Sequence[Record], results: Path, baseline: Path, entry: Mapping[str, Any]
 ) -> Path | None:
@@ -72,7 +82,7 @@ def promote(
     new = baseline.with_name(f".{baseline.name}.{uuid4().hex}")
     previous = baseline.with_name(f"{baseline.name}.previous")
     try:
-        for record in records:
+        for record in [r for r in records if r.limit is None] or records:
             copy(record, folder_of(record, results), new)
         log = {"content": content(new), "history": [*history, dict(entry)]}
         (new / LOG).write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")

@@ -15,7 +15,14 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmark.core import Array, Example, Readout, UserError, Value, has_answer
-from benchmark.core.metric import ExampleMetric, ExampleValues, Metric, Scorer, SetMetric
+from benchmark.core.metric import (
+    CorpusMetric,
+    ExampleMetric,
+    ExampleValues,
+    Metric,
+    Scorer,
+    SetMetric,
+)
 from benchmark.stats.intervals import Interval, Statistic, interval
 
 EVALUATION_VERSION = 2
@@ -91,10 +98,28 @@ def score(
     units, unit = np.unique([examples[row].group for row in rows], return_inverse=True)
     draws, unit_sizes = resampled_scores(scorers, units.tolist(), unit, seed)
     found = {m: statistic(scores[m], draws[m], unit_sizes[m]) for m in draws}
-    enough = {m: s for m, s in found.items() if (unit_sizes[m] > 0).sum() >= FEWEST_UNITS}
+    enough = {
+        m.name: found[m.name]
+        for m in metrics
+        if m.name in found and enough_units(m, known[1], unit, unit_sizes[m.name])
+    }
     bounds, groups = intervals(metrics, enough, len(units)), frozenset(units.tolist())
     answers = list(predictions)
     return Scores(scores, bounds, len(rows), answers, draws, found, groups, values, sizes)
+
+
+def enough_units(metric: Metric, examples: Sequence[Example], unit: Array, sizes: Array) -> bool:
+    """Whether enough resampling units define a metric, and have each class that it compares.
+
+    unit: (n,), the unit of each example, from 0; sizes: (units,), what each unit counts for.
+    """
+    enough = bool((sizes > 0).sum() >= FEWEST_UNITS)
+    if enough and isinstance(metric, CorpusMetric) and metric.classes:
+        found, example = metric.classes(examples)
+        classes, _ = np.unique(np.stack([found, unit[example]]), axis=1)
+        smallest = np.unique(classes, return_counts=True)[1].min(initial=len(unit))
+        return bool(smallest >= metric.fewest)
+    return enough
 
 
 def unfit(metric: Metric, error: Exception) -> UserError:

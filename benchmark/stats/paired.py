@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmark.core import Array
-from benchmark.stats.bootstrap import FEWEST_UNITS, of_mean, statistic
+from benchmark.stats.bootstrap import of_mean, statistic
 from benchmark.stats.intervals import ROUNDING, Interval, Statistic, quantile
 
 POWERED = 2.80
@@ -44,6 +44,8 @@ class Resampled:
     """Shape (units,): what each resampling unit counts for."""
     groups: frozenset[str]
     """Names of the resampling units."""
+    enough: bool
+    """Whether so many resampling units define the score that its error is known."""
     parts: tuple["Resampled", ...] = ()
     """Of a mean over test sets the sets, with the weights `shares`."""
     shares: tuple[float, ...] = ()
@@ -119,17 +121,6 @@ class Difference(NamedTuple):
         return POWERED * self.error if isfinite(self.error) else None
 
 
-def mean_difference(parts: Sequence[Difference]) -> Difference:
-    """The plain mean over tasks, whose test sets are taken as independent."""
-    n, errors = len(parts), np.array([part.error for part in parts])
-    total = float((errors**2).sum())
-    value, units = sum(part.value for part in parts) / n, sum(part.units for part in parts)
-    if total == 0:
-        return Difference(value, 0.0, min(part.freedom for part in parts), units)
-    terms = sum(part.error**4 / part.freedom for part in parts)
-    return Difference(value, sqrt(total) / n, total**2 / terms, units)
-
-
 def difference(a: Resampled, b: Resampled) -> Difference:
     """The score of `a` minus that of `b`, from the same resamples of the same units.
 
@@ -139,7 +130,7 @@ def difference(a: Resampled, b: Resampled) -> Difference:
     value, units = a.score - b.score, len(a.groups)
     if a.groups != b.groups:
         raise ValueError("the two models are scored on different resampling units")
-    if units < FEWEST_UNITS or not isfinite(value):
+    if not (a.enough and b.enough and isfinite(value)):
         return Difference(value, nan, nan, units)
     means = [(np.full(len(x.scores), sign / len(x.scores)), x) for sign, x in ((1, a), (-1, b))]
     _, error, freedom = sampling(value, means)

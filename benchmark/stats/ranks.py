@@ -25,14 +25,16 @@ def ranks(scores: Array) -> Array:
     return np.asarray(better + (equal + 1) / 2)
 
 
-def unit_intervals(scores: Array, draws: Array) -> Array:
+def unit_intervals(scores: Array, draws: Array) -> Array | None:
     """The 95 % interval of each model's rank over resampling units, (models, 2).
 
     scores: (models,), higher is better; draws: (models, R), in the same resamples for all models,
-    undefined ones as NaN. They vary less than a bootstrap does, and are spread accordingly.
+    undefined ones as NaN. They vary less than a bootstrap does, and are spread accordingly. None:
+    no resample defines all scores.
     """
     spread = scores[:, None] + SPREAD * (draws - scores[:, None])
-    return bounds(ranks(spread[:, np.isfinite(spread).all(axis=0)]))
+    defined = spread[:, np.isfinite(spread).all(axis=0)]
+    return bounds(ranks(defined)) if defined.size else None
 
 
 def task_intervals(scores: Array) -> Array | None:

@@ -58,4 +58,7 @@ def estimate(
     pairs = zip(values, known, strict=True)
     within = sqrt(fmean(half_width(*pair, scale) ** 2 for pair in pairs))
     between = quantile(n - 1) * sd / sqrt(n)
-    return Estimate(score, sd, around(score, hypot(within, between), scale), n)
+    found = around(score, hypot(within, between), scale)
+    if found is None and sd == 0:  # all at a bound: as wide as the widest
+        found = min(low for low, _ in known), max(high for _, high in known)
+    return Estimate(score, sd, found, n)

@@ -89,6 +89,21 @@ def test_an_interrupted_promotion_leaves_the_baseline(
     assert sorted(path.name for path in folder.iterdir()) == ["golden", "results"]
 
 
+def test_a_promotion_that_was_killed_is_named(folder: Path) -> None:
+    """Between moving the baseline away and moving the new one to its place."""
+    promote(folder, "good")
+    (folder / "golden").rename(folder / "golden.previous")
+    for name in ("bad", "same"):
+        assert "a promotion was interrupted" in refused(promote(folder, name))
+    assert not (folder / "golden").exists()
+
+
+def test_a_candidate_without_a_task_is_not_promoted(folder: Path) -> None:
+    promote(folder, "good")
+    assert "few has no results of cloning" in refused(promote(folder, "few"))
+    assert names(folder / "golden") == {"good"}
+
+
 def test_a_baseline_that_was_edited_does_not_pass(folder: Path) -> None:
     promote(folder, "good")
     (file,) = (folder / "golden").glob("*/*/*/*/seed0.json")

@@ -122,6 +122,8 @@ def test_several_tasks_are_corrected_and_counted(tmp_path: Path) -> None:
     p = [line.difference.p or 0 for line in found]
     assert [line.fdr for line in found] == pytest.approx(stats.false_discovery_control(p).tolist())
     assert min(line.holm or 0 for line in found) == pytest.approx(3 * min(p))
+    doubtful = replace(found[0], difference=found[0].difference._replace(value=1.0), holm=0.06)
+    assert min(p) < 0.05 and doubtful.outcome == 0, "the corrected p-value decides"
     text = render(report(["a", "b"], found, notes), width=80)
     assert "a is better than b in 1, worse in 1 and tied in 1 of 3 tasks" in text
     assert "four: no results of b" in text

@@ -46,7 +46,7 @@ def test_a_candidate_as_good_as_the_baseline_passes(tmp_path: Path) -> None:
 
     assert found.verdict == Verdict.PASS
     assert found.message == "PASS: tonight is as good as golden on 2 tasks"
-    assert found.checked[0].flips == pytest.approx(20 / N)
+    assert found.checked[0].flips == pytest.approx((20 / N, 20))
 
 
 def test_a_loss_on_one_task_fails(tmp_path: Path) -> None:
@@ -77,11 +77,46 @@ def test_lower_is_better_for_perplexity_and_its_margin_is_relative(tmp_path: Pat
 def test_equal_checkpoints_on_few_proteins_are_not_decided(tmp_path: Path) -> None:
     """The predictions of two probes of the same checkpoint, say."""
     old = right(n=40)
-    found = judged(tmp_path, (old, flip(flip(old, 2), 2, to=True)))
+    found = judged(tmp_path / "some", (old, flip(flip(old, 6), 6, to=True)))
 
     assert found.verdict == Verdict.INVESTIGATE
     assert "standard errors, 2.49 are needed for a power of 80 %" in found.message
     assert found.checked[0].power[0] < 0.2
+    found = judged(tmp_path / "few", (old, flip(flip(old, 2), 2, to=True)))
+    assert found.verdict == Verdict.INVESTIGATE
+    assert "classes changed in 4 of 40 resampling units, so a loss of up to 0.21" in found.message
+
+
+@pytest.mark.parametrize(("n", "verdict"), [(12, Verdict.INVESTIGATE), (299, Verdict.PASS)])
+def test_equal_answers_of_other_weights_are_evidence_if_they_are_many(
+    tmp_path: Path, n: int, verdict: Verdict
+) -> None:
+    """Without a change in n answers, a share of up to 1 - 0.05^(1 / n) may change in others."""
+    found = judged(tmp_path, (right(n=n), right(n=n)))
+    assert found.verdict == verdict
+    assert found.checked[0].judgement.lower == pytest.approx(0.05 ** (1 / n) - 1)
+    same = judged(tmp_path / "same", (right(n=n), right(n=n)), backbone={"digest": "weights of a"})
+    assert same.verdict == Verdict.PASS, "the same weights"
+
+
+def test_flips_are_of_the_same_seed(tmp_path: Path) -> None:
+    """Whatever was run first."""
+    for folder, model_name, order in (("golden", "a", (0, 1)), ("tonight", "b", (1, 0))):
+        for seed in order:
+            when = f"203{order.index(seed)}-01-01"
+            save_run(
+                tmp_path / folder, right(seed=seed), "task", model_name, seed=seed, created=when
+            )
+    both = read_results(tmp_path / "tonight"), read_results(tmp_path / "golden")
+    assert gate(*both, read_margins(None)).checked[0].flips == (0.0, 0)
+
+
+def test_runs_of_a_part_of_the_data_decide_nothing(tmp_path: Path) -> None:
+    for folder, model_name in (("golden", "a"), ("tonight", "b")):
+        save_run(tmp_path / folder, right(), "task", model_name, limit=40)
+    both = read_results(tmp_path / "tonight"), read_results(tmp_path / "golden")
+    found = gate(*both, read_margins(None))
+    assert found.verdict == Verdict.INVESTIGATE and "limit=40" in found.message
 
 
 def test_what_changed_besides_the_weights_is_a_reason(tmp_path: Path) -> None:

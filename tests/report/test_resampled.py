@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from benchmark.core import UserError
-from benchmark.report.resampled import StoredRun, resampled
+from benchmark.report.resampled import StoredRun, over_tasks, resampled
 from benchmark.results.compact import compact
 from benchmark.results.storage import load_all
 from benchmark.stats.paired import difference
 from tests.command_line import run_cli
+from tests.stats.test_paired import model
 
 METRICS = ("accuracy", "roc_auc", "mcc")
 FOLDS = ["task.columns.fold=split", "task.columns.split=null"]
@@ -88,3 +89,27 @@ def test_changed_records_and_lost_predictions_are_refused(tmp_path: Path, toy_co
     path.with_suffix(".parquet").unlink()
     with pytest.raises(UserError, match="has no predictions next to it; run it again"):
         read(results)
+
+
+def test_a_mean_over_tasks_counts_common_proteins_once() -> None:
+    """Two equal tasks know no more than one; two of other proteins know twice as much."""
+    rng = np.random.default_rng(0)
+    first, second = ({name: model(rng.random(60), prefix=task) for name in "ab"} for task in "ST")
+    one, other = difference(*first.values()), difference(*second.values())
+
+    same = difference(*over_tasks([first, first])[0].values())
+    assert same[:2] == pytest.approx(one[:2])
+    apart = difference(*over_tasks([first, second])[0].values())
+    assert apart.value == pytest.approx((one.value + other.value) / 2)
+    assert apart.error == pytest.approx(np.hypot(one.error, other.error) / 2, rel=0.1)
+    assert 59 < apart.freedom <= 118
+    a = first["a"]
+    zero = difference(*over_tasks([{"a": a, "b": a}] * 2)[0].values())
+    assert (zero.value, zero.interval, zero.p) == (0, (0, 0), 1)
+
+
+def test_a_model_with_unequal_numbers_of_seeds_has_no_mean_over_tasks() -> None:
+    rng = np.random.default_rng(0)
+    one, two = model(rng.random(40)), model(rng.random((2, 40)))
+    found, unequal = over_tasks([{"a": one, "b": two, "c": one}, {"a": one, "b": one}])
+    assert (list(found), unequal) == (["a"], ["b"])

@@ -73,10 +73,23 @@ def simulated(true: float, units: int, tasks: int, spread: float, seed: int) -> 
     value = (counts[..., 2] - counts[..., 0]) / units
     square = (counts[..., 2] + counts[..., 0]) / units
     error = np.sqrt((square - value**2) / (units - 1))
-    for row, errors in zip(value, error, strict=True):
+    changed = counts[..., 2] + counts[..., 0]
+    for row, errors, changes in zip(value, error, changed, strict=True):
         mine = [Difference(*pair, units - 1, units) for pair in zip(row, errors, strict=True)]
-        found.append([each.verdict for each in judge(mine, [MARGIN] * tasks)])
+        found.append([each.verdict for each in judge(mine, [MARGIN] * tasks, changes.tolist())])
     return np.array(found), Difference(0.0, float(np.sqrt(spread / units)), units - 1, units)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("units", [12, 30, 60, 100, 150, 250])
+def test_error_rates_where_few_answers_change(units: int) -> None:
+    """Of 12 equal answers, none is evidence that 99 % of all answers are."""
+    allowed = stats.binom.ppf(0.999, RUNS, 0.05) / RUNS
+    for spread in (MARGIN, 0.03, 0.1):
+        worse, _ = simulated(-MARGIN, units, 1, spread, 0)
+        assert (worse == PASS).mean() <= allowed, spread
+        equal, _ = simulated(0.0, units, 1, spread, 1)
+        assert (equal == FAIL).mean() <= allowed, spread
 
 
 @pytest.mark.slow

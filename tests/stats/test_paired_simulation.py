@@ -69,11 +69,9 @@ def rates(make: Data, strength: Pair, units: int, unequal: bool) -> tuple[float,
         scorers = {str(m): metric.scorer(list(p), rows) for m, p in enumerate(predictions)}
         names = [str(u) for u in range(units)]
         draws, counts = resampled_scores(scorers, names, unit, seed)
+        full, groups = np.ones((1, len(unit))), frozenset(names)
         a, b = (
-            Resampled(
-                scorers[m](np.ones((1, len(unit)))), draws[m][None], counts[m], frozenset(names)
-            )
-            for m in scorers
+            Resampled(scorers[m](full), draws[m][None], counts[m], groups, True) for m in scorers
         )
         d = difference(a, b)
         assert d.p is not None and d.interval is not None

@@ -7,7 +7,14 @@ from pathlib import Path
 from benchmark.cli.verbs.request import Request
 from benchmark.core import ExitCode, UserError
 from benchmark.files import replacing
-from benchmark.results.golden import Results, find_results, is_changed, promote, read_results
+from benchmark.results.golden import (
+    Results,
+    find_results,
+    is_changed,
+    promote,
+    read_results,
+    require_whole,
+)
 from benchmark.results.storage import without_collection
 
 
@@ -16,7 +23,8 @@ def show_gate(request: Request) -> int:
     """Compare a candidate with a frozen baseline: pass (0), fail (1) or investigate (3).
 
     A baseline is a folder of results with one model. promote=true reason="..." makes the candidate
-    the baseline unless it fails, and is the only way to make or replace one.
+    the baseline unless it fails or lacks one of its tasks, and is the only way to make or replace
+    one.
     """
     options = request.options
     if not options.get("candidate") or not options.get("baseline"):
@@ -27,11 +35,20 @@ def show_gate(request: Request) -> int:
     if options.get("promote", "true") != "true" or ("promote" in options) != bool(reason):
         raise UserError('a baseline is replaced by promote=true reason="..." together; give both')
     golden = Path(options["baseline"]).expanduser()
+    require_whole(golden)
     candidate = find_results(options["candidate"], Path(options["results"]).expanduser())
     if reason and not golden.exists():
         status, message = ExitCode.DONE, "the first baseline"
     else:
         status, message = judge(request, candidate, golden)
+        missing = {r.task for r in read_results(golden).records} - {
+            r.task for r in candidate.records
+        }
+        if reason and missing:
+            raise UserError(
+                f"{candidate.name} has no results of {', '.join(sorted(missing))}, which {golden} "
+                "has; run them first, or promote it to another folder"
+            )
     if reason and status != ExitCode.FAILED:
         when = datetime.now(UTC).isoformat(timespec="seconds")
         entry = {"when": when, "reason": reason, "candidate": candidate.name, "verdict": message}
