@@ -92,7 +92,10 @@ class Run:
                     group: declared_version(type(part), config[group].get("_target_", ""))
                     for group, part in parts.items()
                 },
-                "metrics": {scorer.name: declared_version(scorer) for scorer in scorers},
+                "metrics": {
+                    scorer.name: declared_version(scorer, metric)
+                    for scorer, metric in zip(scorers, task.metrics, strict=True)
+                },
                 "evaluation": EVALUATION_VERSION,
                 "embedding": EMBEDDING_VERSION,
             },
