@@ -1,5 +1,6 @@
 """The light form of results gives the scores of the full one; committed Records in tables."""
 
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 
@@ -52,10 +53,15 @@ def test_the_light_form_has_the_scores_by_band_of_the_full_one(
     splits = task.load()
     identity = np.linspace(0, 1, len(splits.tests["test"]))
     audit = Audit({"made": "by hand"}, {"test": identity > 0.9}, {"test": identity})
+    by_length = {"short": {"examples": 4, "units": 4, "scores": {"accuracy": 0.5}, "intervals": {}}}
     for folder in (full, light):
+        for record in load_all(folder):
+            strata = {"test": {**record.strata.get("test", {}), **by_length}}
+            storage.write_record(replace(record, strata=strata), folder)
         complete(task, splits, digest_splits(splits), audit, folder)
     for one, other in zip(load_all(full), load_all(light), strict=True):
-        assert one.audit == other.audit == audit.facts and len(one.strata["test"]) > 3
+        assert one.audit == other.audit == audit.facts and len(one.strata["test"]) > 4
+        assert one.strata["test"].items() >= by_length.items(), "strata of the task itself stay"
         for band, stratum in one.strata["test"].items():
             found = other.strata["test"][band]
             for kind in ("scores", "intervals"):
