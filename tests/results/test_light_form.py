@@ -102,6 +102,28 @@ def test_runs_of_other_data_do_not_share_a_file(full: Path, tmp_path: Path, toy_
     assert len(list(full.rglob("seed*.parquet"))) == 3, "nothing is removed"
 
 
+def relabel(path: Path, first: float) -> None:
+    """Give a run's first example another label and its second an unknown one."""
+    table = pq.read_table(path)
+    labels = [first, np.nan, *table["label"].to_pylist()[2:]]
+    place = table.column_names.index("label")
+    pq.write_table(table.set_column(place, "label", pa.array(labels, pa.float64())), path)
+
+
+def test_runs_with_other_labels_do_not_share_a_file(full: Path) -> None:
+    """Their examples have the same ids; unknown labels are equal."""
+    one, other = full.rglob("seed*.parquet")
+    relabel(one, 0.0)
+    relabel(other, 7.0)
+    with pytest.raises(UserError, match=r"different test examples \(their label differs\)"):
+        compact(full / "toy")
+    assert one.exists() and other.exists(), "nothing is removed"
+
+    relabel(other, 0.0)
+    compact(full / "toy")
+    assert pq.read_table(full / "toy" / VALUES)["label"].to_pylist()[0] == 0.0
+
+
 def test_committed_records_join_a_users_own(
     full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
