@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 
 from benchmark.core import RESIDUES, Example, Splits
-from benchmark.data.homology import EXACT, NONE, SHORT, nearest_relatives, search
+from benchmark.data.homology import (
+    EDGES,
+    EXACT,
+    NONE,
+    SHORT,
+    band,
+    equal_shares,
+    nearest_relatives,
+    search,
+)
 from tests.conftest import ROOT, random_chain
 
 KNOWN = [random_chain(np.random.default_rng(seed), 200 + seed) for seed in range(60)]
@@ -76,6 +85,20 @@ def test_identity_is_that_of_the_nearest() -> None:
     found = nearest_relatives([KNOWN[0], KNOWN[1]], [far, near, mutated(KNOWN[1], 0.62)])
 
     assert found == pytest.approx([0.96, 0.62], abs=0.005)
+
+
+@pytest.mark.parametrize("length", [30, 50, 170, 1330])
+def test_an_identity_at_an_edge_is_in_the_band_above(length: int) -> None:
+    """Found by counting equal residues; one residue fewer is in the band below."""
+    chain, names = random_chain(np.random.default_rng(length), length), list(EDGES)
+    for at, name in enumerate(names[:3]):
+        least = (9, 7, 5)[at] * length // 10
+        for same, expected in ((least, name), (least - 1, names[at + 1])):
+            changed = chain[:same] + "".join(
+                "C" if letter == "A" else "A" for letter in chain[same:]
+            )
+            ((_, _, share),) = equal_shares([changed], [chain])
+            assert band(False, float(share.item())) == expected, (same, length)
 
 
 def test_an_interrupted_search_leaves_no_process(tmp_path: Path) -> None:
