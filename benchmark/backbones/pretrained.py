@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import getfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,7 +68,7 @@ class Pretrained(Transformer):
             parts = opened._asdict()
             self.unused: Sequence[str] = parts.pop("unused")
             super().__init__(**parts, **settings)
-        self._digest = digest(content, repr(opened.alphabet))
+        self._digest = digest(content, repr(opened.alphabet), *own_code(opened))
         self._published = facts
 
     @abstractmethod
@@ -79,13 +80,27 @@ class Pretrained(Transformer):
 
     @property
     def digest(self) -> str:
-        """Digest of the folder's weights, tokenizer, configuration, and the alphabet."""
+        """Digest of the folder's weights, tokenizer, configuration and code, and the alphabet."""
         return self._digest
 
     def facts(self) -> Mapping[str, Any]:
         """Size, shape, the hub's revision, tensors without a use, and the published facts."""
         own = {"revision": self._revision, "published": dict(self._published)}
         return {**super().facts(), **own, "unused_weights": list(self.unused)}
+
+
+def own_code(opened: Opened) -> Iterator[bytes]:
+    """Content of the files of code that the checkpoint brought; they may lie in another folder."""
+    from transformers.dynamic_module_utils import get_relative_import_files
+
+    modules = [module for module in (opened.module, opened.language_model) if module is not None]
+    parts: list[Any] = [part for module in modules for part in module.modules()]
+    parts += [getattr(opened.module, "config", None), getattr(opened.alphabet, "tokenizer", None)]
+    kinds = {base for part in parts for base in type(part).__mro__}
+    brought = [kind for kind in kinds if kind.__module__.startswith("transformers_modules.")]
+    loaded = {getfile(kind) for kind in brought}
+    files = {*loaded, *(name for file in loaded for name in get_relative_import_files(file))}
+    yield from sorted(Path(file).read_bytes() for file in files)
 
 
 @contextmanager

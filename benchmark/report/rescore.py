@@ -22,13 +22,13 @@ from benchmark.core import (
     UserError,
     has_answer,
 )
-from benchmark.data.homology import Audit
+from benchmark.data.homology import BANDS, Audit
 from benchmark.progress import note, track
 from benchmark.report.resampled import AGAIN, require_recorded
 from benchmark.results import storage
 from benchmark.results.predictions import VALUES, PredictionTable, read_predictions
-from benchmark.results.record import Record
-from benchmark.stats.strata import stratify
+from benchmark.results.record import WITHOUT_OVERLAP, Record
+from benchmark.stats.strata import Strata, stratify
 
 Stored = dict[str, list[Any]]
 """Test set -> predictions, one for each example."""
@@ -54,11 +54,22 @@ def complete(
             print(f"{folder / record.path} gets no scores by band: {error}", file=sys.stderr)
             continue
         strata = stratify(scorers, task.readout, splits, predictions, found, record.seed)
+        strata = with_own(strata, record)
         storage.write_record(replace(record, strata=strata, audit=found.facts), folder)
         done += 1
     if done:
         have = "Record of this data has" if done == 1 else "Records of this data have"
         note(f"{done} {have} scores by band now")
+
+
+def with_own(strata: Strata, record: Record) -> Strata:
+    """These strata and those of the Record's task, which do not depend on the audit."""
+    own = {
+        test: {name: part for name, part in parts.items() if name not in (*BANDS, WITHOUT_OVERLAP)}
+        for test, parts in record.strata.items()
+    }
+    merged = {test: strata.get(test, {}) | own.get(test, {}) for test in (*strata, *own)}
+    return {test: parts for test, parts in merged.items() if parts}
 
 
 def stored(task: Task, splits: Splits, table: PredictionTable) -> Stored:

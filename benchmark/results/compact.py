@@ -41,13 +41,20 @@ def compact(task: Path) -> None:
     before = pq.read_table(path) if path.exists() else pa.table({})
     require_columns(path, before.column_names or OF_EXAMPLE)
     columns = {name: before[name] for name in before.column_names}
+    if columns:
+        columns.setdefault("label", None)
     for file in files:
         table = pq.read_table(file)
-        for name in ("test", "id", "group"):
-            if columns.setdefault(name, table[name]).to_pylist() != table[name].to_pylist():
-                raise UserError(f"{file} and the runs beside it have different test examples")
-        if "label" in table.column_names and single_precision(table["label"]) is not None:
-            columns.setdefault("label", table["label"])
+        examples = {name: table[name] for name in ("test", "id", "group")}
+        label = table["label"] if "label" in table.column_names else None
+        is_short = label is not None and single_precision(label) is not None
+        examples["label"] = label if is_short else None
+        for name, values in examples.items():
+            if as_text(columns.setdefault(name, values)) != as_text(values):
+                raise UserError(
+                    f"{file} and the runs next to it have different test examples (their {name} "
+                    "differs); move the runs of other data to another folder"
+                )
         record = load(file.with_suffix(".json"))
         audit = read_audit(task.parent, record.data, record.audit.get("against", ""))
         needed = {"test", "length", "seq"} & set(table.column_names)
@@ -66,6 +73,11 @@ def compact(task: Path) -> None:
         pq.write_table(table, new, compression="zstd", compression_level=19)
     for file in files:
         file.unlink()
+
+
+def as_text(stored: Any) -> str:
+    """A pyarrow column, or None, as text, in which missing labels (NaN) are equal."""
+    return repr(None if stored is None else stored.to_pylist())
 
 
 def single_precision(stored: Any) -> Any:

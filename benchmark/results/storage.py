@@ -13,7 +13,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ TITLE = "# Leaderboard"
 """First line of the tables' README.md."""
 KEY = "[0-9a-f]" * 8
 """Of the names of folders; no others are looked into, so that results=/ is not a search."""
+RECORDS = f"*/*/*/{KEY}/seed*.json"
+"""Pattern of the files of Records below a folder of results."""
 CLONE = Path(__file__).parents[2]
 FOLDERS = (CLONE / "results", Path(__file__).parent / "reference")
 """Where the committed Records are: in a clone, or inside the installed package."""
@@ -79,14 +81,23 @@ def load_all(results: Path, tasks: Collection[str] | None = None) -> list[Record
     A file that cannot be read is reported on stderr and left out.
     """
     records = []
-    pattern = f"*/*/*/{KEY}/seed*.json"
-    for path in sorted(results.glob(pattern)):
+    for path in sorted(results.glob(RECORDS)):
         try:
             if tasks is None or path.parts[-5] in tasks:
                 records.append(load(path))
         except UserError as error:
             print(f"left out of the tables: {error}", file=sys.stderr)
     return sorted(records, key=lambda record: record.created)
+
+
+def states(results: Path) -> dict[Path, tuple[int, int]]:
+    """The files of Records below a folder, with what changes if another process replaces them."""
+    found = {}
+    for path in results.glob(RECORDS):
+        with suppress(FileNotFoundError):
+            state = path.stat()
+            found[path] = state.st_size, state.st_mtime_ns
+    return found
 
 
 def load_below(path: Path) -> tuple[list[Record], Path]:

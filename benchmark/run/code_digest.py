@@ -4,7 +4,7 @@ import ast
 import hashlib
 import sys
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, resolve_name
 from itertools import accumulate
@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from benchmark.core import Metric
+from benchmark.metrics import known
 
 OURS = {"benchmark", "tasks", "conf"}
 """Packages of this program: their classes declare versions, and their files are not followed."""
@@ -25,17 +26,30 @@ def declared_version(thing: type | Metric, target: str = "") -> int | str:
     user's function in another module makes: `target` is the dotted name that a yaml gives.
     """
     maker = target.rpartition(".")[0]
+    if isinstance(thing, Metric):
+        return metric_version(thing, maker)
     if maker.partition(".")[0] not in {"", *OURS} and maker != thing.__module__:
         digest = code_digest(SimpleNamespace(__module__=maker))
         return f"{digest} on {declared_version(thing)}"
-    if isinstance(thing, Metric):
-        return code_digest(thing.fn) if thing.version is None else thing.version
     ours = next((k for k in thing.__mro__ if k.__module__.partition(".")[0] in OURS), None)
     base: int = vars(ours).get("VERSION", getattr(ours, "VERSION", 0))
     if ours is thing:
         return base
     own = vars(thing).get("VERSION")
     return f"{code_digest(thing) if own is None else own} on {base}"
+
+
+def metric_version(metric: Metric, module: str) -> int | str:
+    """Its `version`, unless a user's function replaces the one of ours that declared it."""
+    fn: object = metric.fn
+    while isinstance(fn, partial):
+        fn = fn.func
+    ours = known().get(metric.name)
+    is_ours = fn.__module__.partition(".")[0] in OURS
+    inherited = ours is not None and ours.version == metric.version and not is_ours
+    if metric.version is not None and not inherited:
+        return metric.version
+    return code_digest(fn, SimpleNamespace(__module__=module))
 
 
 @cache

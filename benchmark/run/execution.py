@@ -92,7 +92,12 @@ class Run:
                     group: declared_version(type(part), config[group].get("_target_", ""))
                     for group, part in parts.items()
                 },
-                "metrics": deciding_versions({s.name: declared_version(s) for s in scorers}),
+                "metrics": deciding_versions(
+                    {
+                        scorer.name: declared_version(scorer, metric)
+                        for scorer, metric in zip(scorers, task.metrics, strict=True)
+                    }
+                ),
                 "evaluation": EVALUATION_VERSION,
                 "embedding": EMBEDDING_VERSION,
             },
@@ -248,10 +253,11 @@ def open_caches(
     backbone: Backbone, store: Store, model: Mapping[str, Any], name: str
 ) -> dict[Level, EmbeddingCache]:
     """Open a backbone's caches in the store; model: its settings that affect a score."""
+    version = declared_version(type(backbone), model.get("_target_", ""))
     parts = {
         "digest": backbone.digest,
         "dtype": backbone.dtype,
-        "versions": [declared_version(type(backbone)), EMBEDDING_VERSION],
+        "versions": [version, EMBEDDING_VERSION],
     }
     checked = {**{name: package_version(name) for name in LIBRARIES}, "code": own_digest()}
     about = {**model, "model": name, "dtype": backbone.dtype, CHECKED_WITH: checked}

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -190,3 +191,30 @@ def test_a_scale_of_the_model_itself_is_no_quantisation() -> None:
     for name in ("layer.0.weight_scale", "layer.0.weight_scale_inv", "layer.0.scales"):
         with pytest.raises(UserError, match=f"is quantised: it holds .*{name.rpartition('.')[2]}"):
             refuse_quantised(None, {name: "F32", "layer.0.weight": "F8_E4M3"})
+
+
+def test_code_in_another_folder_is_part_of_the_weights(
+    esm_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Changed code is another model, also where the checkpoint's own files are unchanged."""
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "hf"))
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    folder = Path(shutil.copytree(esm_folder, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+
+    def digest_with(factor: str) -> str:
+        (tmp_path / "code").mkdir(exist_ok=True)
+        (tmp_path / "code" / "factor.py").write_text(f"FACTOR = {factor}\n")
+        (tmp_path / "code" / "mine.py").write_text(
+            "from transformers import EsmForMaskedLM\nfrom .factor import FACTOR\n"
+            "class Mine(EsmForMaskedLM):\n    def embed(self, x):\n        return FACTOR * x\n"
+        )
+        names = dict.fromkeys(("AutoModel", "AutoModelForMaskedLM"), f"{tmp_path}/code--mine.Mine")
+        (folder / "config.json").write_text(json.dumps({**config, "auto_map": names}))
+        opened = open_folder(folder, trust_remote_code=True)
+        assert type(opened.language_model).__name__ == "Mine"
+        return opened.digest
+
+    first = digest_with("1.0")
+    assert digest_with("1.0") == first
+    assert digest_with("0.1") != first

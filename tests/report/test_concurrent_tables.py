@@ -3,9 +3,14 @@
 import csv
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from benchmark.results.storage import TITLE, save
+import pytest
+
+from benchmark.report import leaderboard
+from benchmark.results.record import Record
+from benchmark.results.storage import TITLE, load_all, save
 from tests.command_line import environment
 from tests.report.test_leaderboard import record
 
@@ -38,3 +43,25 @@ def test_tables_are_complete_while_two_processes_write_them(tmp_path: Path) -> N
     assert [writer.returncode for writer in writers] == [0, 0]
     assert seen > 1
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_run_that_ends_meanwhile_is_in_the_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It wrote its own tables, which these replace; a Record may also be replaced."""
+    first = record(model="first")
+    save(first, {"prediction": [0.5]}, tmp_path)
+    ended = [record(model="second"), replace(first, area="structure")]
+
+    def load_slowly(results: Path) -> list[Record]:
+        found = load_all(results)
+        if ended:
+            save(ended.pop(0), {"prediction": [0.5]}, tmp_path)
+        return found
+
+    monkeypatch.setattr(leaderboard, "load_all", load_slowly)
+    leaderboard.write(tmp_path)
+
+    with (tmp_path / "leaderboard.csv").open(newline="") as stream:
+        rows = {row["model"]: row["area"] for row in csv.DictReader(stream)}
+    assert rows == {"first": "structure", "second": first.area}

@@ -1,5 +1,6 @@
 """The light form of results gives the scores of the full one; committed Records in tables."""
 
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 
@@ -52,10 +53,15 @@ def test_the_light_form_has_the_scores_by_band_of_the_full_one(
     splits = task.load()
     identity = np.linspace(0, 1, len(splits.tests["test"]))
     audit = Audit({"made": "by hand"}, {"test": identity > 0.9}, {"test": identity})
+    by_length = {"short": {"examples": 4, "units": 4, "scores": {"accuracy": 0.5}, "intervals": {}}}
     for folder in (full, light):
+        for record in load_all(folder):
+            strata = {"test": {**record.strata.get("test", {}), **by_length}}
+            storage.write_record(replace(record, strata=strata), folder)
         complete(task, splits, digest_splits(splits), audit, folder)
     for one, other in zip(load_all(full), load_all(light), strict=True):
-        assert one.audit == other.audit == audit.facts and len(one.strata["test"]) > 3
+        assert one.audit == other.audit == audit.facts and len(one.strata["test"]) > 4
+        assert one.strata["test"].items() >= by_length.items(), "strata of the task itself stay"
         for band, stratum in one.strata["test"].items():
             found = other.strata["test"][band]
             for kind in ("scores", "intervals"):
@@ -106,6 +112,28 @@ def test_runs_of_other_data_do_not_share_a_file(full: Path, tmp_path: Path, toy_
     with pytest.raises(UserError, match="different test examples"):
         compact(full / "toy")
     assert len(list(full.rglob("seed*.parquet"))) == 3, "nothing is removed"
+
+
+def relabel(path: Path, first: float) -> None:
+    """Give a run's first example another label and its second an unknown one."""
+    table = pq.read_table(path)
+    labels = [first, np.nan, *table["label"].to_pylist()[2:]]
+    place = table.column_names.index("label")
+    pq.write_table(table.set_column(place, "label", pa.array(labels, pa.float64())), path)
+
+
+def test_runs_with_other_labels_do_not_share_a_file(full: Path) -> None:
+    """Their examples have the same ids; unknown labels are equal."""
+    one, other = full.rglob("seed*.parquet")
+    relabel(one, 0.0)
+    relabel(other, 7.0)
+    with pytest.raises(UserError, match=r"different test examples \(their label differs\)"):
+        compact(full / "toy")
+    assert one.exists() and other.exists(), "nothing is removed"
+
+    relabel(other, 0.0)
+    compact(full / "toy")
+    assert pq.read_table(full / "toy" / VALUES)["label"].to_pylist()[0] == 0.0
 
 
 def test_committed_records_join_a_users_own(

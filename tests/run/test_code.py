@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hydra.utils import get_class
 
+from benchmark.metrics import find
 from benchmark.report.suites import merged
 from benchmark.run.code_digest import code_digest, declared_version
 from tests.command_line import importing_from
@@ -60,6 +61,41 @@ def test_versions_are_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert declared_version(Linear, "benchmark.methods.x.Linear") == Linear.VERSION
     monkeypatch.setattr(Linear, "VERSION", Linear.VERSION + 1)
     assert declared_version(declared) == f"7 on {Linear.VERSION}", "a raised version of the base"
+
+
+METRICS = """
+from dataclasses import replace
+from functools import partial
+from benchmark.core import ExampleMetric
+from benchmark.metrics import find
+from formula7 import near
+
+def first(predictions, examples):
+    return [1.0] * len(examples)
+
+LIMIT = 0.5
+half = ExampleMetric("half", partial(partial(near, LIMIT), LIMIT), True)
+accuracy = replace(find("accuracy"), fn=first)
+declared = replace(half, version=3)
+"""
+
+
+@pytest.mark.parametrize("changed", ["metrics7", "formula7"])
+def test_a_users_metric_is_its_function_and_where_it_is_made(tmp_path: Path, changed: str) -> None:
+    """Both for a partial function and for a copy of our metric, unless a version is declared."""
+    formula = "def near(a, b, predictions, examples):\n    return [a + b] * len(examples)\n"
+    (tmp_path / "metrics7.py").write_text(METRICS)
+    (tmp_path / "formula7.py").write_text(formula)
+    with importing_from(tmp_path):
+        names = [f"metrics7.{name}" for name in ("half", "accuracy", "declared")]
+        found = {name: find(name) for name in names}
+        before = [declared_version(found[name], name) for name in names]
+        file = tmp_path / f"{changed}.py"
+        file.write_text(file.read_text() + "# changed\n")
+        after = [declared_version(found[name], name) for name in names]
+
+    assert [old == new for old, new in zip(before, after, strict=True)] == [False, False, True]
+    assert before[2] == 3
 
 
 def test_every_class_of_ours_declares_a_version() -> None:
