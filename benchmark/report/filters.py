@@ -9,7 +9,7 @@ from benchmark.core import UserError, unknown
 from benchmark.report.cells import Cell, Cells, Row, TaskColumn
 from benchmark.report.suites import AREAS, built_in, names, tasks_of_suite
 
-FILTERS = ("area", "suite", "method", "family", "since", "max_parameters")
+FILTERS = ("area", "suite", "task", "method", "family", "since", "max_parameters")
 OF_ROWS = ("family", "since", "max_parameters")
 """Filters that published scores, of which less is known, do not pass."""
 UNITS = {"": 1, "k": 1e3, "m": 1e6, "b": 1e9}
@@ -36,7 +36,7 @@ def check(name: str, value: str) -> str | float | list[str]:
         if not (tasks := tasks_of_suite(value)):
             raise unknown("suite", value, names("suite", [built_in()]))
         return tasks
-    if name == "method":
+    if name in ("task", "method"):
         return value.split(",")
     if name == "since":
         try:
@@ -60,6 +60,7 @@ def fits(
     tests: dict[str, Callable[[Any], bool]] = {
         "area": lambda value: column.area == value,
         "suite": lambda value: column.task in value,
+        "task": lambda value: column.task in value,
         "method": lambda value: row.model_free or row.method in value,
         "family": lambda value: value in families(row, str(record.config["model"].get("_target_"))),
         "since": lambda value: record.created >= value,

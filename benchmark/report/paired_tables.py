@@ -43,9 +43,10 @@ def report(models: Sequence[str], lines: Sequence[Line], notes: Sequence[str]) -
     if len(models) > 2:
         return Report([outcomes(models, tested, notes), *matrices(lines)], "Comparison", text)
     won = [line.outcome for line in tested]
+    what = "tasks" if len({line.column.task for line in tested}) == len(won) else "comparisons"
     verdict = (
         f"{models[0]} is better than {models[1]} in {won.count(1)}, worse in {won.count(-1)} and "
-        f"tied in {won.count(0)} of {len(won)} tasks (Holm p < {ALPHA})"
+        f"tied in {won.count(0)} of {len(won)} {what} (Holm p < {ALPHA})"
     )
     table, means = of_two(models, lines, [*([verdict] if won else []), *notes]), areas(tested)
     return Report([table, means] if means.rows else [table], " − ".join(models), text + TWO)
@@ -93,13 +94,17 @@ def of_two(models: Sequence[str], lines: Sequence[Line], notes: Sequence[str]) -
 
 
 def areas(tested: Sequence[Line]) -> Table:
-    """The mean difference of each area, over its tasks where higher is better."""
-    parts = defaultdict[str, list[Difference]](list)
+    """The mean difference of each area and method, over its tasks where higher is better."""
+    parts = defaultdict[tuple[str, str], list[Difference]](list)
     for line in tested:
         if line.higher_is_better:
-            parts[line.column.area].append(line.difference)
-    means = {area: mean_difference(found) for area, found in parts.items() if len(found) > 1}
-    rows = [[area, len(parts[area]), estimated(d), d.p] for area, d in means.items()]
+            parts[line.column.area, line.column.method].append(line.difference)
+    several = len({method for _, method in parts}) > 1
+    means = {place: mean_difference(found) for place, found in parts.items() if len(found) > 1}
+    rows = [
+        [" · ".join(place[: 1 + several]), len(parts[place]), estimated(d), d.p]
+        for place, d in means.items()
+    ]
     columns = [Column("area"), Column("tasks", "count"), Column("mean difference", "score")]
     columns.append(Column("p", "p", 4))
     return Table("Means over the tasks of an area in which higher is better", columns, rows)
@@ -122,7 +127,7 @@ def outcomes(models: Sequence[str], tested: Sequence[Line], notes: Sequence[str]
     directions = {"wins": True, "ties": None, "losses": False}
     total = [Column(name, "count", higher_is_better=d) for name, d in directions.items()]
     columns = [Column("model"), *total, *(Column(f"against {b}") for b in models)]
-    title = "Wins–ties–losses over tasks: row against column"
+    title = "Wins–ties–losses over tasks and methods: row against column"
     return Table(title, columns, rows, notes).ranked("wins", "losses")
 
 
@@ -150,19 +155,20 @@ def matrices(lines: Sequence[Line]) -> list[Table]:
 def figures(sides: Sequence[Selected], lines: Sequence[Line], folder: Path) -> Table:
     """Draw one of two models against the other for each task; the examples that differ most."""
     names, rows = [side.name for side in sides], list[list[Value]]()
+    named = headings(list(dict.fromkeys(line.column for line in lines)))
     for line in lines:
         runs = [read(side, line.column)[0] for side in sides]
         if not line.ranks or not (pair := values(runs, line.test, line.metric)):
             continue
         known = [run.table.columns["band"] for run in runs if "band" in run.table.columns]
         bands = [known[0][row] if known else "" for row in pair.rows]
-        name = re.sub(r"[^\w.-]+", "_", "_".join([line.column.task, *names]))
+        name = re.sub(r"[^\w.-]+", "_", "_".join([named[line.column], *names]))
         scatter(pair, bands, names, folder / f"{name}.png")
         order = np.argsort(pair.b - pair.a, kind="stable").tolist()
         for at in dict.fromkeys([*order[:MOST], *order[-MOST:]]):
             a, b = float(pair.a[at]), float(pair.b[at])
             example = runs[0].table.columns["id"][pair.rows[at]]
-            rows.append([line.column.task, example, pair.what, a, b, a - b])
+            rows.append([named[line.column], example, pair.what, a, b, a - b])
     columns = [Column("task"), Column("id"), Column("value of")]
     columns += [Column(name, "number") for name in (*names, "difference")]
     return Table(f"Examples that differ most; figures are in {folder}", columns, rows, names=2)

@@ -20,7 +20,7 @@ from benchmark.report.paired_tables import figures, report
 from benchmark.report.render import render
 from benchmark.report.selection import select
 from benchmark.results import storage
-from benchmark.results.record import Record
+from benchmark.results.record import NO_MODEL, Record
 from benchmark.results.storage import save
 from tests.command_line import environment
 from tests.report.test_leaderboard import record
@@ -253,16 +253,21 @@ def test_results_that_are_not_comparable(tmp_path: Path, change: Any, what: str)
 
 def test_names_that_are_not_clear(tmp_path: Path) -> None:
     make(tmp_path, "b", task="other")
-    for model, key in (("apple", "0" * 8), ("pear", "1" * 8)):
-        make(tmp_path, model)
-        make(tmp_path, model, method="mlp", key=key)
+    make(tmp_path, "apple"), make(tmp_path, "apple", method="mlp", key="0" * 8)
+    make(tmp_path, "cherry", method="lora")
+    for alpha, key in ((1, "1" * 8), (2, "2" * 8)):
+        make(tmp_path, "pear", key=key, settings={"method.alpha": alpha})
     make(tmp_path, "small", limit=20)
     (tmp_path / "empty").mkdir()
     for words, sentence in (
         (("aple", "b"), "unknown model 'aple'; did you mean apple"),
         (
+            ("apple", "cherry"),
+            r"no method in common, apple \(linear\), apple \(mlp\), cherry \(lora\)",
+        ),
+        (
             ("apple", "pear"),
-            r"apple names 2 results of solubility: .*@00000000 \(mlp\); add method=",
+            r"pear names 2 results of .* method=linear: pear \(alpha=1\)@11111111, ",
         ),
         (("b", "small"), "unknown model 'small'"),
         (("b", "small@" + make(tmp_path, "small", limit=20).key), "has only runs with limit="),
@@ -276,12 +281,36 @@ def test_names_that_are_not_clear(tmp_path: Path) -> None:
     assert select(["apple"], tmp_path, "mlp")[0].cells
 
 
-def test_of_several_methods_the_one_that_the_other_model_has(tmp_path: Path) -> None:
-    make(tmp_path, "apple"), make(tmp_path, "apple", method="mlp", key="0" * 8)
-    make(tmp_path, "apple", task="only"), make(tmp_path, "apple", task="only", method="mlp")
-    make(tmp_path, "pear", method="mlp")
-    for words in (("apple", "pear"), ("pear", "apple")):
-        sides = select(words, tmp_path)
-        methods = [[c.records[-1].method for c in side.cells.values()] for side in sides]
-        assert methods == [["mlp"], ["mlp"]]
-        assert [line.column.task for line in compare(sides)[0]] == ["solubility"]
+def test_every_method_that_two_models_have(tmp_path: Path) -> None:
+    """A baseline without a model is compared with each of them; other tasks are notes."""
+    for model in ("apple", "pear"):
+        make(tmp_path, model)
+        make(tmp_path, model, method="mlp", key=("1" if model == "apple" else "2") * 8)
+    free = {"task": {"metrics": list(METRICS)}, "model": {"_target_": NO_MODEL}}
+    make(tmp_path, "none", method="nearest", config=free)
+    make(tmp_path, "fig", method="mlp", key="3" * 8)
+    make(tmp_path, "apple", task="only"), make(tmp_path, "apple", task="only", method="lora")
+    make(tmp_path, "pear", task="only", method="mlp")
+    found, notes = compare(select(["apple (baseline)", "pear"], tmp_path))
+    assert [(x.column.task, x.column.method) for x in found] == [
+        ("solubility", "linear"),
+        ("solubility", "mlp"),
+    ]
+    assert len(notes) == 1 and notes[0].startswith("only: no method in common")
+    text = render(report(["apple", "pear"], found, notes), width=200)
+    assert "\nsolubility · mlp " in text and "of 2 comparisons" in text
+    for words, count in ((("apple", "nearest"), 2), (("fig", "apple"), 1), (("fig", "nearest"), 1)):
+        assert len(lines(tmp_path, *words)) == count
+    with pytest.raises(UserError, match="no method in common"):
+        compare(select(["apple", "pear"], tmp_path, tasks="only"))
+
+
+@pytest.mark.parametrize("word", ["random", "random (dim=320) (baseline)", "random (dim=320)"])
+def test_of_several_settings_those_of_the_yaml(tmp_path: Path, word: str) -> None:
+    make(tmp_path, "a")
+    made = {
+        dim: make(tmp_path, "random", dim / 100, settings={"model.dim": dim}) for dim in (96, 320)
+    }
+    assert lines(tmp_path, "a", word)[0].scores[1] == made[320].scores["test"]["accuracy"]
+    (line,) = lines(tmp_path, "random (dim=96)", word)
+    assert line.scores[0] == made[96].scores["test"]["accuracy"] != line.scores[1]

@@ -34,6 +34,7 @@ def cells() -> Cells:
         ({"area": "structure"}, {"mine"}),
         ({"suite": "structure"}, {"esm2_650m", "mine", "onehot", "esm2_8m"}),
         ({"method": "lora"}, {"esm2_8m"}),
+        ({"task": "cloning,x"}, {"esm2_8m"}),
         ({"family": "esm2"}, {"esm2_8m", "esm2_650m"}),
         ({"family": "baseline"}, {"onehot"}),
         ({"since": "2026-02-01"}, {"mine"}),

@@ -12,6 +12,7 @@ def show_compare(request: Request) -> None:
     """Compare models by paired tests of their stored predictions, without running anything.
 
     A model is a name in the tables, NAME@KEY, a key, a folder of results or the file of a Record.
+    Every method that two models have for a task is compared; task= and method= choose some.
     """
     from benchmark.report.comparison import compare
     from benchmark.report.paired_tables import figures, report
@@ -24,7 +25,7 @@ def show_compare(request: Request) -> None:
     if "figures" in options and len(words) > 2:
         raise UserError("figures= draws one model against another; give two models")
     results = Path(options.get("results", "results")).expanduser()
-    sides = select(words, results, options.get("method", ""))
+    sides = select(words, results, options.get("method", ""), options.get("task", ""))
     given = {name: options[name] for name in ("test", "metric", "by") if name in options}
     lines, notes = compare(sides, **given)
     shown = report([side.name for side in sides], lines, notes)

@@ -16,7 +16,7 @@ def show_leaderboard(request: Request) -> None:
     """Write the tables of results=DIR anew and show them, or a view of them.
 
     by=identity, by=method, by=rank, or by=generation, which also writes figures to results=DIR.
-    area=, suite=, method=, family=, since= and max_parameters= show a part of what is written.
+    area=, suite=, task=, method=, family=, since= and max_parameters= show a part of the tables.
     """
     from benchmark.report import leaderboard
     from benchmark.report.breakdowns import by_identity, by_method
