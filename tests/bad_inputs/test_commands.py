@@ -67,6 +67,7 @@ VERBS = [
     Bad("compare onehot", "compare takes two models or more", "names in the tables, or folders"),
     Bad("compare onehott kmer", "unknown model 'onehott'", "did you mean onehot"),
     Bad("compare onehot@zz kmer", "onehot@zz: there is no such result in ", "results"),
+    Bad("compare onehot random results=nothing", "results=nothing is no folder", "leave it out"),
     Bad("compare onehot empty", "empty has no Records", "give a folder of results, or a model's"),
     Bad("compare onehot kmer method=lora", "onehot has no results of method=lora", "lora"),
     Bad("compare onehot kmer metric=acuracy", "unknown metric 'acuracy'", "did you mean accuracy"),

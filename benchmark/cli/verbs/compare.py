@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmark.cli.verbs.request import Request
 from benchmark.core import UserError
-from benchmark.results.storage import without_collection
+from benchmark.results.storage import default_results, without_collection
 
 
 @without_collection()
@@ -25,6 +25,8 @@ def show_compare(request: Request) -> None:
     if "figures" in options and len(words) > 2:
         raise UserError("figures= draws one model against another; give two models")
     results = Path(options.get("results", "results")).expanduser()
+    if not results.is_dir() and results != default_results():  # the committed ones need no folder
+        raise UserError(f"results={results} is no folder; leave it out, or give one of results")
     sides = select(words, results, options.get("method", ""), options.get("task", ""))
     given = {name: options[name] for name in ("test", "metric", "by") if name in options}
     lines, notes = compare(sides, **given)
