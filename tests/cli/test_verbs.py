@@ -134,6 +134,8 @@ def test_a_folder_of_results_is_not_searched(shown: Any, tmp_path: Path) -> None
     """Records count at their place alone: a file one level above or below is not looked for."""
     path = save(record(), {"id": ["a"]}, tmp_path / "below" / "results")
     assert "there are no Records" in shown("leaderboard", f"results={tmp_path}", refused=True)
+    save(record(limit=8), {"id": ["a"]}, tmp_path / "x")
+    assert "have limit=" in shown("leaderboard", f"results={tmp_path / 'x'}", refused=True)
     assert "no Record in" in shown("why", str(tmp_path), str(path), refused=True)
     assert "the same run" in shown("why", str(path.parents[4]), str(path))
 

@@ -8,7 +8,7 @@ from benchmark.cli.verbs.request import Request
 from benchmark.core import UserError
 from benchmark.report.cells import Cells
 from benchmark.report.table import Report
-from benchmark.results.storage import without_collection
+from benchmark.results.storage import KEY, without_collection
 
 
 @without_collection()
@@ -37,6 +37,10 @@ def show_leaderboard(request: Request) -> None:
         raise UserError(f"by={by} is not known; there is by={', by='.join(views)}")
     cells, report = leaderboard.write(results)
     if not cells:
+        if any(results.glob(f"*/*/*/{KEY}/seed*.json")):
+            raise UserError(
+                f"the runs in {results} have limit=, and such runs are not ranked; run without it"
+            )
         raise UserError(f"there are no Records in {results}; run `python -m benchmark` first")
     if set(FILTERS) & set(request.options):
         cells = select(cells, request.options)
