@@ -17,6 +17,7 @@ from benchmark.cli.settings import check_settings, model_name
 from benchmark.cli.several_runs import Finished, SeveralRuns
 from benchmark.distributed import rank
 from benchmark.results import storage
+from benchmark.results.predictions import has_predictions
 from benchmark.results.record import Record
 from benchmark.run.code_digest import own_digest
 
@@ -117,7 +118,7 @@ def carry_out(config: dict[str, Any], parts: dict[str, Any], alone: bool) -> Fin
                 print(folded(ends[-1]), flush=True)  # the last one is printed after the tables
             run = prepared.with_seed(seed)
             path = folder / run.path
-            if path.exists() and not config["rerun"]:
+            if path.exists() and has_predictions(path) and not config["rerun"]:
                 records.append(storage.load(path))
                 ends.append(skipped(path, records[-1]))
                 continue

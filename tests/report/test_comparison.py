@@ -166,6 +166,17 @@ def test_a_column_that_is_not_stored(tmp_path: Path) -> None:
         lines(tmp_path, "a", "b", by="famly")
 
 
+def test_damaged_predictions(tmp_path: Path) -> None:
+    for model in "ab":
+        made = make(tmp_path, model)
+    file = (tmp_path / made.path).with_suffix(".parquet")
+    whole = file.read_bytes()
+    for part in (b"", whole[:-100], whole[:4] + bytes(200) + whole[204:]):
+        file.write_bytes(part)
+        with pytest.raises(UserError, match=r"seed0.parquet is damaged; run it again with rerun"):
+            lines(tmp_path, "a", "b")
+
+
 def test_neither_torch_nor_pandas_is_imported(tmp_path: Path) -> None:
     """They take seconds to start."""
     for model in "ab":
