@@ -87,6 +87,8 @@ def test_failures_alike_but_for_their_data_are_one_cause(tmp_path: Path) -> None
 
     assert done.stderr.count("error: ") == 1, done.stderr
     assert "3 failed" in done.stdout and "(2)" not in done.stdout
+    named = " ".join(done.stdout.split())
+    assert "; likewise biomap-research/fold_prediction, biomap-research/stability" in named
 
 
 @pytest.mark.slow
