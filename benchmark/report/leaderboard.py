@@ -36,7 +36,7 @@ from benchmark.report.render import render
 from benchmark.report.render.terminal import blocks
 from benchmark.report.suites import expected_tasks
 from benchmark.report.table import ARROWS, Column, Noted, Report, Table, Value
-from benchmark.results.record import WITHOUT_OVERLAP, Record
+from benchmark.results.record import WITHOUT_OVERLAP, Record, mean_of
 from benchmark.results.storage import TITLE, load_all, with_reference, without_collection
 
 USAGE = (
@@ -51,10 +51,11 @@ RUN = (
 """All columns of the CSV file."""
 TEXT = (
     "Written by `python -m benchmark` from the Records in this folder; do not edit. Scores are of "
-    "each task's first metric on its first test set, with 95 % bootstrap intervals over the task's "
-    "resampling units (n: test examples). For several seeds, a score is the mean ± standard "
+    "each task's first metric on its first test set, or the mean over its test sets where the "
+    "heading says so, with 95 % intervals of Student's t, whose standard errors are from resampled "
+    "units of the task (n: test examples). For several seeds, a score is the mean ± standard "
     "deviation, and the interval includes the variance between seeds. The best score is in bold. "
-    "The mean is the plain mean over the area's tasks, for rows that have all of them."
+    "The column mean is the plain mean over the area's tasks, for rows that have all of them."
 )
 
 
@@ -107,7 +108,8 @@ def scores_table(
         better = record.higher_is_better[metric]
         several = len(record.scores) > 1 and test in record.data
         measure = f"{metric}{f' of {test}' if several else ''}{ARROWS[better]}"
-        detail = f"{measure}, n = {record.scored[test]:,}"
+        parts = [measure, mean_of(record), f"n = {record.scored[test]:,}"]
+        detail = ", ".join(filter(None, parts))
         columns.append(Column(name, "score", 3, better, detail, bold_best=True))
         targets.append(("" if "published_sizes" in record.data_report else column.task, metric))
         notes += [f"`{name}`: {x}" for x in describe(column, cells) + overlap(cells[column])]

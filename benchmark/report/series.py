@@ -11,7 +11,7 @@ from benchmark.files import replacing
 from benchmark.report.cells import Cell, TaskColumn, cell, column_of
 from benchmark.report.resampled import StoredRun, over_tasks, resampled
 from benchmark.report.table import ARROWS, Column, Report, Table, Value
-from benchmark.results.record import Record
+from benchmark.results.record import Record, mean_of
 from benchmark.stats.bootstrap import FEWEST_UNITS
 from benchmark.stats.intervals import quantile
 from benchmark.stats.paired import Resampled, difference, sampling
@@ -51,7 +51,8 @@ def series(checkpoints: Sequence[Checkpoint], axis: str, results: Path) -> Repor
             if (found := read(c.records, results).get(test, {}).get(metric))
             and isfinite(found.score)
         }
-        title = f"{column.task} · {method}: {metric}{ARROWS[better]}, n = {first.scored[test]:,}"
+        measure = [f"{metric}{ARROWS[better]}", mean_of(first), f"n = {first.scored[test]:,}"]
+        title = f"{column.task} · {method}: {', '.join(filter(None, measure))}"
         estimates = {number: c.estimate for number, c in cells.items()}
         tables.append(table(title, checkpoints, axis, estimates, known, better))
         if better:
