@@ -13,6 +13,8 @@ NAMES = [
     Bad("model=one_hot", "unknown model 'one_hot'", "did you mean onehot"),
     Bad("method=liner", "unknown method 'liner'", "did you mean linear"),
     Bad("+suite=poket", "unknown suite 'poket'", "did you mean pocket"),
+    Bad("+suite=pocket,structure", "+suite=pocket,structure has several", "one suite after"),
+    Bad("limit=8 leaderboard", "leaderboard comes first", "python -m benchmark leaderboard ..."),
     Bad("suite=pocket", "a suite is added", "write +suite=pocket"),
     Bad("-m task=pocket_ss8,pocket_meta", "unknown task 'pocket_meta'", "pocket_metal"),
     Bad("model=onhot task=pocket_mtal", "unknown model 'onhot'", "unknown task 'pocket_mtal'"),

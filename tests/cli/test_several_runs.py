@@ -82,7 +82,7 @@ def test_a_multirun_ends_with_a_row_for_each_run_and_each_cause_once(
 
 @pytest.mark.slow
 def test_failures_alike_but_for_their_data_are_one_cause(tmp_path: Path) -> None:
-    words = ("-m", "task=contact,fold,stability", "model=onehot")
+    words = ("model=onehot", "-m", "task=contact,fold,stability")
     done = run_cli(*words, cwd=tmp_path, env={"HF_HUB_OFFLINE": "1"})
 
     assert done.stderr.count("error: ") == 1, done.stderr
