@@ -142,6 +142,7 @@ def test_three_models_are_a_matrix(tmp_path: Path) -> None:
     assert best[0] == "c" and best[2]["note"] == "***" and best[4] is None
     row = next(row for row in tables[1]["rows"] if row[0] == "a")
     assert row[4]["value"] == -best[2]["value"]
+    assert "$-$ b" in render(report("abc", found, notes), "latex"), "no sign that LaTeX lacks"
 
 
 @pytest.mark.parametrize(("by", "n"), [("length", 2), ("kind", 2), ("label", 2)])
