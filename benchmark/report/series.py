@@ -52,6 +52,7 @@ def series(checkpoints: Sequence[Checkpoint], axis: str, results: Path) -> Repor
             and isfinite(found.score)
         }
         measure = [f"{metric}{ARROWS[better]}", mean_of(first), f"n = {first.scored[test]:,}"]
+        measure += [f"limit={first.limit}"] if first.limit is not None else []
         title = f"{column.task} · {method}: {', '.join(filter(None, measure))}"
         estimates = {number: c.estimate for number, c in cells.items()}
         tables.append(table(title, checkpoints, axis, estimates, known, better))
@@ -67,7 +68,8 @@ def series(checkpoints: Sequence[Checkpoint], axis: str, results: Path) -> Repor
         "the other checkpoints. Drop: the first that is significantly worse than an earlier one, "
         "with Holm's correction over all pairs. Change: from the checkpoint before."
     )
-    return Report(tables, f"{len(checkpoints)} checkpoints by {axis}", text)
+    count = f"{len(checkpoints)} checkpoint{'s' * (len(checkpoints) != 1)}"
+    return Report(tables, f"{count} by {axis}", text)
 
 
 def read(records: Sequence[Record], results: Path) -> Mapping[str, Mapping[str, Resampled]]:
@@ -161,7 +163,10 @@ def draw(report: Report, axis: str, file: Path) -> None:
         panel.errorbar(places, scores, np.transpose(errors), fmt=".-", capsize=3)
         if places and min(places) > 0 and max(places) > FAR * min(places):
             panel.set_xscale("log")
-        panel.set_title(table.title, fontsize="small")
+        if len(set(places)) == 1:
+            half = places[0] / 2 or 1
+            panel.set(xticks=places[:1], xlim=(places[0] - half, places[0] + half))
+        panel.set_title(table.title, fontsize="small", wrap=True)
         panel.set_xlabel(axis)
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as new:

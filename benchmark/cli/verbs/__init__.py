@@ -117,7 +117,7 @@ SETTINGS = {
     "checkpoints": "folder, pattern or list of checkpoints; list of models",
     "early": "suite or task to run and show first",
     "x": "tokens, flops or step; default: the first that is known",
-    "figure": "PNG file; default: series.png in results=",
+    "figure": "PNG file; default: series_TASK.png in results=",
     "rerun": "true: run again what has a result",
     "limit": "at most this many examples of each split",
     "seed": "the seed of a run",
