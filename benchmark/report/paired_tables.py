@@ -163,7 +163,7 @@ def figures(sides: Sequence[Selected], lines: Sequence[Line], folder: Path) -> T
         known = [run.table.columns["band"] for run in runs if "band" in run.table.columns]
         bands = [known[0][row] if known else "" for row in pair.rows]
         name = re.sub(r"[^\w.-]+", "_", "_".join([named[line.column], *names]))
-        scatter(pair, bands, names, folder / f"{name}.png")
+        scatter(pair, bands, names, named[line.column], folder / f"{name}.png")
         order = np.argsort(pair.b - pair.a, kind="stable").tolist()
         for at in dict.fromkeys([*order[:MOST], *order[-MOST:]]):
             a, b = float(pair.a[at]), float(pair.b[at])
