@@ -196,12 +196,17 @@ def usage_of(record: Record) -> dict[str, Any]:
     return {name: known.get(name) for name in USAGE}
 
 
-@without_collection()
-def write(results: Path) -> tuple[Cells, Report]:
-    """Write both tables anew from the ranked Records below `results` and the committed ones."""
+def read(results: Path) -> tuple[Cells, Report]:
+    """The tables of the ranked Records below `results` and the committed ones."""
     ranked = [record for record in load_all(results) if record.limit is None]
     cells = tabulate(with_reference(ranked, results))
-    report = leaderboard(cells, read_published(results))
+    return cells, leaderboard(cells, read_published(results))
+
+
+@without_collection()
+def write(results: Path) -> tuple[Cells, Report]:
+    """Write both tables anew."""
+    cells, report = read(results)
     if cells:
         text = render(report, "markdown")
         with replacing(results / "README.md") as file:

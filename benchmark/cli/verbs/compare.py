@@ -32,6 +32,12 @@ def show_compare(request: Request) -> None:
     lines, notes = compare(sides, **given)
     shown = report([side.name for side in sides], lines, notes)
     if "figures" in options:
-        moved = figures(sides, lines, Path(options["figures"]).expanduser())
+        folder = Path(options["figures"]).expanduser()
+        try:
+            moved = figures(sides, lines, folder)
+        except OSError as error:
+            request.show(shown)
+            reason = f"cannot write to figures={folder} ({error.strerror}); give another folder"
+            raise UserError(reason) from None
         shown = shown._replace(tables=[*shown.tables, moved])
     request.show(shown)

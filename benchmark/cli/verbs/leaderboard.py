@@ -1,5 +1,6 @@
 """`leaderboard`: the tables, made anew from the Records."""
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,11 @@ def show_leaderboard(request: Request) -> None:
     by = request.options.get("by")
     if by is not None and by not in views:
         raise UserError(f"by={by} is not known; there is by={', by='.join(views)}")
-    cells, report = leaderboard.write(results)
+    try:
+        cells, report = leaderboard.write(results)
+    except OSError as error:
+        cells, report = leaderboard.read(results)
+        print(f"the tables cannot be written to {results} ({error.strerror})", file=sys.stderr)
     if not cells:
         if any(results.glob(f"*/*/*/{KEY}/seed*.json")):
             raise UserError(
