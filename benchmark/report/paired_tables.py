@@ -28,18 +28,21 @@ CORRECTED = (
     " * p < 0.05, ** 0.01, *** 0.001, after Holm's correction over the ranking scores: "
     "{count} in all."
 )
-TWO = (
-    " FDR p: corrected by Benjamini and Hochberg instead. Detectable: the smallest difference that "
-    "is found with a power of 80 %. Flips: share of answers whose class differs. Error r: rank "
-    "correlation of the two models' values or errors."
-)
+UNCORRECTED = " p-values are not corrected for their number."
+EXPLAINED = {
+    "FDR p": "corrected by Benjamini and Hochberg instead",
+    "detectable": "the smallest difference that is found with a power of 80 %",
+    "flips": "share of answers whose class differs",
+    "error r": "rank correlation of the two models' values or errors",
+}
+"""What columns of two models are."""
 
 
 def report(models: Sequence[str], lines: Sequence[Line], notes: Sequence[str]) -> Report:
     """All tables of a comparison."""
     tested = [line for line in lines if line.ranks]
     count = sum(line.holm is not None for line in tested)
-    text = TEXT.format(correction=CORRECTED.format(count=count) if count else "")
+    text = TEXT.format(correction=CORRECTED.format(count=count) if count else UNCORRECTED)
     if len(models) > 2:
         return Report([outcomes(models, tested, notes), *matrices(lines)], "Comparison", text)
     won = [line.outcome for line in tested]
@@ -49,7 +52,13 @@ def report(models: Sequence[str], lines: Sequence[Line], notes: Sequence[str]) -
         f"tied in {won.count(0)} of {len(won)} {what} (Holm p < {ALPHA})"
     )
     table, means = of_two(models, lines, [*([verdict] if won else []), *notes]), areas(tested)
-    return Report([table, means] if means.rows else [table], " − ".join(models), text + TWO)
+    columns = [column.name for column in table.columns]
+    text += "".join(
+        f" {name[0].upper()}{name[1:]}: {what}."
+        for name, what in EXPLAINED.items()
+        if name in columns
+    )
+    return Report([table, means] if means.rows else [table], " − ".join(models), text)
 
 
 def stars(line: Line) -> str:

@@ -152,6 +152,8 @@ def test_strata(tmp_path: Path, by: str, n: int) -> None:
     found = lines(tmp_path, "a", "b", by=by)
     assert len(found) == n and not any(line.ranks for line in found)
     assert sum(line.difference.units for line in found) == N
+    text = report("ab", found, []).text
+    assert "p-values are not corrected" in text and "FDR" not in text and "Detectable:" in text
     if by == "kind":
         values = [run_values(tmp_path, model)[1::2].mean() for model in "ab"]
         assert found[1].stratum == "odd" and found[1].scores == pytest.approx(values)
