@@ -99,7 +99,7 @@ def of_two(models: Sequence[str], lines: Sequence[Line], notes: Sequence[str]) -
     ]
     rows = [[value(line) for _, value in shown] for line in lines]
     names = sum(column.name in ("task", "metric", "test", "stratum") for column, _ in shown)
-    return Table("", [column for column, _ in shown], rows, notes, names=names)
+    return Table("Differences", [column for column, _ in shown], rows, notes, names=names)
 
 
 def areas(tested: Sequence[Line]) -> Table:

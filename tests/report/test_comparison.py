@@ -1,5 +1,6 @@
 """`compare` on Records whose predictions were made by hand."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -128,6 +129,11 @@ def test_several_tasks_are_corrected_and_counted(tmp_path: Path) -> None:
     assert max(map(len, text.splitlines())) <= 80
     mean = np.mean([line.difference.value for line in found])
     assert f"developability      3  {mean:.3f}" in text
+    table = list(csv.DictReader(render(report(["a", "b"], found, notes), "csv").splitlines()))
+    assert {(r["metric"], r["higher_is_better"]) for r in table if r["table"] == "Differences"} == {
+        ("accuracy", "True")
+    }
+    assert not {"difference sd", "difference seeds"} & set(table[0])
     latex = render(report(["a", "b"], found, notes), "latex")
     assert r"\toprule" in latex and "& *** &" in latex
 
