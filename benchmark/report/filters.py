@@ -22,6 +22,14 @@ def select(cells: Cells, wanted: Mapping[str, str]) -> Cells:
         column: {row: cell for row, cell in rows.items() if fits(column, row, cell, checked)}
         for column, rows in cells.items()
     }
+    known = {
+        name
+        for rows in cells.values()
+        for row, cell in rows.items()
+        for name in families(row, target_of(cell))
+    }
+    if "family" in wanted and wanted["family"] not in known:
+        raise unknown("family", wanted["family"], sorted(known))
     if not any(found.values()):
         words = " ".join(f"{name}={wanted[name]}" for name in checked)
         raise UserError(f"there is no result for {words}; leave a filter out, or run it first")
@@ -62,11 +70,16 @@ def fits(
         "suite": lambda value: column.task in value,
         "task": lambda value: column.task in value,
         "method": lambda value: row.model_free or row.method in value,
-        "family": lambda value: value in families(row, str(record.config["model"].get("_target_"))),
+        "family": lambda value: value in families(row, target_of(cell)),
         "since": lambda value: record.created >= value,
         "max_parameters": lambda value: size is not None and size <= value,
     }
     return all(tests[name](value) for name, value in wanted.items())
+
+
+def target_of(cell: Cell) -> str:
+    """The class of a cell's model."""
+    return str(cell.records[-1].config["model"].get("_target_"))
 
 
 def families(row: Row, target: str) -> set[str]:

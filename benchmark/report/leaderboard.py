@@ -36,6 +36,7 @@ from benchmark.report.render import render
 from benchmark.report.render.terminal import blocks
 from benchmark.report.suites import expected_tasks
 from benchmark.report.table import ARROWS, Column, Noted, Report, Table, Value
+from benchmark.results.identity import flat
 from benchmark.results.record import WITHOUT_OVERLAP, Record, mean_of
 from benchmark.results.storage import TITLE, load_all, with_reference, without_collection
 
@@ -158,8 +159,8 @@ def overlap(rows: Mapping[Row, Cell]) -> list[str]:
 
 def describe(column: TaskColumn, cells: Cells) -> list[str]:
     """What sets a column apart from others of the same task, if there are any."""
-    data, settings = json.loads(column.question)
-    others = [json.loads(other.question)[1] for other in cells if other.task == column.task]
+    data, settings = read_question(column)
+    others = [read_question(other)[1] for other in cells if other.task == column.task]
     if len(others) == 1:
         return []
     test = next(iter(record_of(cells[column]).scores))
@@ -167,6 +168,12 @@ def describe(column: TaskColumn, cells: Cells) -> list[str]:
     differing = [k for k in sorted(settings) if any(o.get(k) != settings[k] for o in others)]
     text = "".join(f", {key}={settings[key]}" for key in differing)
     return [f"version {column.version}, test data {digest}{text}"]
+
+
+def read_question(column: TaskColumn) -> tuple[dict[str, str], dict[str, Any]]:
+    """The digests of a column's data, and its settings by dotted name."""
+    data, settings = json.loads(column.question)
+    return data, {name.removeprefix("."): value for name, value in flat("", settings).items()}
 
 
 def runs_table(cells: Cells) -> Table:

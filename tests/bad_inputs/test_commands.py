@@ -10,6 +10,7 @@ from tests.command_line import run_cli
 NAMES = [
     Bad("task=pocket_contct", "unknown task 'pocket_contct'", "did you mean pocket_contact"),
     Bad("task=", "unknown task ''", "known: "),
+    Bad("model=esm2", "unknown model 'esm2'", "did you mean esm2_150m or esm2_15b or esm2_35m"),
     Bad("model=one_hot", "unknown model 'one_hot'", "did you mean onehot"),
     Bad("method=liner", "unknown method 'liner'", "did you mean linear"),
     Bad("+suite=poket", "unknown suite 'poket'", "did you mean pocket"),
@@ -79,7 +80,7 @@ VERBS = [
         "there is no task with results of two",
         "bigram has generation, pocket_perp",
     ),
-    Bad("compare onehot kmer format=html", "unknown format 'html'", "did you mean terminal"),
+    Bad("compare onehot kmer format=html", "unknown format 'html'", "known: csv, json, latex"),
     Bad("store store=off", "store=off names no store", "give its folder"),
     Bad("--config-dir absent", "--config-dir absent is not a folder", "give "),
     Bad("task=pocket_ss8 --config-dir", "--config-dir needs a folder", "as in --config-dir conf"),
