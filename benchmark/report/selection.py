@@ -176,7 +176,9 @@ def common_columns(sides: Sequence[Selected]) -> tuple[list[TaskColumn], list[st
                     or f"{task}: no method in common, {methods}; choose results by NAME@KEY"
                 )
     if not shared:
-        tasks = [f"{s.name} has {', '.join(sorted({c.task for c in s.cells}))}" for s in sides]
+        tasks = [
+            f"{s.name} has {', '.join(sorted({c.task for c in s.cells})) or 'none'}" for s in sides
+        ]
         none = f"there is no task with results of two of them: {'; '.join(tasks)}"
         raise UserError("; ".join(reasons) or none)
     return shared, [*notes, *reasons]
