@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -14,11 +15,24 @@ SHARE = 0.02
 SHORT = 1.0
 """Seconds: a loop that ends sooner has a line only after twice the period."""
 EARLY = 0.1
-"""Share of a loop from which on the time left is estimated."""
+"""Share of a loop from which on rate and time left are estimated."""
 REFRESH = 0.5
 """Seconds between two updates of the bar's label."""
 last_line = time.monotonic()
 """When the last plain line was printed, or the command began."""
+subject = ""
+"""What loops are about now, such as a test set."""
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Name what the loops inside are about."""
+    global subject
+    subject = name
+    try:
+        yield
+    finally:
+        subject = ""
 
 
 def track(items: Iterable[T], total: int, label: str | Callable[[], str]) -> Iterator[T]:
@@ -28,7 +42,8 @@ def track(items: Iterable[T], total: int, label: str | Callable[[], str]) -> Ite
     """
     if not first_process():
         return iter(items)
-    read = (lambda: label) if isinstance(label, str) else label
+    end = f" ({subject})" if subject else ""
+    read = (lambda: label + end) if isinstance(label, str) else label
     return with_bar(items, total, read) if sys.stderr.isatty() else with_lines(items, total, read)
 
 
@@ -53,9 +68,10 @@ def with_lines(items: Iterable[T], total: int, label: Callable[[], str]) -> Iter
         if done and waited > max(PERIOD, SHARE * taken):
             left = (total - done) * taken / done
             if left > SHORT or waited > 2 * PERIOD:
-                text = f"{label()}: {done:,} of {total:,}, {done / taken:.3g} per second"
-                # the first items wait for the whole first batch
-                note(text + (f", {clock(left)} left" if done >= EARLY * total else ""))
+                text = f"{label()}: {done:,} of {total:,}"
+                if done > 1 and done >= EARLY * total:  # the first wait for the whole first batch
+                    text += f", {done / taken:.3g} per second, {clock(left)} left"
+                note(text)
                 last_line = now
         yield item
 

@@ -29,6 +29,19 @@ def test_a_log_has_a_line_every_few_seconds(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.usefixtures("ticking")
+def test_a_line_names_the_test_set_and_no_rate_at_the_start(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with progress.about("no-hit"):
+        list(track(iter("ab" * 50), 100, "zero-shot"))
+    list(track("abc" * 20, 60, "later"))
+    lines = capsys.readouterr().err.splitlines()
+
+    assert lines[0].startswith("zero-shot (no-hit): ") and "second" not in lines[0]
+    assert "per second" in lines[3] and "later: " in lines[-1]
+
+
+@pytest.mark.usefixtures("ticking")
 def test_lines_of_several_short_loops_are_few(capsys: pytest.CaptureFixture[str]) -> None:
     """A training has a loop for each epoch: its lines are apart, too."""
     for epoch in range(10):

@@ -15,8 +15,10 @@ from benchmark.cli.combinations import check_combination, check_training
 from benchmark.cli.compose import build, compose_model, with_current_names
 from benchmark.cli.settings import check_settings, model_name
 from benchmark.cli.several_runs import Finished, SeveralRuns
+from benchmark.core import UserError
 from benchmark.distributed import rank
 from benchmark.results import storage
+from benchmark.results.predictions import has_predictions
 from benchmark.results.record import Record
 from benchmark.run.code_digest import own_digest
 
@@ -72,7 +74,11 @@ def run(cfg: Any, alone: bool) -> Finished:
     with store.opened(config["store"], config["store_gb"]) as opened:
         remembered.set(opened.digests if opened else None)
         parts |= {"make_backbone": lambda: build(cfg.model), "store": opened}
-        return carry_out(config, parts, alone)
+        try:
+            return carry_out(config, parts, alone)
+        except UserError as error:  # methods know the class of the model, and users its name
+            backbone = f"the backbone {str(cfg.model.get('_target_')).rpartition('.')[2]} "
+            raise UserError(str(error).replace(backbone, f"model={choices['model']} ")) from None
 
 
 def judge_of(cfg: Any, config: dict[str, Any]) -> Any:
@@ -118,7 +124,7 @@ def carry_out(config: dict[str, Any], parts: dict[str, Any], alone: bool) -> Fin
                 print(folded(ends[-1]), flush=True)  # the last one is printed after the tables
             run = prepared.with_seed(seed)
             path = folder / run.path
-            if path.exists() and not config["rerun"]:
+            if path.exists() and has_predictions(path) and not config["rerun"]:
                 if run.audit and not rank() and storage.load(path).audit != run.audit.facts:
                     complete(run.task, run.splits, run.identity["data"], run.audit, folder)
                 records.append(storage.load(path))

@@ -104,6 +104,7 @@ def do_runs(argv: Sequence[str]) -> int:
     check_names(argv)
     check_one_name(argv)
     words = ["--help" if word in HELP else word for word in with_seeds(argv)]
+    words.sort(key=lambda word: word not in ("-m", "--multirun"))  # Hydra takes it there alone
     sys.argv[1:] = quoted(words, several)
     os.environ.setdefault("BENCHMARK_RESULTS", str(default_results()))
     status = run_hydra()
@@ -124,6 +125,10 @@ def check_words(argv: Sequence[str]) -> None:
             raise UserError(f"unknown option {flag!r}{hint}; there are {', '.join(OPTIONS)}")
         elif flag == "suite":
             raise UserError(f"a suite is added to the run: write +{word}")
+        elif flag == "+suite" and "," in word:
+            raise UserError(f"{word} has several values; run one suite after the other")
+        elif word in VERBS:
+            raise UserError(f"{word} comes first: python -m benchmark {word} ...")
         elif "=" not in word and not word.startswith(("-", "~")) and word not in HELP:
             raise UserError(f"{word!r} is not a setting; settings are key=value pairs")
 

@@ -36,6 +36,8 @@ class Ended(NamedTuple):
     """Its score, or the sentence that says why it failed."""
     cause: str = ""
     """The sentence without what is this run's own: equal in runs that failed alike."""
+    source: str = ""
+    """The data set that the sentence names, if it does."""
     records: Sequence[Record] = ()
 
 
@@ -77,7 +79,8 @@ class SeveralRuns:
                 cause = cause.replace(text, "…")
             if cause not in {other.cause for other in self.ended}:
                 print(f"error: {sentence}", file=sys.stderr)
-            ended = Ended(choices, "failed", sentence, cause)
+            named = source if source and source in sentence else ""
+            ended = Ended(choices, "failed", sentence, cause, named)
         self.ended.append(ended)
         return None
 
@@ -97,7 +100,11 @@ class SeveralRuns:
             for ended in self.ended
         ]
         states = Counter(ended.state for ended in self.ended)
-        notes = [f"({n}) {causes[cause]}" for n, cause in enumerate(numbers, 1)]
+        notes = []
+        for n, cause in enumerate(numbers, 1):
+            alike = [e.source for e in self.ended if e.cause == cause]
+            others = [f"; likewise {', '.join(s)}" for s in [[*dict.fromkeys(alike)][1:]] if s]
+            notes.append(f"({n}) {causes[cause]}{''.join(others)}")
         notes.append(", ".join(f"{states[state]} {state}" for state in states))
         columns = [*map(Column, shown), Column("run"), Column("score")]
         if rows and not rank():

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from enum import IntEnum
 
+FEW = 6
+"""Names that an error lists next to the nearest ones."""
+
 
 class ExitCode(IntEnum):
     """What the exit status of `python -m benchmark` means."""
@@ -26,7 +29,9 @@ class UserError(ValueError):
 
 
 def unknown(what: str, name: str, known: Sequence[str]) -> UserError:
-    """The error for an unknown name, with the nearest known names."""
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
-    return UserError(f"unknown {what} {name!r}; {hint}")
+    """The error for an unknown name, with those that begin with it or are near; few are listed."""
+    longer = [other for other in known if name and other.startswith(name)]
+    near = longer[:FEW] or get_close_matches(name, known, n=3, cutoff=0.5)
+    hints = [f"did you mean {' or '.join(near)}?"] if near else []
+    hints += [f"known: {', '.join(known)}"] if not near or len(known) <= FEW else []
+    return UserError(f"unknown {what} {name!r}; {' '.join(hints)}")

@@ -27,6 +27,8 @@ class TaskColumn(NamedTuple):
     version: int
     question: str
     """JSON of the digests of the data, and of the task's settings."""
+    method: str = ""
+    """Of a comparison's rows; tables have a method each."""
 
 
 class Row(NamedTuple):
@@ -163,16 +165,19 @@ def labels(rows: Collection[Row]) -> dict[Row, str]:
         keys = dict.fromkeys(key for row in same for key in settings[row])
         differing = [k for k in keys if len({repr(settings[row].get(k)) for row in same}) > 1]
         for row in same:
-            usual = usual_settings(row.model, row.target if row.place else "", row.method)
-            given = [
-                key
-                for key, value in settings[row].items()
-                if key in differing or (key in usual and usual[key] != plain(value))
-            ]
+            unusual = unusual_settings(row)
+            given = [key for key in settings[row] if key in differing or key in unusual]
             words = ", ".join(f"{key.split('.')[-1]}={settings[row][key]}" for key in given)
             result[row] = f"{name} ({words})" if words else name
             result[row] += " (baseline)" if row.baseline else ""
     return result
+
+
+def unusual_settings(row: Row) -> set[str]:
+    """The settings of a row that are not those of its model's and method's yamls."""
+    usual = usual_settings(row.model, row.target if row.place else "", row.method)
+    settings = json.loads(row.settings).items()
+    return {key for key, value in settings if key in usual and usual[key] != plain(value)}
 
 
 @cache
@@ -214,11 +219,11 @@ def plain(value: Any) -> Any:
 
 
 def headings(columns: Sequence[TaskColumn]) -> dict[TaskColumn, str]:
-    """Column names: the task, numbered where it was run in several versions or settings."""
-    count, number = Counter(column.task for column in columns), Counter[str]()
-    names = {}
-    for column in columns:
-        number[column.task] += 1
-        several = count[column.task] > 1
-        names[column] = column.task + (f" #{number[column.task]}" if several else "")
-    return names
+    """Column names: the task, its method where it has several, and a number for each version."""
+    tasks = Counter(task for task, _ in {(column.task, column.method) for column in columns})
+    words = {c: f"{c.task} · {c.method}" if tasks[c.task] > 1 else c.task for c in columns}
+    count, number = Counter(words.values()), Counter[str]()
+    for column, name in list(words.items()):
+        number[name] += 1
+        words[column] = name + (f" #{number[name]}" if count[name] > 1 else "")
+    return words

@@ -79,7 +79,7 @@ def compare(
     """
     if not 2 <= len(sides) <= MOST_MODELS:
         raise UserError(f"{len(sides)} models are given; compare takes 2 to {MOST_MODELS}")
-    columns, lines, notes = common_columns(sides), list[Line](), list[str]()
+    (columns, notes), lines = common_columns(sides), list[Line]()
     records = [s.cells[c].records[-1] for c in columns for s in sides if c in s.cells]
     for what, given, parts in (
         ("test set", test, [record.scores for record in records]),
@@ -87,11 +87,6 @@ def compare(
     ):
         if given not in (known := {RANKING, ALL}.union(*parts)):
             raise unknown(what, given, sorted(known))
-    for task in dict.fromkeys(column.task for side in sides for column in side.cells):
-        joint = [c for c in columns if c.task == task]
-        own = {side.name: [c for c in side.cells if c.task == task] for side in sides}
-        lacking = [n for n, has in own.items() if not (set(joint) & set(has) if joint else has)]
-        notes += [f"{task}: no results of {', '.join(lacking)}"] if lacking else []
     for column in columns:
         runs = {side.name: read(side, column) for side in sides if column in side.cells}
         found = differences(column, runs, test, metric, by)

@@ -74,17 +74,31 @@ def values(runs: Sequence[StoredRun], test: str, metric: str) -> Values | None:
     return Values(what, rows[both], found[0][both], found[1][both])
 
 
-def scatter(pair: Values, bands: Sequence[str], models: Sequence[str], path: Path) -> None:
-    """Write a PNG of one model's values against the other's, coloured by identity band."""
+def scatter(
+    pair: Values, bands: Sequence[str], models: Sequence[str], task: str, path: Path
+) -> None:
+    """Write a PNG of one model's values against the other's, coloured by identity band.
+
+    Values that are all 0 or 1 are counted.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 5), layout="constrained")
-    axes = figure.add_subplot(title=pair.what, xlabel=models[1], ylabel=models[0])
+    title = f"{task}\n{pair.what}, n = {len(pair.a):,}"
+    axes = figure.add_subplot(title=title, xlabel=models[1], ylabel=models[0])
+    if np.isin([pair.a, pair.b], (0, 1)).all():
+        counts = np.histogram2d(pair.a, pair.b, bins=2, range=[(-0.5, 1.5)] * 2)[0]
+        axes.imshow(counts, cmap="Blues", vmin=0, vmax=2 * counts.max(), origin="lower")
+        axes.set(xticks=(0, 1), yticks=(0, 1))
+        for (y, x), count in np.ndenumerate(counts):
+            axes.text(x, y, f"{count:,.0f}", ha="center", va="center", fontsize="x-large")
+        bands = ()
     for band in [band for band in ("", *BANDS) if band in bands]:
         here = np.array(bands) == band
         axes.scatter(pair.b[here], pair.a[here], s=12, alpha=0.6, label=band or "all")
-    axes.axline((float(pair.b.mean()),) * 2, slope=1, color="grey", linewidth=0.8)
-    axes.legend(title="identity to train", fontsize="small")
+    if bands:
+        axes.axline((float(pair.b.mean()),) * 2, slope=1, color="grey", linewidth=0.8)
+        axes.legend(title="identity to train", fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         figure.savefig(file, format="png", dpi=150)

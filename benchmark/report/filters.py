@@ -9,7 +9,7 @@ from benchmark.core import UserError, unknown
 from benchmark.report.cells import Cell, Cells, Row, TaskColumn
 from benchmark.report.suites import AREAS, built_in, names, tasks_of_suite
 
-FILTERS = ("area", "suite", "method", "family", "since", "max_parameters")
+FILTERS = ("area", "suite", "task", "method", "family", "since", "max_parameters")
 OF_ROWS = ("family", "since", "max_parameters")
 """Filters that published scores, of which less is known, do not pass."""
 UNITS = {"": 1, "k": 1e3, "m": 1e6, "b": 1e9}
@@ -22,6 +22,14 @@ def select(cells: Cells, wanted: Mapping[str, str]) -> Cells:
         column: {row: cell for row, cell in rows.items() if fits(column, row, cell, checked)}
         for column, rows in cells.items()
     }
+    known = {
+        name
+        for rows in cells.values()
+        for row, cell in rows.items()
+        for name in families(row, target_of(cell))
+    }
+    if "family" in wanted and wanted["family"] not in known:
+        raise unknown("family", wanted["family"], sorted(known))
     if not any(found.values()):
         words = " ".join(f"{name}={wanted[name]}" for name in checked)
         raise UserError(f"there is no result for {words}; leave a filter out, or run it first")
@@ -36,7 +44,7 @@ def check(name: str, value: str) -> str | float | list[str]:
         if not (tasks := tasks_of_suite(value)):
             raise unknown("suite", value, names("suite", [built_in()]))
         return tasks
-    if name == "method":
+    if name in ("task", "method"):
         return value.split(",")
     if name == "since":
         try:
@@ -60,12 +68,18 @@ def fits(
     tests: dict[str, Callable[[Any], bool]] = {
         "area": lambda value: column.area == value,
         "suite": lambda value: column.task in value,
+        "task": lambda value: column.task in value,
         "method": lambda value: row.model_free or row.method in value,
-        "family": lambda value: value in families(row, str(record.config["model"].get("_target_"))),
+        "family": lambda value: value in families(row, target_of(cell)),
         "since": lambda value: record.created >= value,
         "max_parameters": lambda value: size is not None and size <= value,
     }
     return all(tests[name](value) for name, value in wanted.items())
+
+
+def target_of(cell: Cell) -> str:
+    """The class of a cell's model."""
+    return str(cell.records[-1].config["model"].get("_target_"))
 
 
 def families(row: Row, target: str) -> set[str]:

@@ -35,7 +35,8 @@ from benchmark.report.render import render
 from benchmark.report.render.terminal import blocks
 from benchmark.report.suites import expected_tasks
 from benchmark.report.table import ARROWS, Column, Noted, Report, Table, Value
-from benchmark.results.record import WITHOUT_OVERLAP, Record
+from benchmark.results.identity import flat
+from benchmark.results.record import WITHOUT_OVERLAP, Record, mean_of
 from benchmark.results.storage import TITLE, load_all, states, with_reference, without_collection
 
 USAGE = (
@@ -50,10 +51,11 @@ RUN = (
 """All columns of the CSV file."""
 TEXT = (
     "Written by `python -m benchmark` from the Records in this folder; do not edit. Scores are of "
-    "each task's first metric on its first test set, with 95 % bootstrap intervals over the task's "
-    "resampling units (n: test examples). For several seeds, a score is the mean ± standard "
+    "each task's first metric on its first test set, or the mean over its test sets where the "
+    "heading says so, with 95 % intervals of Student's t, whose standard errors are from resampled "
+    "units of the task (n: test examples). For several seeds, a score is the mean ± standard "
     "deviation, and the interval includes the variance between seeds. The best score is in bold. "
-    "The mean is the plain mean over the area's tasks, for rows that have all of them."
+    "The column mean is the plain mean over the area's tasks, for rows that have all of them."
 )
 
 
@@ -106,7 +108,8 @@ def scores_table(
         better = record.higher_is_better[metric]
         several = len(record.scores) > 1 and test in record.data
         measure = f"{metric}{f' of {test}' if several else ''}{ARROWS[better]}"
-        detail = f"{measure}, n = {record.scored[test]:,}"
+        parts = [measure, mean_of(record), f"n = {record.scored[test]:,}"]
+        detail = ", ".join(filter(None, parts))
         columns.append(Column(name, "score", 3, better, detail, bold_best=True))
         targets.append(("" if "published_sizes" in record.data_report else column.task, metric))
         notes += [f"`{name}`: {x}" for x in describe(column, cells) + overlap(cells[column])]
@@ -155,8 +158,8 @@ def overlap(rows: Mapping[Row, Cell]) -> list[str]:
 
 def describe(column: TaskColumn, cells: Cells) -> list[str]:
     """What sets a column apart from others of the same task, if there are any."""
-    data, settings = json.loads(column.question)
-    others = [json.loads(other.question)[1] for other in cells if other.task == column.task]
+    data, settings = read_question(column)
+    others = [read_question(other)[1] for other in cells if other.task == column.task]
     if len(others) == 1:
         return []
     test = next(iter(record_of(cells[column]).scores))
@@ -164,6 +167,12 @@ def describe(column: TaskColumn, cells: Cells) -> list[str]:
     differing = [k for k in sorted(settings) if any(o.get(k) != settings[k] for o in others)]
     text = "".join(f", {key}={settings[key]}" for key in differing)
     return [f"version {column.version}, test data {digest}{text}"]
+
+
+def read_question(column: TaskColumn) -> tuple[dict[str, str], dict[str, Any]]:
+    """The digests of a column's data, and its settings by dotted name."""
+    data, settings = json.loads(column.question)
+    return data, {name.removeprefix("."): value for name, value in flat("", settings).items()}
 
 
 def runs_table(cells: Cells) -> Table:
@@ -193,17 +202,22 @@ def usage_of(record: Record) -> dict[str, Any]:
     return {name: known.get(name) for name in USAGE}
 
 
+def read(results: Path) -> tuple[Cells, Report]:
+    """The tables of the ranked Records below `results` and the committed ones."""
+    ranked = [record for record in load_all(results) if record.limit is None]
+    cells = tabulate(with_reference(ranked, results))
+    return cells, leaderboard(cells, read_published(results))
+
+
 @without_collection()
 def write(results: Path) -> tuple[Cells, Report]:
-    """Write both tables anew from the ranked Records below `results` and the committed ones.
+    """Write both tables anew.
 
     Other processes may finish at the same time: the tables that are written last have all Records.
     """
     while True:
         before = states(results)
-        ranked = [record for record in load_all(results) if record.limit is None]
-        cells = tabulate(with_reference(ranked, results))
-        report = leaderboard(cells, read_published(results))
+        cells, report = read(results)
         if cells:
             text = render(report, "markdown")
             with replacing(results / "README.md") as file:

@@ -28,29 +28,38 @@ CORRECTED = (
     " * p < 0.05, ** 0.01, *** 0.001, after Holm's correction over the ranking scores: "
     "{count} in all."
 )
-TWO = (
-    " FDR p: corrected by Benjamini and Hochberg instead. Detectable: the smallest difference that "
-    "is found with a power of 80 %. Flips: share of answers whose class differs. Error r: rank "
-    "correlation of the two models' values or errors."
-)
+UNCORRECTED = " p-values are not corrected for their number."
+EXPLAINED = {
+    "FDR p": "corrected by Benjamini and Hochberg instead",
+    "detectable": "the smallest difference that is found with a power of 80 %",
+    "flips": "share of answers whose class differs",
+    "error r": "rank correlation of the two models' values or errors",
+}
+"""What columns of two models are."""
 
 
 def report(models: Sequence[str], lines: Sequence[Line], notes: Sequence[str]) -> Report:
     """All tables of a comparison."""
     tested = [line for line in lines if line.ranks]
     count = sum(line.holm is not None for line in tested)
-    text = TEXT.format(correction=CORRECTED.format(count=count) if count else "")
+    text = TEXT.format(correction=CORRECTED.format(count=count) if count else UNCORRECTED)
     if len(models) > 2:
         return Report([outcomes(models, tested, notes), *matrices(lines)], "Comparison", text)
     won = [line.outcome for line in tested]
+    what = "tasks" if len({line.column.task for line in tested}) == len(won) else "comparisons"
     verdict = (
         f"{models[0]} is better than {models[1]} in {won.count(1)}, worse in {won.count(-1)} and "
-        f"tied in {won.count(0)} of {len(won)} tasks (Holm p < {ALPHA})"
+        f"tied in {won.count(0)} of {len(won)} {what} (Holm p < {ALPHA})"
     )
     table, means = of_two(models, lines, [*([verdict] if won else []), *notes]), areas(tested)
-    return Report(
-        [table, means] if means.rows or means.notes else [table], " − ".join(models), text + TWO
+    columns = [column.name for column in table.columns]
+    text += "".join(
+        f" {name[0].upper()}{name[1:]}: {what}."
+        for name, what in EXPLAINED.items()
+        if name in columns
     )
+    tables = [table, means] if means.rows or means.notes else [table]
+    return Report(tables, " − ".join(models), text)
 
 
 def stars(line: Line) -> str:
@@ -86,22 +95,25 @@ def of_two(models: Sequence[str], lines: Sequence[Line], notes: Sequence[str]) -
     ]
     rows = [[value(line) for _, value in shown] for line in lines]
     names = sum(column.name in ("task", "metric", "test", "stratum") for column, _ in shown)
-    return Table("", [column for column, _ in shown], rows, notes, names=names)
+    return Table("Differences", [column for column, _ in shown], rows, notes, names=names)
 
 
 def areas(tested: Sequence[Line]) -> Table:
-    """The mean difference of each area, over its tasks where higher is better."""
-    parts = defaultdict[str, list[dict[str, Resampled]]](list)
+    """The mean difference of each area and method, over its tasks where higher is better."""
+    parts = defaultdict[tuple[str, str], list[dict[str, Resampled]]](list)
     rows, notes = list[list[Value]](), list[str]()
     for line in tested:
         if line.higher_is_better:
-            parts[line.column.area].append(dict(zip(line.pair, line.sides, strict=True)))
-    for area, found in parts.items():
+            sides = dict(zip(line.pair, line.sides, strict=True))
+            parts[line.column.area, line.column.method].append(sides)
+    several = len({method for _, method in parts}) > 1
+    for place, found in parts.items():
         means, unequal = over_tasks(found)
+        named = " · ".join(place[: 1 + several])
         if len(means) == 2 and len(found) > 1:
             d = difference(*means.values())
-            rows.append([area, len(found), estimated(d), d.p])
-        notes += [f"{area}: {note}" for note in without_mean(unequal) if len(found) > 1]
+            rows.append([named, len(found), estimated(d), d.p])
+        notes += [f"{named}: {note}" for note in without_mean(unequal) if len(found) > 1]
     columns = [Column("area"), Column("tasks", "count"), Column("mean difference", "score")]
     columns.append(Column("p", "p", 4))
     title = "Means over the tasks of an area in which higher is better"
@@ -125,7 +137,7 @@ def outcomes(models: Sequence[str], tested: Sequence[Line], notes: Sequence[str]
     directions = {"wins": True, "ties": None, "losses": False}
     total = [Column(name, "count", higher_is_better=d) for name, d in directions.items()]
     columns = [Column("model"), *total, *(Column(f"against {b}") for b in models)]
-    title = "Wins–ties–losses over tasks: row against column"
+    title = "Wins–ties–losses over tasks and methods: row against column"
     return Table(title, columns, rows, notes).ranked("wins", "losses")
 
 
@@ -153,19 +165,20 @@ def matrices(lines: Sequence[Line]) -> list[Table]:
 def figures(sides: Sequence[Selected], lines: Sequence[Line], folder: Path) -> Table:
     """Draw one of two models against the other for each task; the examples that differ most."""
     names, rows = [side.name for side in sides], list[list[Value]]()
+    named = headings(list(dict.fromkeys(line.column for line in lines)))
     for line in lines:
         runs = [read(side, line.column)[0] for side in sides]
         if not line.ranks or not (pair := values(runs, line.test, line.metric)):
             continue
         known = [run.table.columns["band"] for run in runs if "band" in run.table.columns]
         bands = [known[0][row] if known else "" for row in pair.rows]
-        name = re.sub(r"[^\w.-]+", "_", "_".join([line.column.task, *names]))
-        scatter(pair, bands, names, folder / f"{name}.png")
+        name = re.sub(r"[^\w.-]+", "_", "_".join([named[line.column], *names]))
+        scatter(pair, bands, names, named[line.column], folder / f"{name}.png")
         order = np.argsort(pair.b - pair.a, kind="stable").tolist()
         for at in dict.fromkeys([*order[:MOST], *order[-MOST:]]):
             a, b = float(pair.a[at]), float(pair.b[at])
             example = runs[0].table.columns["id"][pair.rows[at]]
-            rows.append([line.column.task, example, pair.what, a, b, a - b])
+            rows.append([named[line.column], example, pair.what, a, b, a - b])
     columns = [Column("task"), Column("id"), Column("value of")]
     columns += [Column(name, "number") for name in (*names, "difference")]
     return Table(f"Examples that differ most; figures are in {folder}", columns, rows, names=2)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import combinations, pairwise
+from itertools import chain, combinations, product
 from pathlib import Path
 from re import fullmatch
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from benchmark.report.cells import (
     labels,
     row_of,
     tabulate,
+    unusual_settings,
 )
 from benchmark.results.identity import differences
 from benchmark.results.record import Record
@@ -24,27 +25,28 @@ from benchmark.results.storage import FOLDERS, KEY, load_all, load_below
 
 
 class Selected(NamedTuple):
-    """A model's results, at most one for each column of the tables."""
+    """A model's results, at most one for each column of the tables and method."""
 
     name: str
     cells: Mapping[TaskColumn, Cell]
     folder: Path
     """The results folder, for predictions that are not among the committed ones."""
-    several: Mapping[TaskColumn, Mapping[str, Cell]] = {}
-    """Columns in which the name has several results, by NAME@KEY (METHOD)."""
+    several: Mapping[TaskColumn, Sequence[str]] = {}
+    """Columns in which the name has results with several settings, by NAME@KEY."""
 
 
-def select(words: Sequence[str], results: Path, methods: str = "") -> list[Selected]:
+def select(
+    words: Sequence[str], results: Path, methods: str = "", tasks: str = ""
+) -> list[Selected]:
     """The results that each word names: a row of the tables, NAME@KEY, a key, a folder or a file.
 
-    Rows are those of the results folder and the committed ones. methods: only of these, "a,b". Of
-    several methods in a column, the one that other words have there is taken.
+    Rows are those of the results folder and the committed ones. methods, tasks: only of these,
+    "a,b".
     """
     committed = next((folder for folder in FOLDERS if folder.is_dir()), results)
     others = load_all(committed) if committed.resolve() != results.resolve() else []
     known = sorted([*others, *load_all(results)], key=lambda record: record.created)
-    found = [selected(word, known, results, methods) for word in words]
-    sides = [with_method_of(side, [s for s in found if s is not side]) for side in found]
+    sides = matched([selected(word, known, results, methods, tasks) for word in words])
     for place, word in enumerate(words):
         names = [side.name for side in sides]
         if names.count(names[place]) > 1:
@@ -53,8 +55,10 @@ def select(words: Sequence[str], results: Path, methods: str = "") -> list[Selec
     return sides
 
 
-def selected(word: str, known: Sequence[Record], results: Path, methods: str) -> Selected:
-    """The results that one word names."""
+def selected(
+    word: str, known: Sequence[Record], results: Path, methods: str, tasks: str
+) -> Selected:
+    """The results that one word names; of several settings of a method, those of the yamls."""
     path = Path(word).expanduser()
     name, _, key = ("", "@", word) if fullmatch(KEY, word) else word.partition("@")
     found_at, folder = load_below(path)
@@ -67,62 +71,75 @@ def selected(word: str, known: Sequence[Record], results: Path, methods: str) ->
     if not cells:
         limited = "it has only runs with limit=, which are not compared" if known else ""
         raise UserError(f"{word}: {limited or f'there is no such result in {results}'}")
-    names = row_names(cells)
-    if name not in {"", *names.values(), *(row.model for row in names)}:
+    names, name = row_names(cells), name.removesuffix(" (baseline)")
+    named = [row for row in names if name in ("", row.model, *names[row])]
+    if not named:
         raise unknown("model", word, sorted({row.model for row in names}))
-    usable = [r for r in names if not methods or r.model_free or r.method in methods.split(",")]
-    wanted = [row for row in usable if name in ("", names[row])]
-    wanted = wanted or [row for row in usable if name == row.model]
+    wanted = [r for r in named if not methods or r.model_free or r.method in methods.split(",")]
     if not wanted:
         raise UserError(f"{word} has no results of method={methods}")
-    found, several = dict[TaskColumn, Cell](), dict[TaskColumn, dict[str, Cell]]()
-    for column, rows in cells.items():
-        mine = [row for row in wanted if row in rows]
-        if len(mine) > 1:
-            several[column] = {
-                f"{names[r]}@{rows[r].records[-1].key} ({r.method})": rows[r] for r in mine
-            }
-        elif mine:
-            found[column] = rows[mine[0]]
+    groups = defaultdict[TaskColumn, list[Row]](list)
+    for column, row in product(cells, wanted):
+        if row in cells[column] and (not tasks or column.task in tasks.split(",")):
+            groups[column._replace(method="" if row.model_free else row.method)].append(row)
+    found, several = dict[TaskColumn, Cell](), dict[TaskColumn, list[str]]()
+    for place, rows in groups.items():
+        usual, here = [r for r in rows if not unusual_settings(r)], cells[place._replace(method="")]
+        chosen = usual if len(usual) == 1 else rows
+        if len(chosen) == 1:
+            found[place] = here[chosen[0]]
+        else:
+            several[place] = [f"{names[row][0]}@{here[row].records[-1].key}" for row in rows]
     return Selected(word, found, results, several)
 
 
-def with_method_of(side: Selected, others: Sequence[Selected]) -> Selected:
-    """The results with one for each column that others have: that of the others' method.
+def matched(sides: Sequence[Selected]) -> list[Selected]:
+    """The results of each column by the methods that two of the sides have.
 
-    Refused where their methods do not decide.
+    Those without a model are compared with every method. Where the sides have no method in common
+    and one result each, these are compared, and the column names no method.
     """
-    cells = dict(side.cells)
-    for column, mine in side.several.items():
-        here = [other.cells[column].records[-1] for other in others if column in other.cells]
-        methods = {record.method for record in here if not record.model_free}
-        same = [cell for cell in mine.values() if cell.records[-1].method in methods]
-        if len(methods) == len(same) == 1:
-            cells[column] = same[0]
-        elif here or any(column in other.several for other in others):
-            several = len({cell.records[-1].method for cell in mine.values()}) > 1
-            raise UserError(
-                f"{side.name} names {len(mine)} results of {column.task}: {', '.join(mine)}; add "
-                f"{'method=NAME' if several else 'the settings in brackets'}, or give NAME@KEY"
-            )
-    ordered = sorted(cells, key=lambda column: (area_order(column.area), column))
-    return side._replace(cells={column: cells[column] for column in ordered}, several={})
+    found: list[dict[TaskColumn, Cell]] = [{} for _ in sides]
+    unclear = {column._replace(method="") for side in sides for column in side.several}
+    for column in {c._replace(method=""): None for side in sides for c in side.cells}:
+        have = [
+            {c.method: cell for c, cell in side.cells.items() if c._replace(method="") == column}
+            for side in sides
+        ]
+        methods = dict.fromkeys(method for mine in have for method in mine if method)
+        shared = [m for m in methods if sum(m in mine or "" in mine for mine in have) > 1]
+        one_each = column not in unclear and all(len(mine) < 2 for mine in have)
+        for mine, cells in zip(have, found, strict=True):
+            for method in shared or mine:
+                if method in mine or "" in mine:
+                    name = method if shared or not one_each else ""
+                    cells[column._replace(method=name)] = mine.get(method) or mine[""]
+    return [side._replace(cells=cells) for side, cells in zip(sides, found, strict=True)]
 
 
-def row_names(cells: Cells) -> dict[Row, str]:
-    """Row -> its name in the tables of its method, without "(baseline)"."""
-    rows = dict.fromkeys(row for found in cells.values() for row in found)
-    names = dict[Row, str]()
-    for method in dict.fromkeys(row.method for row in rows):
-        names |= labels([row for row in rows if row.method == method])
-    return {row: name.removesuffix(" (baseline)") for row, name in names.items()}
+def row_names(cells: Cells) -> dict[Row, list[str]]:
+    """Row -> its names in the tables of its method, of all areas and of one, without "(baseline)".
+
+    Settings are in brackets where other rows of a table differ in them.
+    """
+    names = defaultdict[Row, list[str]](list)
+    for area in (None, *dict.fromkeys(column.area for column in cells)):
+        found = [rows for column, rows in cells.items() if area in (None, column.area)]
+        methods = defaultdict[str, dict[Row, None]](dict)
+        for row in chain.from_iterable(found):
+            methods[row.method][row] = None
+        for rows in methods.values():
+            for row, name in labels(rows).items():
+                names[row].append(name.removesuffix(" (baseline)"))
+    return names
 
 
-def common_columns(sides: Sequence[Selected]) -> list[TaskColumn]:
-    """The columns in which at least two sides have results, in the order of the tables.
+def common_columns(sides: Sequence[Selected]) -> tuple[list[TaskColumn], list[str]]:
+    """The columns in which at least two sides have results, in the order of the tables; notes.
 
-    Of a task in several versions or settings, the one that most sides have, or the newest. Results
-    of a task that no column holds together, or of other dtypes or versions, are refused.
+    Of a task in several versions or settings, the one that most sides have, or the newest. The
+    notes say what is missing, unclear, or differs in data, dtype or versions; without any column
+    this is the error.
     """
     have = defaultdict[TaskColumn, list[Cell]](list)
     for column, cell in (item for side in sides for item in side.cells.items()):
@@ -130,25 +147,46 @@ def common_columns(sides: Sequence[Selected]) -> list[TaskColumn]:
     by_rank = sorted(
         have, key=lambda c: (len(have[c]), max(x.records[-1].created for x in have[c]))
     )
-    best = {column.task: column for column in by_rank if len(have[column]) > 1}
-    shared = [column for column in have if best.get(column.task) == column]
-    for side, other in pairwise(sides):
-        for mine in side.cells:
-            same = [column for column in other.cells if column.task == mine.task]
-            if same and mine.task not in best:
-                refuse_different(side, side.cells[mine], other, other.cells[same[0]])
-    for column in shared:
-        for side, other in combinations([side for side in sides if column in side.cells], 2):
-            refuse_different(side, side.cells[column], other, other.cells[column])
+    best = {(column.task, column.method): column for column in by_rank if len(have[column]) > 1}
+    shared, notes, reasons = list[TaskColumn](), list[str](), list[str]()
+    for column in sorted(best.values(), key=lambda column: (area_order(column.area), column)):
+        pairs = combinations([side for side in sides if column in side.cells], 2)
+        found = next((why for a, b in pairs if (why := differ(a, column, b, column))), None)
+        reasons += [found] if found else []
+        shared += [] if found else [column]
+    for task in dict.fromkeys(c.task for s in sides for c in (*s.cells, *s.several)):
+        joint = [column for column in best.values() if column.task == task]
+        unclear = [(s, c) for s in sides for c in s.several if c.task == task]
+        having = [(s, c) for s in sides for c in s.cells if c.task == task]
+        named = {s.name for s, c in (*having, *unclear) if c in (joint or [c]) or c in s.several}
+        lacking = [side.name for side in sides if side.name not in named]
+        notes += [f"{task}: no results of {', '.join(lacking)}"] if lacking else []
+        if len(named) > 1:
+            reasons += [
+                f"{s.name} names {len(s.several[c])} results of {task} with method={c.method}: "
+                f"{', '.join(s.several[c])}; give one of these names"
+                for s, c in unclear
+            ]
+            if not joint and not unclear:
+                apart = [(x, y) for x, y in combinations(having, 2) if x[0].name != y[0].name]
+                x, y = min(apart, key=lambda pair: pair[0][1].method != pair[1][1].method)
+                methods = ", ".join(f"{s.name} ({c.method})" for s, c in having)
+                reasons.append(
+                    differ(*x, *y)
+                    or f"{task}: no method in common, {methods}; choose results by NAME@KEY"
+                )
     if not shared:
-        tasks = [f"{s.name} has {', '.join(sorted({c.task for c in s.cells}))}" for s in sides]
-        raise UserError(f"there is no task with results of two of them: {'; '.join(tasks)}")
-    return shared
+        tasks = [
+            f"{s.name} has {', '.join(sorted({c.task for c in s.cells})) or 'none'}" for s in sides
+        ]
+        none = f"there is no task with results of two of them: {'; '.join(tasks)}"
+        raise UserError("; ".join(reasons) or none)
+    return shared, [*notes, *reasons]
 
 
-def refuse_different(side: Selected, cell: Cell, other: Selected, cell_b: Cell) -> None:
-    """Refuse two results whose data, task, dtype, limit or versions differ."""
-    a, b = cell.records[-1], cell_b.records[-1]
+def differ(side: Selected, column: TaskColumn, other: Selected, column_b: TaskColumn) -> str:
+    """Why two results cannot be compared: their data, task, dtype, limit or versions differ."""
+    a, b = side.cells[column].records[-1], other.cells[column_b].records[-1]
     rows = row_of(a), row_of(b)
     parts = ["data.", "task.", "judge.", "limit", "versions.task", "versions.evaluation"]
     parts += [f"versions.metrics.{a.primary}"]
@@ -165,9 +203,10 @@ def refuse_different(side: Selected, cell: Cell, other: Selected, cell_b: Cell) 
     kinds = [record.choices.get("sampling") for record in (a, b)]
     if None not in kinds and kinds[0] != kinds[1]:
         differing.append(f"sampling ({kinds[0]}, {kinds[1]})")
-    if differing:
-        raise UserError(
-            f"{side.name} and {other.name} cannot be compared on {a.task}: they differ in "
-            f"{', '.join(differing[:3])}{' and more' if len(differing) > 3 else ''}; run one of "
-            "them again in the other's way"
-        )
+    if not differing:
+        return ""
+    return (
+        f"{side.name} and {other.name} cannot be compared on {a.task}: they differ in "
+        f"{', '.join(differing[:3])}{' and more' if len(differing) > 3 else ''}; run one of them "
+        "again in the other's way"
+    )

@@ -11,7 +11,7 @@ from benchmark.files import replacing
 from benchmark.report.cells import Cell, TaskColumn, cell, column_of
 from benchmark.report.resampled import StoredRun, over_tasks, ranking_score, without_mean
 from benchmark.report.table import ARROWS, Column, Report, Table, Value, estimated
-from benchmark.results.record import Record
+from benchmark.results.record import Record, mean_of
 from benchmark.stats.bootstrap import FEWEST_UNITS
 from benchmark.stats.intervals import quantile
 from benchmark.stats.paired import Resampled, difference, sampling
@@ -50,7 +50,9 @@ def series(checkpoints: Sequence[Checkpoint], axis: str, results: Path) -> Repor
             found = ranking_score([StoredRun.read(record, results) for record in c.records])
             if found and isfinite(found.score):
                 known[number] = found
-        title = f"{column.task} · {method}: {metric}{ARROWS[better]}, n = {first.scored[test]:,}"
+        measure = [f"{metric}{ARROWS[better]}", mean_of(first), f"n = {first.scored[test]:,}"]
+        measure += [f"limit={first.limit}"] if first.limit is not None else []
+        title = f"{column.task} · {method}: {', '.join(filter(None, measure))}"
         estimates = {number: c.estimate for number, c in cells.items()}
         tables.append(table(title, checkpoints, axis, estimates, known, better))
         if better:
@@ -66,7 +68,8 @@ def series(checkpoints: Sequence[Checkpoint], axis: str, results: Path) -> Repor
         "the other checkpoints. Drop: the first that is significantly worse than an earlier one, "
         "with Holm's correction over all pairs. Change: from the checkpoint before."
     )
-    return Report(tables, f"{len(checkpoints)} checkpoints by {axis}", text)
+    count = f"{len(checkpoints)} checkpoint{'s' * (len(checkpoints) != 1)}"
+    return Report(tables, f"{count} by {axis}", text)
 
 
 def table(
@@ -152,7 +155,10 @@ def draw(report: Report, axis: str, file: Path) -> None:
         panel.errorbar(places, scores, np.transpose(errors), fmt=".-", capsize=3)
         if places and min(places) > 0 and max(places) > FAR * min(places):
             panel.set_xscale("log")
-        panel.set_title(table.title, fontsize="small")
+        if len(set(places)) == 1:
+            half = places[0] / 2 or 1
+            panel.set(xticks=places[:1], xlim=(places[0] - half, places[0] + half))
+        panel.set_title(table.title, fontsize="small", wrap=True)
         panel.set_xlabel(axis)
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as new:

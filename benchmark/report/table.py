@@ -1,5 +1,6 @@
 """Tables of typed values, whatever format they are rendered to; numbers stay numbers."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isnan, nan
@@ -10,6 +11,8 @@ from benchmark.stats.seeds import Estimate
 
 ARROWS = {True: " ↑", False: " ↓", None: ""}
 """The better direction."""
+MINUS_ZERO = re.compile(r"-(?=0\.0*(?!\d))")
+"""The sign of a zero that is rounded."""
 
 
 class Noted(NamedTuple):
@@ -56,12 +59,13 @@ class Column:
     def parts(self, value: Value) -> tuple[str, str]:
         """The main part of a value, and the interval or remark after it."""
         if isinstance(value, Estimate):
-            return value.parts(self.digits)
+            main, rest = value.parts(self.digits)
+            return MINUS_ZERO.sub("", main), MINUS_ZERO.sub("", rest)
         if isinstance(value, Noted):
             return self.parts(value.value)[0], f"({value.note})" if value.note else ""
         if value is None or isinstance(value, str):
             return "–" if value is None else value, ""
-        forms = {"count": ",", "number": f",.{self.digits}f", "scientific": f".{self.digits}e"}
+        forms = {"count": ",", "number": f"z,.{self.digits}f", "scientific": f".{self.digits}e"}
         if self.kind == "p" and value < 10**-self.digits:
             return f"<{10**-self.digits:.{self.digits}f}", ""
         form = {**forms, "p": forms["number"], "share": f".{self.digits}%"}.get(

@@ -64,13 +64,23 @@ def read_predictions(path: Path) -> PredictionTable:
     file, light = path.with_suffix(".parquet"), path.parents[3] / VALUES
     full = file.exists() or not light.exists()
     source, prefix = (file, "") if full else (light, f"{run_name(path)}:")
-    with pq.ParquetFile(source) as table:  # read_table starts pandas
-        stored = table.schema_arrow.names
-        names = [name for name in stored if name.startswith(prefix) or name in OF_EXAMPLE]
-        columns = table.read(columns=names)
+    try:
+        with pq.ParquetFile(source) as table:  # read_table starts pandas
+            stored = table.schema_arrow.names
+            names = [name for name in stored if name.startswith(prefix) or name in OF_EXAMPLE]
+            columns = table.read(columns=names)
+    except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # an error of the disk, not of the file
+        raise UserError(f"{source} is damaged; run it again with rerun=true") from None
     return PredictionTable(
         source, {name.removeprefix(prefix): cells(columns[name]) for name in names}
     )
+
+
+def has_predictions(path: Path) -> bool:
+    """Whether there are predictions beside a Record at `path`, or in its task's `VALUES`."""
+    return path.with_suffix(".parquet").exists() or (path.parents[3] / VALUES).exists()
 
 
 def lengths_and_bands(

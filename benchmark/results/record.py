@@ -94,6 +94,15 @@ class Record:
 Interval = tuple[float, float]
 
 
+def mean_of(record: Record) -> str:
+    """How many test sets the ranking score is the mean of, in words; "" if it is of one."""
+    test = next(iter(record.scores))
+    if test in record.data:
+        return ""
+    sets = record.aggregates.get(test) or [name for name in record.scores if name in record.data]
+    return f"mean of {len(sets)} test sets"
+
+
 def primary(records: Sequence[Record]) -> tuple[list[float | None], list[Interval | None], str]:
     """Each Record's ranking score and its interval (None: undefined), and the interval's scale."""
     first = [(record, next(iter(record.scores))) for record in records]

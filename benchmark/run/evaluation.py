@@ -30,6 +30,7 @@ from benchmark.core.backbone import Backbone, EmbeddingCache
 from benchmark.core.method import FitContext, Method, Predictor
 from benchmark.core.metric import Metric, SetMetric
 from benchmark.distributed import rank
+from benchmark.progress import about
 from benchmark.stats.bootstrap import Scores, mean, score, unfit
 
 TRIED = 5
@@ -107,7 +108,7 @@ def evaluate(
     for name, examples in splits.tests.items():
         if name in own:
             predictor = fit(*own[name], folder and folder / quote(name, safe=""))
-        with clock(seconds, "predict"):
+        with clock(seconds, "predict"), about(name if len(splits.tests) > 1 else ""):
             answers: list[Value] = []
             for prediction in predictor.predict([example.chains for example in examples]):
                 if rank():  # this process takes part in embedding, and the first one scores

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from math import isnan
 
-from benchmark.results.record import WITHOUT_OVERLAP, Record, primary
+from benchmark.results.record import WITHOUT_OVERLAP, Record, mean_of, primary
 from benchmark.stats.bootstrap import FEWEST_UNITS
 from benchmark.stats.seeds import estimate
 
@@ -14,6 +14,7 @@ def summary(records: Sequence[Record]) -> str:
     record, found = records[-1], estimate(*primary(records))
     report, test = record.data_report, next(iter(record.scores))
     units = count(record.units[test], report.get("unit") or "resampling unit")
+    units += f"; {mean}" if (mean := mean_of(record)) else ""
     model = "" if record.model_free else f" · {record.model}"
     text = f"{record.task}{model} · {record.method}: {record.primary} "
     text += "undefined" if isnan(found.score) else str(found)

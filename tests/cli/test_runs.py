@@ -39,6 +39,9 @@ def test_a_run_writes_a_record_predictions_and_tables(tmp_path: Path, toy_conf: 
     again = run_cli(*words, cwd=tmp_path)
     assert again.returncode == 0
     assert "skipped: result exists" in again.stdout
+    path.with_suffix(".parquet").unlink()
+    assert "skipped: result exists" not in run_cli(*words, cwd=tmp_path).stdout
+    assert path.with_suffix(".parquet").exists()
     other = run_cli(*words, "seed=1", "method.max_iter=250", cwd=tmp_path)
     assert "skipped: result exists" not in other.stdout
     assert len(list((tmp_path / "results").glob("toy/kmer/linear/*/*.json"))) == 2

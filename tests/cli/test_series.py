@@ -119,7 +119,7 @@ def test_only_new_checkpoints_run(folder: Path) -> None:
     assert [row[3] and row[3]["score"] for row in table["rows"][1:]] == pytest.approx(
         [scores[1] - scores[0], scores[2] - scores[1]]
     )
-    assert (folder / "results" / "series.png").read_bytes()[:4] == b"\x89PNG"
+    assert (folder / "results" / "series_toy.png").read_bytes()[:4] == b"\x89PNG"
 
 
 @pytest.mark.slow

@@ -82,11 +82,13 @@ def test_a_multirun_ends_with_a_row_for_each_run_and_each_cause_once(
 
 @pytest.mark.slow
 def test_failures_alike_but_for_their_data_are_one_cause(tmp_path: Path) -> None:
-    words = ("-m", "task=contact,fold,stability", "model=onehot")
+    words = ("model=onehot", "-m", "task=contact,fold,stability")
     done = run_cli(*words, cwd=tmp_path, env={"HF_HUB_OFFLINE": "1"})
 
     assert done.stderr.count("error: ") == 1, done.stderr
     assert "3 failed" in done.stdout and "(2)" not in done.stdout
+    named = " ".join(done.stdout.split())
+    assert "; likewise biomap-research/fold_prediction, biomap-research/stability" in named
 
 
 @pytest.mark.slow

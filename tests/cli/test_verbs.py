@@ -130,10 +130,34 @@ def test_a_users_broken_yaml_is_one_sentence(
     assert message in error and error.count("\n") == 1
 
 
+def test_tables_are_shown_where_they_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(record(), {"id": ["a"]}, tmp_path)
+    (tmp_path / "README.md" / "x").mkdir(parents=True)
+    monkeypatch.setattr(sys, "argv", ["benchmark", "leaderboard", f"results={tmp_path}"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    assert ended.value.code == 0 and "solubility" in out
+    assert err.startswith(f"the tables cannot be written to {tmp_path} (")
+
+    words = ("compare", "onehot", "kmer", "task=pocket_metal", f"figures={tmp_path / 'a'}")
+    (tmp_path / "a").write_text("no folder")
+    monkeypatch.setattr(sys, "argv", ["benchmark", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    assert ended.value.code == 2 and "pocket_metal " in out and err.count("\n") == 1
+    assert err.startswith(f"error: cannot write to figures={tmp_path / 'a'} (")
+
+
 def test_a_folder_of_results_is_not_searched(shown: Any, tmp_path: Path) -> None:
     """Records count at their place alone: a file one level above or below is not looked for."""
     path = save(record(), {"id": ["a"]}, tmp_path / "below" / "results")
     assert "there are no Records" in shown("leaderboard", f"results={tmp_path}", refused=True)
+    save(record(limit=8), {"id": ["a"]}, tmp_path / "x")
+    assert "have limit=" in shown("leaderboard", f"results={tmp_path / 'x'}", refused=True)
     assert "no Record in" in shown("why", str(tmp_path), str(path), refused=True)
     assert "the same run" in shown("why", str(path.parents[4]), str(path))
 

@@ -1,5 +1,6 @@
 """`compare` on Records whose predictions were made by hand."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from benchmark.report.paired_tables import figures, report
 from benchmark.report.render import render
 from benchmark.report.selection import select
 from benchmark.results import storage
-from benchmark.results.record import Record
+from benchmark.results.record import NO_MODEL, Record
 from benchmark.results.storage import save
 from tests.command_line import environment
 from tests.report.test_leaderboard import record
@@ -130,6 +131,11 @@ def test_several_tasks_are_corrected_and_counted(tmp_path: Path) -> None:
     assert max(map(len, text.splitlines())) <= 80
     mean = np.mean([line.difference.value for line in found])
     assert f"developability      3  {mean:.3f}" in text
+    table = list(csv.DictReader(render(report(["a", "b"], found, notes), "csv").splitlines()))
+    assert {(r["metric"], r["higher_is_better"]) for r in table if r["table"] == "Differences"} == {
+        ("accuracy", "True")
+    }
+    assert not {"difference sd", "difference seeds"} & set(table[0])
     latex = render(report(["a", "b"], found, notes), "latex")
     assert r"\toprule" in latex and "& *** &" in latex
 
@@ -144,6 +150,7 @@ def test_three_models_are_a_matrix(tmp_path: Path) -> None:
     assert best[0] == "c" and best[2]["note"] == "***" and best[4] is None
     row = next(row for row in tables[1]["rows"] if row[0] == "a")
     assert row[4]["value"] == -best[2]["value"]
+    assert "$-$ b" in render(report("abc", found, notes), "latex"), "no sign that LaTeX lacks"
 
 
 @pytest.mark.parametrize(("by", "n"), [("length", 2), ("kind", 2), ("label", 2)])
@@ -153,6 +160,8 @@ def test_strata(tmp_path: Path, by: str, n: int) -> None:
     found = lines(tmp_path, "a", "b", by=by)
     assert len(found) == n and not any(line.ranks for line in found)
     assert sum(line.difference.units for line in found) == N
+    text = report("ab", found, []).text
+    assert "p-values are not corrected" in text and "FDR" not in text and "Detectable:" in text
     if by == "kind":
         values = [run_values(tmp_path, model)[1::2].mean() for model in "ab"]
         assert found[1].stratum == "odd" and found[1].scores == pytest.approx(values)
@@ -166,6 +175,17 @@ def test_a_column_that_is_not_stored(tmp_path: Path) -> None:
             lines(tmp_path, "a", "b", by=by)
     with pytest.raises(UserError, match="no column famly; there are test, id, group, seq, kind"):
         lines(tmp_path, "a", "b", by="famly")
+
+
+def test_damaged_predictions(tmp_path: Path) -> None:
+    for model in "ab":
+        made = make(tmp_path, model)
+    file = (tmp_path / made.path).with_suffix(".parquet")
+    whole = file.read_bytes()
+    for part in (b"", whole[:-100], whole[:4] + bytes(200) + whole[204:]):
+        file.write_bytes(part)
+        with pytest.raises(UserError, match=r"seed0.parquet is damaged; run it again with rerun"):
+            lines(tmp_path, "a", "b")
 
 
 def test_neither_torch_nor_pandas_is_imported(tmp_path: Path) -> None:
@@ -255,16 +275,21 @@ def test_results_that_are_not_comparable(tmp_path: Path, change: Any, what: str)
 
 def test_names_that_are_not_clear(tmp_path: Path) -> None:
     make(tmp_path, "b", task="other")
-    for model, key in (("apple", "0" * 8), ("pear", "1" * 8)):
-        make(tmp_path, model)
-        make(tmp_path, model, method="mlp", key=key)
+    make(tmp_path, "apple"), make(tmp_path, "apple", method="mlp", key="0" * 8)
+    make(tmp_path, "cherry", method="lora")
+    for alpha, key in ((1, "1" * 8), (2, "2" * 8)):
+        make(tmp_path, "pear", key=key, settings={"method.alpha": alpha})
     make(tmp_path, "small", limit=20)
     (tmp_path / "empty").mkdir()
     for words, sentence in (
         (("aple", "b"), "unknown model 'aple'; did you mean apple"),
         (
+            ("apple", "cherry"),
+            r"no method in common, apple \(linear\), apple \(mlp\), cherry \(lora\)",
+        ),
+        (
             ("apple", "pear"),
-            r"apple names 2 results of solubility: .*@00000000 \(mlp\); add method=",
+            r"pear names 2 results of .* method=linear: pear \(alpha=1\)@11111111, ",
         ),
         (("b", "small"), "unknown model 'small'"),
         (("b", "small@" + make(tmp_path, "small", limit=20).key), "has only runs with limit="),
@@ -278,12 +303,36 @@ def test_names_that_are_not_clear(tmp_path: Path) -> None:
     assert select(["apple"], tmp_path, "mlp")[0].cells
 
 
-def test_of_several_methods_the_one_that_the_other_model_has(tmp_path: Path) -> None:
-    make(tmp_path, "apple"), make(tmp_path, "apple", method="mlp", key="0" * 8)
-    make(tmp_path, "apple", task="only"), make(tmp_path, "apple", task="only", method="mlp")
-    make(tmp_path, "pear", method="mlp")
-    for words in (("apple", "pear"), ("pear", "apple")):
-        sides = select(words, tmp_path)
-        methods = [[c.records[-1].method for c in side.cells.values()] for side in sides]
-        assert methods == [["mlp"], ["mlp"]]
-        assert [line.column.task for line in compare(sides)[0]] == ["solubility"]
+def test_every_method_that_two_models_have(tmp_path: Path) -> None:
+    """A baseline without a model is compared with each of them; other tasks are notes."""
+    for model in ("apple", "pear"):
+        make(tmp_path, model)
+        make(tmp_path, model, method="mlp", key=("1" if model == "apple" else "2") * 8)
+    free = {"task": {"metrics": list(METRICS)}, "model": {"_target_": NO_MODEL}}
+    make(tmp_path, "none", method="nearest", config=free)
+    make(tmp_path, "fig", method="mlp", key="3" * 8)
+    make(tmp_path, "apple", task="only"), make(tmp_path, "apple", task="only", method="lora")
+    make(tmp_path, "pear", task="only", method="mlp")
+    found, notes = compare(select(["apple (baseline)", "pear"], tmp_path))
+    assert [(x.column.task, x.column.method) for x in found] == [
+        ("solubility", "linear"),
+        ("solubility", "mlp"),
+    ]
+    assert len(notes) == 1 and notes[0].startswith("only: no method in common")
+    text = render(report(["apple", "pear"], found, notes), width=200)
+    assert "\nsolubility · mlp " in text and "of 2 comparisons" in text
+    for words, count in ((("apple", "nearest"), 2), (("fig", "apple"), 1), (("fig", "nearest"), 1)):
+        assert len(lines(tmp_path, *words)) == count
+    with pytest.raises(UserError, match="no method in common"):
+        compare(select(["apple", "pear"], tmp_path, tasks="only"))
+
+
+@pytest.mark.parametrize("word", ["random", "random (dim=320) (baseline)", "random (dim=320)"])
+def test_of_several_settings_those_of_the_yaml(tmp_path: Path, word: str) -> None:
+    make(tmp_path, "a")
+    made = {
+        dim: make(tmp_path, "random", dim / 100, settings={"model.dim": dim}) for dim in (96, 320)
+    }
+    assert lines(tmp_path, "a", word)[0].scores[1] == made[320].scores["test"]["accuracy"]
+    (line,) = lines(tmp_path, "random (dim=96)", word)
+    assert line.scores[0] == made[96].scores["test"]["accuracy"] != line.scores[1]

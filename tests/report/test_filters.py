@@ -34,6 +34,7 @@ def cells() -> Cells:
         ({"area": "structure"}, {"mine"}),
         ({"suite": "structure"}, {"esm2_650m", "mine", "onehot", "esm2_8m"}),
         ({"method": "lora"}, {"esm2_8m"}),
+        ({"task": "cloning,x"}, {"esm2_8m"}),
         ({"family": "esm2"}, {"esm2_8m", "esm2_650m"}),
         ({"family": "baseline"}, {"onehot"}),
         ({"since": "2026-02-01"}, {"mine"}),
@@ -53,7 +54,11 @@ def test_filters(words: dict[str, str], expected: set[str]) -> None:
         ({"suite": "all"}, "unknown suite 'all'"),
         ({"since": "May"}, "since=May is not a date; give one as since=2026-01-31"),
         ({"max_parameters": "big"}, "max_parameters=big is not a number"),
-        ({"family": "esm3", "method": "linear"}, "no result for method=linear family=esm3"),
+        ({"family": "mine", "method": "lora"}, "no result for method=lora family=mine"),
+        (
+            {"family": "xyz"},
+            "unknown family 'xyz'; known: baseline, esm2, esm2_650m, esm2_8m, mine",
+        ),
     ],
 )
 def test_filters_that_fit_nothing_are_refused(words: dict[str, str], message: str) -> None:

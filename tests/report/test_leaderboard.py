@@ -327,6 +327,10 @@ def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
         file.write_text("half")
         raise KeyboardInterrupt
     assert [p.read_text() for p in tmp_path.iterdir()] == ["new"]
+    absent = tmp_path / "no" / "a.json"
+    with pytest.raises(FileNotFoundError) as error, replacing(absent) as file:
+        file.write_text("new")
+    assert error.value.filename == str(absent), "not the temporary file"
 
 
 def test_foreign_and_later_records_are_named(tmp_path: Path) -> None:

@@ -75,6 +75,14 @@ def test_latex_is_escaped() -> None:
     assert r"a & \textbf{0.700} [0.600, 0.800] & 9.00 & -- &" in text
 
 
+def test_a_rounded_zero_has_no_sign() -> None:
+    value = Estimate(-0.0004, None, (-0.0104, -0.00001), 1)
+    columns = [Column("a", "score"), Column("b", "number"), Column("c", "number")]
+    text = render(Report([Table("", columns, [[value, -0.0002, -0.0012]])]), "terminal", 80)
+
+    assert text.splitlines()[1].split() == ["0.000", "[-0.010,", "0.000]", "0.000", "-0.001"]
+
+
 def test_csv_has_numbers() -> None:
     rows = list(csv.DictReader(render(REPORT, "csv").splitlines()))
 

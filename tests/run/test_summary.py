@@ -1,7 +1,12 @@
 """The summary after a run names unit, sizes, overlap and changes in plain words."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
+from benchmark.report.cells import tabulate
+from benchmark.report.leaderboard import leaderboard
 from benchmark.results.record import WITHOUT_OVERLAP
 from benchmark.run.summary import count, summary
 from tests.report.test_leaderboard import record
@@ -41,6 +46,21 @@ def test_too_few_units_have_no_interval() -> None:
     few = record(intervals={"test": {}}, units={"test": 9})
 
     assert summary([few]).endswith("(9 resampling units: too few for a confidence interval)")
+
+
+def test_a_mean_over_test_sets_is_named() -> None:
+    scores = {test: {"roc_auc": 0.5} for test in ("mean", "a", "b")}
+    more: dict[str, Any] = {
+        "scores": scores,
+        "intervals": {test: {"roc_auc": (0.4, 0.6)} for test in scores},
+    }
+    more |= {"units": dict.fromkeys(scores, 60), "data": {"train": "1", "a": "2", "b": "3"}}
+    old, new = record(**more), record(**more, aggregates={"mean": {"a": 0.5, "b": 0.5}})
+
+    for one in (old, new):
+        assert summary([one]).endswith("(95% CI, 60 resampling units; mean of 2 test sets)")
+        report = leaderboard(tabulate([replace(one, scored=dict.fromkeys(scores, 9))]))
+        assert report.tables[0].columns[1].detail == "roc_auc ↑, mean of 2 test sets, n = 9"
 
 
 @pytest.mark.parametrize(

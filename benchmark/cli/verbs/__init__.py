@@ -47,7 +47,10 @@ VERBS = {
     "list": Verb(show_list, ("group", "format"), bare=("group",)),
     "leaderboard": Verb(
         show_leaderboard,
-        ("results", "by", "area", "suite", "method", "family", "since", "max_parameters", "format"),
+        (
+            *("results", "by", "area", "suite", "task", "method", "family", "since"),
+            *("max_parameters", "format"),
+        ),
     ),
     "gate": Verb(
         show_gate,
@@ -69,7 +72,7 @@ VERBS = {
     ),
     "compare": Verb(
         show_compare,
-        ("models", "results", "method", "metric", "test", "by", "figures", "format"),
+        ("models", "results", "task", "method", "metric", "test", "by", "figures", "format"),
         bare=("models.",),
     ),
     "audit": Verb(show_audit, ("task", "mirror", "results", "format"), bare=("task",)),
@@ -114,7 +117,7 @@ SETTINGS = {
     "checkpoints": "folder, pattern or list of checkpoints; list of models",
     "early": "suite or task to run and show first",
     "x": "tokens, flops or step; default: the first that is known",
-    "figure": "PNG file; default: series.png in results=",
+    "figure": "PNG file; default: series_TASK.png in results=",
     "rerun": "true: run again what has a result",
     "limit": "at most this many examples of each split",
     "seed": "the seed of a run",
@@ -174,6 +177,6 @@ def run_verb(name: str, words: Sequence[str]) -> int:
         raise UserError(f"config_dir={folder} is not a folder")
     own = ("config_dir=", "format=")  # not of a run
     rest = [word for word in words if not word.startswith(own)]
-    if {"task", "model"} & set(verb.takes):  # others compose nothing, and start without Hydra
+    if {"mirror", "device"} & set(verb.takes):  # others compose nothing, and start without Hydra
         rest = quoted(rest, verb.several)
     return verb.do(Request(options, rest, [folder] if folder else [])) or 0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmark.cli.verbs.request import Request
 from benchmark.core import UserError
-from benchmark.results.storage import without_collection
+from benchmark.results.storage import default_results, without_collection
 
 
 @without_collection()
@@ -12,6 +12,7 @@ def show_compare(request: Request) -> None:
     """Compare models by paired tests of their stored predictions, without running anything.
 
     A model is a name in the tables, NAME@KEY, a key, a folder of results or the file of a Record.
+    Every method that two models have for a task is compared; task= and method= choose some.
     """
     from benchmark.report.comparison import compare
     from benchmark.report.paired_tables import figures, report
@@ -24,11 +25,19 @@ def show_compare(request: Request) -> None:
     if "figures" in options and len(words) > 2:
         raise UserError("figures= draws one model against another; give two models")
     results = Path(options.get("results", "results")).expanduser()
-    sides = select(words, results, options.get("method", ""))
+    if not results.is_dir() and results != default_results():  # the committed ones need no folder
+        raise UserError(f"results={results} is no folder; leave it out, or give one of results")
+    sides = select(words, results, options.get("method", ""), options.get("task", ""))
     given = {name: options[name] for name in ("test", "metric", "by") if name in options}
     lines, notes = compare(sides, **given)
     shown = report([side.name for side in sides], lines, notes)
     if "figures" in options:
-        moved = figures(sides, lines, Path(options["figures"]).expanduser())
+        folder = Path(options["figures"]).expanduser()
+        try:
+            moved = figures(sides, lines, folder)
+        except OSError as error:
+            request.show(shown)
+            reason = f"cannot write to figures={folder} ({error.strerror}); give another folder"
+            raise UserError(reason) from None
         shown = shown._replace(tables=[*shown.tables, moved])
     request.show(shown)

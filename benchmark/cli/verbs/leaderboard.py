@@ -1,5 +1,6 @@
 """`leaderboard`: the tables, made anew from the Records."""
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ from benchmark.cli.verbs.request import Request
 from benchmark.core import UserError
 from benchmark.report.cells import Cells
 from benchmark.report.table import Report
-from benchmark.results.storage import without_collection
+from benchmark.results.storage import KEY, without_collection
 
 
 @without_collection()
@@ -16,7 +17,7 @@ def show_leaderboard(request: Request) -> None:
     """Write the tables of results=DIR anew and show them, or a view of them.
 
     by=identity, by=method, by=rank, or by=generation, which also writes figures to results=DIR.
-    area=, suite=, method=, family=, since= and max_parameters= show a part of what is written.
+    area=, suite=, task=, method=, family=, since= and max_parameters= show a part of the tables.
     """
     from benchmark.report import leaderboard
     from benchmark.report.breakdowns import by_identity, by_method
@@ -35,8 +36,16 @@ def show_leaderboard(request: Request) -> None:
     by = request.options.get("by")
     if by is not None and by not in views:
         raise UserError(f"by={by} is not known; there is by={', by='.join(views)}")
-    cells, report = leaderboard.write(results)
+    try:
+        cells, report = leaderboard.write(results)
+    except OSError as error:
+        cells, report = leaderboard.read(results)
+        print(f"the tables cannot be written to {results} ({error.strerror})", file=sys.stderr)
     if not cells:
+        if any(results.glob(f"*/*/*/{KEY}/seed*.json")):
+            raise UserError(
+                f"the runs in {results} have limit=, and such runs are not ranked; run without it"
+            )
         raise UserError(f"there are no Records in {results}; run `python -m benchmark` first")
     if set(FILTERS) & set(request.options):
         cells = select(cells, request.options)

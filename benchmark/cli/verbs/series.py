@@ -1,5 +1,6 @@
 """`series`: the checkpoints of a training, from their runs to one figure."""
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
@@ -79,7 +80,8 @@ def run_and_show(
     ]
     if not rank() and any(checkpoint.records for checkpoint in checkpoints):
         results = Path(request.options["results"]).expanduser()
-        file = Path(request.options.get("figure", results / "series.png")).expanduser()
+        name = re.sub(r"[^\w.-]+", "_", words[0].partition("=")[2])  # of tasks or a suite
+        file = Path(request.options.get("figure", results / f"series_{name}.png")).expanduser()
         report = series(checkpoints, axis, results)
         draw(report, axis, file)
         request.show(report)

@@ -3,17 +3,18 @@
 import csv
 import io
 import json
+import re
 from typing import Any
 
-from benchmark.report.table import Noted, Report, Table, Value
+from benchmark.report.table import ARROWS, Noted, Report, Table, Value
 from benchmark.stats.seeds import Estimate
 
 
 def as_csv(report: Report) -> str:
     """One line per row, missing and undefined values empty.
 
-    Parts of an estimate have columns of their own. Several tables share one file: their titles are
-    the column `table`.
+    Parts of an estimate have columns of their own, unless no row has them, and so has the direction
+    of a metric. Several tables share one file: their titles are the column `table`.
     """
     stream, tables = io.StringIO(), [by_column(table) for table in report.tables]
     titles = ["table"] if len(tables) > 1 else []
@@ -21,7 +22,7 @@ def as_csv(report: Report) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(titles + names)
     for table, columns in zip(report.tables, tables, strict=True):
-        parts = [[table.title] * len(table.rows)] * len(titles)
+        parts = [[without_arrow(table.title)] * len(table.rows)] * len(titles)
         parts += [columns.get(name, [None] * len(table.rows)) for name in names]
         writer.writerows(zip(*parts, strict=True))
     return stream.getvalue().rstrip("\n")
@@ -30,15 +31,29 @@ def as_csv(report: Report) -> str:
 def by_column(table: Table) -> dict[str, list[Any]]:
     """Name -> values of each column, and of the parts of estimates and remarks."""
     found: dict[str, list[Any]] = {}
+    directions = {arrow: better for better, arrow in ARROWS.items() if arrow}
     for column, values in zip(table.columns, zip(*table.rows, strict=True), strict=False):
         if not {Estimate, Noted} & set(map(type, values)):
-            found[column.name] = [value if value == value else None for value in values]
+            found[column.name] = [without_arrow(v) if v == v else None for v in values]
+            if found[column.name] != list(values) and column.kind == "text":
+                found["higher_is_better"] = [directions.get(str(value)[-2:]) for value in values]
             continue
+        parts = dict[str, list[Any]]()
         for number, value in enumerate(values):
             for part, content in fields(value, undefined=None).items():
-                name = column.name if part in ("score", "value") else f"{column.name} {part}"
-                found.setdefault(name, [None] * len(values))[number] = content
+                name = "" if part in ("score", "value") else f" {part}"
+                parts.setdefault(name, [None] * len(values))[number] = content
+        filled = {part for part, contents in parts.items() if {*contents} - {None, ""}}
+        filled -= set() if " sd" in filled else {" seeds"}  # one each
+        for part, contents in parts.items():
+            if not part or part in filled:
+                found[f"{column.name}{part}"] = contents
     return found
+
+
+def without_arrow(value: Value) -> Value:
+    """A text without the arrow after the name of a metric; other values as they are."""
+    return re.sub(" [↑↓]", "", value) if isinstance(value, str) else value
 
 
 def as_json(report: Report) -> str:

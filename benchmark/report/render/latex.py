@@ -7,8 +7,8 @@ LATEX = str.maketrans(
     {
         **{symbol: rf"\{symbol}" for symbol in "&%$#_{}"},
         "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-        "–": "--", "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "·": r"$\cdot$",
-        "≥": r"$\geq$", "<": r"$<$", ">": r"$>$",
+        "–": "--", "−": "$-$", "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
+        "·": r"$\cdot$", "≥": r"$\geq$", "<": r"$<$", ">": r"$>$",
     }
 )  # fmt: skip
 

@@ -28,7 +28,7 @@ def render(report: Report, width: int) -> str:
         shown = ["\n".join(lines_of(block, width, bold)) for block in blocks(table, width)]
         title = [bold.format(line) for line in wrap(table.title, width)]
         parts += ["\n".join([*title, shown[0]]), *shown[1:]]
-        parts += ["\n".join(wrap(note, width)) for note in table.notes]
+        parts += ["\n".join(wrap(note, width, break_on_hyphens=False)) for note in table.notes]
     return "\n\n".join(parts)
 
 
