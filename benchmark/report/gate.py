@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import nan
+from math import isfinite, nan, prod
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -254,6 +254,12 @@ def as_report(found: Gate) -> Report:
             share = each.flips and each.flips.share
             rows[-1][5:] = [estimated(d), lower, each.margin, p, *each.power, share]
     notes = [f"{each.name}: {why(each)}" for each in found.checked if each.verdict != Verdict.PASS]
+    chance = prod(each.power[0] for each in found.checked)
+    if len(found.checked) > 1 and isfinite(chance):
+        notes.append(
+            f"an equal candidate passes all {len(found.checked)} tasks with a chance of about "
+            f"{chance:.0%}, if their test sets are independent"
+        )
     text = (
         "Difference: candidate minus baseline, positive where the candidate is better, with its "
         "95 % interval; bound: its one-sided 95 % lower bound; p: of a loss, by Holm's correction. "
