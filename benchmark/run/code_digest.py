@@ -68,7 +68,9 @@ def code_digest(*objects: object) -> str:
     It follows imports, also inside functions, of modules in the packages of the objects, and of all
     others that are neither installed nor part of this program, loaded or not.
     """
-    names = {str(getattr(thing, "__module__", "")) for thing in objects}
+    modules = [str(getattr(thing, "__module__", "")) for thing in objects]
+    # a yaml may name a method of a class, `package.module.Class.make`: all that it may lie in
+    names = {name for module in modules for name in accumulate(module.split("."), "{}.{}".format)}
     packages = {name.partition(".")[0] for name in names} - OURS
     seen: set[str] = set()
     contents: dict[str, bytes] = {}

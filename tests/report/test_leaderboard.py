@@ -13,7 +13,7 @@ from benchmark.core import UserError
 from benchmark.data.digests import make_key
 from benchmark.files import replacing
 from benchmark.report.breakdowns import by_method
-from benchmark.report.cells import Cells, column_of, tabulate
+from benchmark.report.cells import Cells, tabulate
 from benchmark.report.leaderboard import leaderboard, runs_table, task_table, tell, write
 from benchmark.report.published import PublishedScore
 from benchmark.report.render import render
@@ -185,25 +185,6 @@ def test_other_settings_are_rows_of_their_own() -> None:
     assert [line.split(" | ")[0] for line in table[1:]] == ["| a (layer=-1)", "| a (layer=3)"]
     mixed = lines(record(), record(settings={"dtype": "bfloat16", "model.layer": -1}))
     assert len(mixed) == 3, "dtypes do not mix"
-
-
-def test_what_cannot_be_compared_shares_no_column() -> None:
-    for other in (
-        {"version": 2},
-        {"data": {"train": "1", "valid": "2", "test": "other"}},
-        {"config": {"task": {"min": 2}}},
-    ):
-        head = lines(record(), record(model="b", **other))[0]
-        assert "solubility #1" in head and "solubility #2" in head
-    old, new = record(), record(model="b")
-    versions = {**new.identity["versions"], "task": 2}
-    raised = replace(new, identity={**new.identity, "versions": versions})
-    assert column_of(old) != column_of(raised), "another version of the kind of task"
-    asked = [{"task": {"assay": assay, "min": 1}} for assay in ("HIC", "Titer")]
-    text = markdown(tabulate([record(config=asked[0]), record(model="b", config=asked[1])]))
-    assert "`solubility #1`: version 1, test data 3, assay=HIC\n" in text
-    text = markdown(tabulate([record(), record(method="lora")]))
-    assert "## Developability · linear" in text and "## Developability · lora" in text
 
 
 def test_seeds_are_one_row_and_limited_runs_left_out() -> None:

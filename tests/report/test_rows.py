@@ -1,12 +1,12 @@
-"""No row of a table is lost, and none hides a setting that is not its yaml's."""
+"""No row of a table is lost or hides a setting; a column holds only what can be compared."""
 
 from dataclasses import replace
 from typing import Any
 
-from benchmark.report.cells import labels, row_in, tabulate
+from benchmark.report.cells import column_of, labels, row_in, tabulate
 from benchmark.report.leaderboard import runs_table, task_table
 from benchmark.results.record import Record
-from tests.report.test_leaderboard import record
+from tests.report.test_leaderboard import lines, markdown, record
 
 HUGGING_FACE = "benchmark.backbones.huggingface.HuggingFace"
 
@@ -65,3 +65,28 @@ def test_settings_that_are_not_the_yamls_are_shown_without_a_neighbour() -> None
     assert names(record(model="x", settings=changed)) == ["x (max_chains=20)"], "of no known model"
     unknown = record(model="x", method="my_method", settings=changed)
     assert names(unknown) == ["x"], "a user's own method has no yaml of ours"
+
+
+def test_what_cannot_be_compared_shares_no_column() -> None:
+    for other in (
+        {"version": 2},
+        {"data": {"train": "1", "valid": "2", "test": "other"}},
+        {"config": {"task": {"min": 2}}},
+    ):
+        head = lines(record(), record(model="b", **other))[0]
+        assert "solubility #1" in head and "solubility #2" in head
+    old, new = record(), record(model="b")
+    versions, scores = new.identity["versions"], new.identity["versions"]["metrics"]
+    for raised, same in (
+        ({"task": 2}, False),
+        ({"evaluation": 9}, False),
+        ({"metrics": {**scores, "roc_auc": 2}}, False),
+        ({"metrics": {**scores, "rmse": 2}}, True),  # it does not rank
+    ):
+        newer = replace(new, identity={**new.identity, "versions": {**versions, **raised}})
+        assert (column_of(old) == column_of(newer)) == same, raised
+    asked = [{"task": {"assay": assay, "min": 1}} for assay in ("HIC", "Titer")]
+    text = markdown(tabulate([record(config=asked[0]), record(model="b", config=asked[1])]))
+    assert "`solubility #1`: version 1, test data 3, assay=HIC\n" in text
+    text = markdown(tabulate([record(), record(method="lora")]))
+    assert "## Developability · linear" in text and "## Developability · lora" in text

@@ -58,6 +58,7 @@ def test_versions_are_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert all(declared_version(metric) >= 1 for metric in known().values())
     made = f"{code_digest(mine)} on {Linear.VERSION}"
     assert declared_version(Linear, "mine5.make") == made, "made by a user's function"
+    assert declared_version(Linear, "mine5.Mine.make") == made, "made by a method"
     assert declared_version(Linear, "benchmark.methods.x.Linear") == Linear.VERSION
     monkeypatch.setattr(Linear, "VERSION", Linear.VERSION + 1)
     assert declared_version(declared) == f"7 on {Linear.VERSION}", "a raised version of the base"
