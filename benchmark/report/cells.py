@@ -165,7 +165,7 @@ def labels(rows: Collection[Row]) -> dict[Row, str]:
         keys = dict.fromkeys(key for row in same for key in settings[row])
         differing = [k for k in keys if len({repr(settings[row].get(k)) for row in same}) > 1]
         for row in same:
-            unusual = unusual_settings(row)
+            unusual = unusual_settings(row, settings[row])
             given = [key for key in settings[row] if key in differing or key in unusual]
             words = ", ".join(f"{key.split('.')[-1]}={settings[row][key]}" for key in given)
             result[row] = f"{name} ({words})" if words else name
@@ -173,11 +173,10 @@ def labels(rows: Collection[Row]) -> dict[Row, str]:
     return result
 
 
-def unusual_settings(row: Row) -> set[str]:
-    """The settings of a row that are not those of its model's and method's yamls."""
+def unusual_settings(row: Row, settings: Mapping[str, Any]) -> set[str]:
+    """Of a row's settings those that are not in its model's and method's yamls."""
     usual = usual_settings(row.model, row.target if row.place else "", row.method)
-    settings = json.loads(row.settings).items()
-    return {key for key, value in settings if key in usual and usual[key] != plain(value)}
+    return {k for k, value in settings.items() if k in usual and usual[k] != plain(value)}
 
 
 @cache

@@ -1,5 +1,6 @@
 """The results that words of the command line name, and whether they can be compared."""
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import chain, combinations, product
@@ -84,7 +85,8 @@ def selected(
             groups[column._replace(method="" if row.model_free else row.method)].append(row)
     found, several = dict[TaskColumn, Cell](), dict[TaskColumn, list[str]]()
     for place, rows in groups.items():
-        usual, here = [r for r in rows if not unusual_settings(r)], cells[place._replace(method="")]
+        here = cells[place._replace(method="")]
+        usual = [row for row in rows if not unusual_settings(row, json.loads(row.settings))]
         chosen = usual if len(usual) == 1 else rows
         if len(chosen) == 1:
             found[place] = here[chosen[0]]
