@@ -3,11 +3,13 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmark.cli import main
 from benchmark.core import ExitCode
 from tests.command_line import ROOT, run_cli
+from tests.report.stored_runs import save_run
 
 UNRUNNABLE = ["-m", "task=pocket_metal", "model=huggingface", "limit=10"]
 """A multirun whose only run fails: it lacks model.path."""
@@ -28,9 +30,13 @@ def test_codes_are_as_documented() -> None:
         (UNRUNNABLE, ExitCode.FAILED),
         (UNRUNNABLE[1:], ExitCode.USER_ERROR),
         (["lst"], ExitCode.USER_ERROR),
+        (["gate", "b", "baseline=results/cloning/a", "results=results"], ExitCode.INVESTIGATE),
     ],
 )
 def test_a_command_ends_with_its_code(words: list[str], code: ExitCode, tmp_path: Path) -> None:
+    """Ten proteins are too few for a gate to decide."""
+    for name in "ab":
+        save_run(tmp_path / "results", np.arange(10) % 2, model=name)
     assert run_cli(*words, cwd=tmp_path).returncode == code
 
 
