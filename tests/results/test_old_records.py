@@ -69,7 +69,7 @@ def test_old_and_new_records_share_one_table(tmp_path: Path) -> None:
     table = (results / "README.md").read_text()
     assert "## Language modeling" in table and "## Generation" not in table
     apart = [line for line in table.splitlines() if "#2`:" in line]
-    assert all("evaluation version=2, version=2" in line for line in apart), apart
+    assert apart and all("evaluation version=2, " in line for line in apart), apart
     for task in RUNS:
         heading = next(line for line in table.splitlines() if line.startswith(f"| model | {task}"))
         rows = table.split(heading)[1].split("\n\n")[0].splitlines()[2:]
