@@ -110,14 +110,14 @@ def mean_table(title: str, parts: Sequence[tuple[Found, bool]]) -> list[Table]:
     lines: list[list[Value]] = [
         [
             *(names[row], scores[k].mean(), ranks(sign * scores)[k].mean(), wins[k]),
-            *(*standing[row], None if others is None else as_text(others[k])),
+            *(*standing[row], *([] if others is None else [as_text(others[k])])),
         ]
         for k, row in enumerate(rows)
     ]
     columns = [
         *(Column("model"), Column("mean score", "number", higher_is_better=better)),
         *(Column("mean rank", "number", 1), Column("wins", "share", 0)),
-        *(*RANKS, Column("rank over tasks")),
+        *(*RANKS, *([] if others is None else [Column("rank over tasks")])),
     ]
     notes = without_mean(list(labels(unequal).values()))
     return [Table(title, columns, lines, notes).ranked("mean score")]

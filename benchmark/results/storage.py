@@ -118,10 +118,15 @@ def default_results() -> Path:
     return Path("results/local" if in_clone else "results")
 
 
+def reference() -> Path:
+    """The folder of the committed Records."""
+    return next((folder for folder in FOLDERS if folder.is_dir()), FOLDERS[0])
+
+
 def with_reference(records: Sequence[Record], results: Path) -> list[Record]:
     """Add the committed Records of the same tasks to a user's own; oldest first."""
-    folder = next((folder for folder in FOLDERS if folder.is_dir()), None)
-    if folder is None or results.resolve() == folder.resolve():
+    folder = reference()
+    if results.resolve() == folder.resolve():
         return list(records)
     tasks = {record.task for record in records}
     return sorted([*load_all(folder, tasks), *records], key=lambda record: record.created)

@@ -175,3 +175,10 @@ def test_leaderboard_and_why_in_several_formats(shown: Any, tmp_path: Path) -> N
     keys = [run.key for run in runs]
     found = json.loads(shown("why", *keys, results, "format=json"))
     assert found["title"] in ("different runs: the keys differ", "the same run: equal keys")
+
+
+def test_the_committed_tables_are_shown_before_the_first_run(tmp_path: Path) -> None:
+    done = run_cli("leaderboard", "task=pocket_metal", cwd=tmp_path)
+    assert done.returncode == 0 and "these are the committed results" in done.stderr
+    assert "onehot (baseline)" in done.stdout and "pocket_location" not in done.stdout
+    assert not list(tmp_path.iterdir())

@@ -9,12 +9,14 @@ from benchmark.cli.verbs.request import Request
 from benchmark.core import UserError
 from benchmark.report.cells import Cells
 from benchmark.report.table import Report
-from benchmark.results.storage import KEY, without_collection
+from benchmark.results.storage import KEY, default_results, reference, without_collection
 
 
 @without_collection()
 def show_leaderboard(request: Request) -> None:
     """Write the tables of results=DIR anew and show them, or a view of them.
+
+    Before the first run, those of the committed results are shown.
 
     by=identity, by=method, by=rank, or by=generation, which also writes figures to results=DIR.
     area=, suite=, task=, method=, family=, since= and max_parameters= show a part of the tables.
@@ -46,7 +48,11 @@ def show_leaderboard(request: Request) -> None:
             raise UserError(
                 f"the runs in {results} have limit=, and such runs are not ranked; run without it"
             )
-        raise UserError(f"there are no Records in {results}; run `python -m benchmark` first")
+        if results != default_results():
+            raise UserError(f"there are no Records in {results}; run `python -m benchmark` first")
+        cells, report = leaderboard.read(reference())
+        note = f"there are no Records in {results} yet; these are the committed results"
+        print(note, file=sys.stderr)
     if set(FILTERS) & set(request.options):
         cells = select(cells, request.options)
         measured = bool(set(OF_ROWS) & set(request.options))

@@ -40,6 +40,7 @@ def write_figures(cells: Cells, results: Path) -> list[Path]:
     from matplotlib.figure import Figure
 
     written = []
+    results.mkdir(parents=True, exist_ok=True)
     for number, (title, rows) in enumerate(sets(cells), 1):
         end = "" if number == 1 else f"_{number}"
         drawn = [(draw_panels, f"generation{end}.png", 5 + 0.5 * len(rows))]
