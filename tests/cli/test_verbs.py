@@ -12,7 +12,7 @@ from benchmark import __version__
 from benchmark.cli.main import main
 from benchmark.cli.verbs import VERBS
 from benchmark.results.storage import save
-from tests.command_line import environment, refused, run_process
+from tests.command_line import environment, refused, run_cli, run_process
 from tests.conftest import ROOT
 from tests.report.test_leaderboard import record
 
