@@ -24,6 +24,9 @@ CACHE_WIDTHS = 128
 """Numbers in the keys and values of a batch, in widths of the model per token of its budget."""
 GPU_SHARE = 0.5
 """Of a GPU's free memory, what keys and values may take."""
+SMALL = 10_000_000
+"""On a CPU, models with fewer parameters are sampled from with one thread. With two threads a model
+of 5 million is no faster on idle cores, and several times slower on busy ones."""
 Processor = Callable[[Tensor, Tensor], Tensor]
 """From codes (B, T) and scores (B, choices) to scores, as in `transformers`."""
 
@@ -137,6 +140,8 @@ def sample(
 
     A batch that does not fit in memory is halved.
     """
+    from threadpoolctl import threadpool_limits
+
     decoder = CachedDecoder(model)
     check_lengths(prompts, settings, model.max_length)
     size = batch_size(model, settings.max_length + len(model.alphabet.prefix))
@@ -166,8 +171,10 @@ def sample(
             waiting = waiting[len(batch) :]
             yield from batch
 
-    for _ in track(drawn(), len(prompts), "sampling"):
-        pass
+    parameters = sum(weight.numel() for weight in model.module.parameters())
+    with threadpool_limits(1 if model.device.type == "cpu" and parameters < SMALL else None):
+        for _ in track(drawn(), len(prompts), "sampling"):
+            pass
     return [found[row] for row in range(len(prompts))]
 
 

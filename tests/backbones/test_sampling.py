@@ -1,6 +1,7 @@
 """Sampling from causal models against transformers' own `generate` and whole forward passes."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
+from threadpoolctl import threadpool_limits
 from transformers import LogitsProcessorList, TopPLogitsWarper
 
 from benchmark.backbones import sampling
@@ -204,6 +206,25 @@ def test_logits_that_are_not_numbers_are_refused(models: dict[str, Transformer])
 
     with pytest.raises(UserError, match="logits are not numbers; try dtype=float32"):
         draw(Broken(), [""], Sampling(), [0])
+
+
+def test_one_thread_samples_from_a_small_model(
+    models: dict[str, Transformer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, threads = models["llama"], list[int]()
+    real = sampling.CachedDecoder.start
+
+    def counted(self: Any, prompts: Sequence[str]) -> torch.Tensor:
+        threads.append(torch.get_num_threads())
+        return real(self, prompts)
+
+    monkeypatch.setattr(sampling.CachedDecoder, "start", counted)
+    with threadpool_limits(2):
+        for small in (sum(weight.numel() for weight in model.module.parameters()) + 1, 0):
+            monkeypatch.setattr(sampling, "SMALL", small)
+            model.sample(PROMPTS[:1], Sampling(max_length=2), SEEDS[:1])
+            assert torch.get_num_threads() == 2
+    assert threads == [1, 2]
 
 
 def test_out_of_memory_halves_the_batch(
