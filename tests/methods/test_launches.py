@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmark import progress
 from benchmark.backbones.transformer import Transformer
 from benchmark.core import FitContext
 from benchmark.methods.finetune.heads import Head, Objective
@@ -51,7 +53,7 @@ def esm(esm_folder: Path) -> Transformer:
 
 @contextmanager
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
-    """Operations of all epochs' steps, without those on valid."""
+    """Operations of all epochs' steps, without those on valid and lines of progress."""
     train_epoch, found = Trainer.train_epoch, Counter[str]()
 
     def counting(self: Trainer) -> None:
@@ -61,6 +63,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "train_epoch", counting)
+        patch.setattr(progress, "PERIOD", inf)  # a line has the loss
         yield found
 
 
