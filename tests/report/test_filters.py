@@ -91,7 +91,7 @@ def test_ranks_and_ties(tmp_path: Path) -> None:
     found = {row[0]: row[2:] for row in mean.rows}
     assert sorted(found) == ["a", "b", "c"], "complete rows alone"
     assert {found["a"][4], found["b"][4]} == {"best", "tied"} and found["c"][2:5] == [3, "3", None]
-    assert found["c"][:2] == [3, 0] and found["c"][5] is None, "two tasks have no interval"
+    assert found["c"][:2] == [3, 0] and len(found["c"]) == 5, "two tasks have no interval"
     assert [len(table.rows) for table in single] == [5, 4]
     assert {row[0]: row[-1] for row in single[0].rows}["d"] in ("best", "tied")
 
