@@ -48,7 +48,8 @@ def read_results(path: Path) -> Results:
     models = sorted({record.model for record in records})
     if not path.is_dir():
         raise UserError(
-            f'baseline={path} is not a folder; make it by promote=true reason="..." of a candidate'
+            f'baseline={path} is not a folder; make it by promote=true reason="..." with a '
+            "candidate"
         )
     if not models:
         raise UserError(f"there are no Records in {path}; give a folder of results")
