@@ -8,7 +8,7 @@ from uuid import uuid4
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place when the block ends well."""
+    """A temporary file next to `path` that takes its place when the block ends well."""
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         yield temporary

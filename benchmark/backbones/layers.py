@@ -39,7 +39,7 @@ def input_of(block: torch.nn.Module, run: Callable[[], object]) -> torch.Tensor:
 
 @contextmanager
 def restored(module: torch.nn.Module) -> Iterator[None]:
-    """Afterwards the parameters require gradients as before, and hold none."""
+    """On exit, parameters require gradients as before, and hold none."""
     before = {parameter: parameter.requires_grad for parameter in module.parameters()}
     try:
         yield

@@ -58,8 +58,8 @@ def check_combination(
             )
         if readout.context == "unmasked" and is_light(target):
             raise UserError(
-                f"task={choices['task']} corrects for the residue that a masked transformer sees, "
-                f"and model={choices['model']} does not see it; give task=pseudo_perplexity"
+                f"task={choices['task']} is for masked transformers, and "
+                f"model={choices['model']} is not one; give task=pseudo_perplexity"
             )
     elif getattr(task, "folds", "") is None:
         raise UserError(

@@ -81,7 +81,7 @@ def refuse_unknown_settings(node: Any) -> None:
 
 
 def settings_of(words: Sequence[str], folders: Sequence[Path] = ()) -> list[str]:
-    """Every setting that there is beside these words' choices, as words of the command line."""
+    """Every setting other than the choices of these words, as words of the command line."""
     from omegaconf import OmegaConf
 
     composed: Any = OmegaConf.to_container(compose(words, folders))

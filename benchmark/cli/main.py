@@ -126,7 +126,7 @@ def check_words(argv: Sequence[str]) -> None:
         elif flag == "suite":
             raise UserError(f"a suite is added to the run: write +{word}")
         elif flag == "+suite" and "," in word:
-            raise UserError(f"{word} has several values; run one suite after the other")
+            raise UserError(f"{word} has several values; run the suites one after another")
         elif word in VERBS:
             raise UserError(f"{word} comes first: python -m benchmark {word} ...")
         elif "=" not in word and not word.startswith(("-", "~")) and word not in HELP:

@@ -29,7 +29,7 @@ class UserError(ValueError):
 
 
 def unknown(what: str, name: str, known: Sequence[str]) -> UserError:
-    """The error for an unknown name, with those that begin with it or are near; few are listed."""
+    """The error for an unknown name, with similar known names; all are listed if they are few."""
     longer = [other for other in known if name and other.startswith(name)]
     near = longer[:FEW] or get_close_matches(name, known, n=3, cutoff=0.5)
     hints = [f"did you mean {' or '.join(near)}?"] if near else []

@@ -39,7 +39,7 @@ class DataReport:
     unread_columns: Sequence[str] = ()
     """Columns that no setting of the task names."""
     unread_files: Sequence[str] = ()
-    """Files of the source's folder that are no tables."""
+    """Files of the source's folder that are not tables."""
     classes: Sequence[str] = ()
     """Words for the classes in the source's labels, in the order of the classes 0, 1, ..."""
     valid: str = ""

@@ -155,11 +155,11 @@ def read_files(path: Path, what: str) -> Reading:
 
 
 def check_file(path: Path, what: str) -> None:
-    """Refuse a path that is no file of a known format."""
+    """Refuse a path that is not a file of a known format."""
     if not path.exists():
         raise UserError(
-            f"{what} is not there: {path.absolute()} is no folder and no file; give a folder with "
-            "train and test as .parquet or .csv or .fasta, or one such file"
+            f"{what} is not there: {path.absolute()} is neither a folder nor a file; give a "
+            "folder with train and test as .parquet or .csv or .fasta, or one such file"
         )
     if not suffix(path):
         kind = {".pt": " holds tensors, perhaps embeddings of fair-esm; a task reads sequences"}

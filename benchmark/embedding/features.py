@@ -26,7 +26,7 @@ SEPARATIONS = (6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256
 def protein_features(embedder: Embedder, inputs: Sequence[Chains], label: str) -> Float32:
     """One row for each protein: its chains' vectors side by side, (n, chains x dim).
 
-    A chain that occurs several times is embedded once. label: shown beside the progress bar.
+    A chain that occurs several times is embedded once. label: shown next to the progress bar.
     """
     check_counts(inputs)
     unique = list(dict.fromkeys(chain for chains in inputs for chain in chains))

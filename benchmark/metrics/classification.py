@@ -16,8 +16,8 @@ from benchmark.core.metric import ratio
 from benchmark.metrics.answers import Answers, classes, flatten, mean_of_defined
 
 FEWEST = 30
-"""Resampling units that each class needs for the interval of a mean over classes: of fewer, too
-often all answers are right, and seem to be so for certain."""
+"""Resampling units that each class needs for the interval of a mean over classes: with fewer,
+all answers are right too often, and the score seems certain."""
 
 
 class Counts(NamedTuple):

@@ -78,7 +78,7 @@ def precision_at(divisor: int, range_name: str) -> ExampleMetric:
 
     def values(predictions: Predictions, examples: Examples) -> Array:
         if any(np.asarray(p).dtype != KEPT for p in predictions):
-            raise ValueError("a prediction is no table of ranked pairs, which contacts have")
+            raise ValueError("a prediction is not a table of ranked pairs, which contacts have")
         pairs = zip(map(np.asarray, predictions), examples, strict=True)
         return np.array(
             [precision(table, np.asarray(e.label), divisor, index) for table, e in pairs]

@@ -12,7 +12,7 @@ from benchmark.metrics.regression import known_finite
 
 SEEN = 21
 """How many times likelier masked training shows a residue if it is the true one: of the residues to
-predict 10 % stay, and 10 % become a random one of 20; (0.1 + 0.1 / 20) / (0.1 / 20)."""
+predict, 10 % stay and 10 % are replaced by a random one of 20; (0.1 + 0.1 / 20) / (0.1 / 20)."""
 ROUNDING = 1e-6
 """Rounding may leave the logarithm of 1 this far above 0."""
 
@@ -71,13 +71,13 @@ def single_pass_pseudo_perplexity(
 ) -> tuple[Array, Array]:
     """Biased estimate of the pseudo-perplexity from probabilities of residues that the model sees.
 
-    Where masked training as that of BERT and ESM-2 (Devlin et al. 2019) predicts a residue that it
-    shows, that is the true one with probability s = 21 p / (1 + 20 p), by Bayes' theorem, if it has
+    In masked training like that of BERT and ESM-2 (Devlin et al. 2019), a residue that is shown and
+    predicted is the true one with probability s = 21 p / (1 + 20 p), by Bayes' theorem, if it has
     probability p given all others; so p = s / (21 - 20 s). After other training p is wrong, and a
     trained model only approximates s.
 
-    Gordon et al. 2025 ("Protein language model fitness is a matter of preference") take a single
-    pass, too; Kantroo et al. 2024 ("Pseudo-perplexity in one fell swoop for protein fitness
+    Gordon et al. 2025 ("Protein language model fitness is a matter of preference") also take a
+    single pass; Kantroo et al. 2024 ("Pseudo-perplexity in one fell swoop for protein fitness
     estimation") train a network to correct it.
 
     >>> two = labelled([0.0, 0.0])

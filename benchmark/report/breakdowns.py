@@ -33,7 +33,7 @@ def by_identity(cells: Cells) -> Report:
         )
     text = (
         "Identity to the nearest protein of train or valid, or of the named file; n: test "
-        "examples. `without overlap`: without the rows that are in train or valid, too."
+        "examples. `without overlap`: without the examples that also occur in train or valid."
     )
     return Report(tables, "Scores by identity", text)
 

@@ -174,7 +174,7 @@ def labels(rows: Collection[Row]) -> dict[Row, str]:
 
 
 def unusual_settings(row: Row, settings: Mapping[str, Any]) -> set[str]:
-    """Of a row's settings those that are not in its model's and method's yamls."""
+    """The settings of a row that differ from its model's and method's yamls."""
     usual = usual_settings(row.model, row.target if row.place else "", row.method)
     return {k for k, value in settings.items() if k in usual and usual[k] != plain(value)}
 

@@ -158,7 +158,7 @@ def check(
         return result
     reasons = changes(first, new[-1])
     if first.limit is not None:
-        reasons = (f"limit={first.limit}: a part of the data decides nothing", *reasons)
+        reasons = (f"limit={first.limit}: a part of the data is not decisive", *reasons)
     if column_of(first) != column_of(new[-1]) or first.limit != new[-1].limit:
         return replace(result, reasons=reasons)
     stored = [
@@ -167,7 +167,7 @@ def check(
     ]
     before, after = map(ranking_score, stored)
     if before is None or after is None:
-        return replace(result, reasons=(f"what is stored does not give {metric}", *reasons))
+        return replace(result, reasons=(f"what is stored cannot give {metric}", *reasons))
     margin = margins.of(metric, before.score)
     if margin is None:
         raise UserError(f"there is no margin for {metric}; give one in margins=FILE")

@@ -50,9 +50,9 @@ RUN = (
 )
 """All columns of the CSV file."""
 TEXT = (
-    "Written by `python -m benchmark` from the Records in this folder; do not edit. Scores are of "
-    "each task's first metric on its first test set, or the mean over its test sets where the "
-    "heading says so, with 95 % intervals of Student's t, whose standard errors are from resampled "
+    "Written by `python -m benchmark` from the Records in this folder; do not edit. Scores are "
+    "each task's first metric on its first test set, or its mean over the test sets where the "
+    "heading says so. The 95 % intervals use Student's t with standard errors from resampling the "
     "units of the task (n: test examples). For several seeds, a score is the mean ± standard "
     "deviation, and the interval includes the variance between seeds. The best score is in bold. "
     "The column mean is the plain mean over the area's tasks, for rows that have all of them."

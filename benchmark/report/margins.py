@@ -42,7 +42,7 @@ def read_margins(file: Path | None) -> Margins:
     if file is None:
         return Margins(*usual)
     if not file.is_file():
-        raise UserError(f"margins={file} is no file; give a yaml as conf/gate/default.yaml")
+        raise UserError(f"margins={file} is not a file; give a yaml like conf/gate/default.yaml")
     own, flips = parse(file)
     return Margins([*own, *usual[0]], flips or usual[1])
 

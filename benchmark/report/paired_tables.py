@@ -30,8 +30,8 @@ CORRECTED = (
 )
 UNCORRECTED = " p-values are not corrected for their number."
 EXPLAINED = {
-    "FDR p": "corrected by Benjamini and Hochberg instead",
-    "detectable": "the smallest difference that is found with a power of 80 %",
+    "FDR p": "p corrected by the method of Benjamini and Hochberg",
+    "detectable": "the smallest difference detected with a power of 80 %",
     "flips": "share of answers whose class differs",
     "error r": "rank correlation of the two models' values or errors",
 }

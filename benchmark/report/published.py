@@ -1,4 +1,4 @@
-"""Published scores beside measured ones: conf/published.yaml describes their form."""
+"""Published scores next to measured ones: conf/published.yaml describes their form."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ class PublishedScore(NamedTuple):
 
 
 def read_published(results: Path) -> list[PublishedScore]:
-    """The published scores that come with the package, and those beside the Records."""
+    """The published scores that come with the package, and those next to the Records."""
     import yaml
 
     found = []

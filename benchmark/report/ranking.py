@@ -26,11 +26,11 @@ from benchmark.stats.ranks import ranks, share_of_wins, task_intervals, unit_int
 from benchmark.stats.trend import tied_with
 
 TEXT = (
-    "Ranks have 95 % intervals by bootstrap over the resampling units of each task, drawn for all "
-    "models together, and, named apart, over the tasks (from five tasks on). Tied: not "
-    "significantly worse than the best, by paired tests with Holm's correction over the other "
-    "models. Wins: share of all pairs of another model and a task; a tie counts half. Only models "
-    "with all tasks, by the same weights, have a mean."
+    "Ranks have 95 % intervals from a bootstrap over the resampling units of each task, drawn for "
+    "all models together, and, in a separate column, over tasks (with five tasks or more). Tied: "
+    "not significantly worse than the best, by paired tests with Holm's correction over the other "
+    "models. Wins: share of comparisons won, over all other models and tasks; a tie counts half. "
+    "Only models with all tasks, with the same weights, have a mean."
 )
 Found = dict[Row, Resampled]
 RANKS = (Column("rank", "number", 0), Column("rank over units"), Column("standing"))

@@ -37,7 +37,7 @@ Stored = dict[str, list[Any]]
 def complete(
     task: Task, splits: Splits, data: Mapping[str, str], found: Audit, folder: Path
 ) -> None:
-    """Add scores by band to the Records of this data, from the predictions beside them."""
+    """Add scores by band to the Records of this data, from the predictions next to them."""
     records = [r for r in storage.load_all(folder) if r.data == data and r.audit != found.facts]
     done = 0
     for record in track(records, len(records), "scores by band"):
@@ -76,7 +76,7 @@ def stored(task: Task, splits: Splits, table: PredictionTable) -> Stored:
     """Each test set's predictions; of the light form its rows, for metrics of `from_values`."""
     expected = [(name, example.id) for name, test in splits.tests.items() for example in test]
     if list(zip(table.columns["test"], table.columns["id"], strict=True)) != expected:
-        raise UserError(f"the predictions beside it are not of this data; {AGAIN}")
+        raise UserError(f"the predictions next to it are not of this data; {AGAIN}")
     light = table.path.name == VALUES
     rows = iter(row if light else task.from_row(row) for row in table.rows())
     return {name: list(islice(rows, len(test))) for name, test in splits.tests.items()}

@@ -210,5 +210,5 @@ def differ(side: Selected, column: TaskColumn, other: Selected, column_b: TaskCo
     return (
         f"{side.name} and {other.name} cannot be compared on {a.task}: they differ in "
         f"{', '.join(differing[:3])}{' and more' if len(differing) > 3 else ''}; run one of them "
-        "again in the other's way"
+        "again so that they agree"
     )

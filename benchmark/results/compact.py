@@ -1,6 +1,6 @@
 """The light form of a results folder, in which committed Records are stored.
 
-`python -m benchmark.results.compact RESULTS` replaces the predictions beside the Records of each
+`python -m benchmark.results.compact RESULTS` replaces the predictions next to the Records of each
 task by one file `<task>/values.parquet`, from which models are compared without the task's data. It
 has one row per test example: `test`, `id`, `group` (its resampling unit), `length` (residues over
 all chains), `label` if it has at most `SHORT` numbers, and its identity `band` if an audit of the

@@ -37,7 +37,7 @@ def find_results(word: str, results: Path) -> Results:
     if not (found := [record for record in records if record.model == word]):
         known = ", ".join(sorted({record.model for record in records})) or "none"
         raise UserError(
-            f"{word} is no folder, and no model in results={results}; models there: {known}"
+            f"{word} is not a folder, and no model in results={results}; models there: {known}"
         )
     return Results(word, results, found)
 
@@ -48,7 +48,8 @@ def read_results(path: Path) -> Results:
     models = sorted({record.model for record in records})
     if not path.is_dir():
         raise UserError(
-            f'baseline={path} is no folder; make it by promote=true reason="..." with a candidate'
+            f'baseline={path} is not a folder; make it by promote=true reason="..." with a '
+            "candidate"
         )
     if not models:
         raise UserError(f"there are no Records in {path}; give a folder of results")
@@ -66,7 +67,7 @@ def require_whole(baseline: Path) -> None:
     if not baseline.exists() and (previous / LOG).exists():
         raise UserError(
             f"{baseline} is missing, and {previous} is there: a promotion was interrupted; rename "
-            f"it to {baseline.name} again, or move it away to start anew"
+            f"it to {baseline.name} again, or move it away to start over"
         )
 
 

@@ -1,4 +1,4 @@
-"""The Parquet table of predictions beside a Record, with one row per test example.
+"""The Parquet table of predictions next to a Record, with one row per test example.
 
 Columns: `test`, `id`, `group`, `seq`, those of the task (`label` and `prediction`, say), and for
 each example metric `value.<metric>`, NaN where it is undefined, and, unless every size is 1,
@@ -58,7 +58,7 @@ class PredictionTable:
 
 
 def read_predictions(path: Path) -> PredictionTable:
-    """Read the predictions beside a Record at `path`, or its columns of `VALUES`."""
+    """Read the predictions next to a Record at `path`, or its columns of `VALUES`."""
     import pyarrow.parquet as pq
 
     file, light = path.with_suffix(".parquet"), path.parents[3] / VALUES
@@ -79,7 +79,7 @@ def read_predictions(path: Path) -> PredictionTable:
 
 
 def has_predictions(path: Path) -> bool:
-    """Whether there are predictions beside a Record at `path`, or in its task's `VALUES`."""
+    """Whether there are predictions next to a Record at `path`, or in its task's `VALUES`."""
     return path.with_suffix(".parquet").exists() or (path.parents[3] / VALUES).exists()
 
 

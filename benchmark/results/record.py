@@ -87,7 +87,7 @@ class Record:
 
     @property
     def path(self) -> Path:
-        """Its file below the results folder; its predictions are beside it."""
+        """Its file below the results folder; its predictions are next to it."""
         return self.folder / f"seed{self.seed}.json"
 
 

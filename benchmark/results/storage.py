@@ -1,4 +1,4 @@
-"""Read and write Records: a JSON file per run, and beside it the predictions as Parquet.
+"""Read and write Records: a JSON file per run, and next to it the predictions as Parquet.
 
     results/<task>/<model>/<method>/<key>/seed<k>.json, seed<k>.parquet
 
@@ -91,7 +91,7 @@ def load_all(results: Path, tasks: Collection[str] | None = None) -> list[Record
 
 
 def states(results: Path) -> dict[Path, tuple[int, int]]:
-    """The files of Records below a folder, with what changes if another process replaces them."""
+    """The files of Records below a folder, with what changes when another process replaces them."""
     found = {}
     for path in results.glob(RECORDS):
         with suppress(FileNotFoundError):

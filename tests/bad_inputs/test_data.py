@@ -161,7 +161,7 @@ LABELS: dict[str, Any] = {
 }
 
 BAD = [
-    Bad("task=reg task.source=file:absent.csv", "is not there", "no folder and no file"),
+    Bad("task=reg task.source=file:absent.csv", "is not there", "neither a folder nor a file"),
     Bad("task=reg task.source=here.csv", "source 'here.csv' is not known", "starts with hub:"),
     Bad("task=reg task.source=5", "source '5' is not known", "starts with hub:, package: or"),
     Bad("task=reg task.source=file:empty.csv", "is empty", "needs a header and rows"),

@@ -172,7 +172,7 @@ def test_the_nightly_script_of_the_documentation(tmp_path: Path, toy_conf: Path)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["good", "baseline=none"], "baseline=none is no folder; make it by promote=true"),
+        (["good", "baseline=none"], "baseline=none is not a folder; make it by promote=true"),
         (["good"], "write gate CANDIDATE baseline=FOLDER"),
         (["good", "baseline=golden", "promote=true"], "give both"),
     ],

@@ -282,5 +282,7 @@ def test_a_metric_of_other_answers_is_refused_before_anything_is_learned() -> No
             fitted("classification", 2, name)
     with pytest.raises(UserError, match=r"perplexity does not fit the task: label 0\.5; "):
         fitted("regression", 1, "perplexity")
-    with pytest.raises(UserError, match="p_at_l5 does not fit the task: a prediction is no table"):
+    with pytest.raises(
+        UserError, match="p_at_l5 does not fit the task: a prediction is not a table"
+    ):
         fitted("classification", 2, "p_at_l5")

@@ -104,7 +104,7 @@ SETTINGS = {
     "method": "a method of `list methods`; several as linear,zero_shot",
     "metric": "ranking (default: the one that ranks), all or a name",
     "test": "test set: ranking (default), all or a name",
-    "figures": "folder for scatter plots; shows what differs most",
+    "figures": "folder for scatter plots; also lists what differs most",
     "clear": "the group of embeddings to remove, or all",
     "a": "a result: its file, folder or key",
     "candidate": "a model in results=, a folder of results, or one in it",

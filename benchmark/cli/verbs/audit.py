@@ -1,6 +1,6 @@
 """`audit`: similarity of the test sets to train and valid, or to what `task.bands_against` names.
 
-The result of `benchmark.data.homology` is stored beside the Records, for later runs; Records of the
+The result of `benchmark.data.homology` is stored next to the Records for later runs; Records of the
 same data get scores by identity band from their stored predictions.
 """
 
@@ -30,7 +30,7 @@ from benchmark.report.table import Column, Report, Table, Value
 def show_audit(request: Request) -> None:
     """Count overlap with train and valid, and score Records by identity to the nearest relative.
 
-    A perplexity task has neither; task.bands_against=FASTA names the proteins instead.
+    Perplexity tasks have neither; there task.bands_against=FILE names the proteins.
     """
     from benchmark.report import leaderboard
     from benchmark.results.storage import check_writable
@@ -49,10 +49,10 @@ def audit(task: Task, folder: Path) -> Report:
     if not splits.against and not any(learned(splits, test) for test in splits.tests):
         hint = ""
         if hasattr(task, "bands_against"):
-            hint = ", or task.bands_against=FILE with the proteins to compare them with"
+            hint = ", or task.bands_against=FILE with the proteins to compare with"
         raise UserError(
             "this task has no train and no valid to compare its test sets with; audit needs "
-            f"either{hint}"
+            f"either of them{hint}"
         )
     data = digest_splits(splits)
     found, existed = ensure_audit(folder, splits, data)

@@ -12,7 +12,8 @@ def show_compare(request: Request) -> None:
     """Compare models by paired tests of their stored predictions, without running anything.
 
     A model is a name in the tables, NAME@KEY, a key, a folder of results or the file of a Record.
-    Every method that two models have for a task is compared; task= and method= choose some.
+    Every method that two models have for a task is compared; task= and method= choose among
+    them.
     """
     from benchmark.report.comparison import compare
     from benchmark.report.paired_tables import figures, report
@@ -26,7 +27,7 @@ def show_compare(request: Request) -> None:
         raise UserError("figures= draws one model against another; give two models")
     results = Path(options.get("results", "results")).expanduser()
     if not results.is_dir() and results != default_results():  # the committed ones need no folder
-        raise UserError(f"results={results} is no folder; leave it out, or give one of results")
+        raise UserError(f"results={results} is not a folder; leave it out, or name one of results")
     sides = select(words, results, options.get("method", ""), options.get("task", ""))
     given = {name: options[name] for name in ("test", "metric", "by") if name in options}
     lines, notes = compare(sides, **given)

@@ -23,8 +23,8 @@ def show_gate(request: Request) -> int:
     """Compare a candidate with a frozen baseline: pass (0), fail (1) or investigate (3).
 
     A baseline is a folder of results with one model. promote=true reason="..." makes the candidate
-    the baseline unless it fails or lacks one of its tasks, and is the only way to make or replace
-    one.
+    the baseline, unless it fails or lacks a task of the earlier one. There is no other way to make
+    or replace a baseline.
     """
     options = request.options
     if not options.get("candidate") or not options.get("baseline"):
@@ -47,7 +47,7 @@ def show_gate(request: Request) -> int:
         if reason and missing:
             raise UserError(
                 f"{candidate.name} has no results of {', '.join(sorted(missing))}, which {golden} "
-                "has; run them first, or promote it to another folder"
+                "has; run these tasks first, or promote the candidate to another folder"
             )
     if reason and status != ExitCode.FAILED:
         when = datetime.now(UTC).isoformat(timespec="seconds")

@@ -14,12 +14,12 @@ from benchmark.results.storage import KEY, default_results, reference, without_c
 
 @without_collection()
 def show_leaderboard(request: Request) -> None:
-    """Write the tables of results=DIR anew and show them, or a view of them.
+    """Rewrite the tables of results=DIR and show them, or a view of them.
 
-    Before the first run, those of the committed results are shown.
+    Before the first run, the committed results are shown.
 
     by=identity, by=method, by=rank, or by=generation, which also writes figures to results=DIR.
-    area=, suite=, task=, method=, family=, since= and max_parameters= show a part of the tables.
+    area=, suite=, task=, method=, family=, since= and max_parameters= restrict the tables.
     """
     from benchmark.report import leaderboard
     from benchmark.report.breakdowns import by_identity, by_method
@@ -46,7 +46,7 @@ def show_leaderboard(request: Request) -> None:
     if not cells:
         if any(results.glob(f"*/*/*/{KEY}/seed*.json")):
             raise UserError(
-                f"the runs in {results} have limit=, and such runs are not ranked; run without it"
+                f"all runs in {results} have limit=, and such runs are not ranked; run without it"
             )
         if results != default_results():
             raise UserError(f"there are no Records in {results}; run `python -m benchmark` first")

@@ -33,10 +33,10 @@ class Chosen(NamedTuple):
 
 
 def show_series(request: Request) -> int:
-    """Run tasks on the checkpoints of a training and show their scores against its progress.
+    """Run tasks on the checkpoints of a training run and show scores against training progress.
 
     Checkpoints are a folder of folders, a pattern such as 'runs/step_*', a list of either or of
-    models, or model.revision=a,b,c. Only what has no result yet is run. early=NAME runs a small
+    models, or model.revision=a,b,c. Runs that have a result are skipped. early=NAME runs a small
     suite or task on all checkpoints first and shows its scores.
     """
     options, given = request.options, dict(word.partition("=")[::2] for word in request.words)

@@ -8,7 +8,7 @@ from benchmark.report.table import Column, Noted, Report, Table, Value
 
 
 def show_store(request: Request) -> None:
-    """The embeddings in store=DIR, by group; clear=GROUP removes one, clear=all everything."""
+    """List embeddings in store=DIR by group; clear=GROUP removes one, clear=all everything."""
     from benchmark.embedding import store
 
     folder = store.folder_of(request.options.get("store", os.environ.get("BENCHMARK_STORE")))

@@ -126,7 +126,7 @@ def regress(
     """Weights (heads,) and bias."""
     from sklearn.linear_model import LogisticRegression
 
-    # the authors' solver; it also penalises the bias, which is negligible beside sums of losses
+    # the authors' solver; it also penalises the bias, negligible relative to sums of losses
     solver = LogisticRegression(
         C=inverse_penalty, l1_ratio=1, solver="liblinear", random_state=seed
     )

@@ -239,7 +239,7 @@ class Trainer:
         }
 
     def progress(self) -> str:
-        """Text beside the progress bar of an epoch."""
+        """Text next to the progress bar of an epoch."""
         text = f"epoch {self.epoch + 1} of {self.settings.epochs}"
         if self.count:
             text += f", loss {float(self.loss) / self.count:.4f}"

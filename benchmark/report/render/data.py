@@ -13,8 +13,8 @@ from benchmark.stats.seeds import Estimate
 def as_csv(report: Report) -> str:
     """One line per row, missing and undefined values empty.
 
-    Parts of an estimate have columns of their own, unless no row has them, and so has the direction
-    of a metric. Several tables share one file: their titles are the column `table`.
+    Each part of an estimate that some row has is a column of its own, as is the direction of a
+    metric. Several tables share one file: their titles are the column `table`.
     """
     stream, tables = io.StringIO(), [by_column(table) for table in report.tables]
     titles = ["table"] if len(tables) > 1 else []
