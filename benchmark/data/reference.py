@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmark.core import RESIDUES, Array, UserError
 from benchmark.data import mmseqs
+from benchmark.data.cell_values import STOP
 from benchmark.data.homology import PARAMETERS, nearest_relatives
 
 INDEXED = 500_000
@@ -58,7 +59,9 @@ class Reference(NamedTuple):
         ):
             rows = (map(int, line.split()) for line in index)
             chains = (data[start : start + size - 2] for _, start, size in rows)
-            while block := [chain.decode("ascii").upper() for chain in islice(chains, BLOCK)]:
+            while block := [
+                chain.decode("ascii").upper().removesuffix(STOP) for chain in islice(chains, BLOCK)
+            ]:
                 yield block
 
     def relatives(self, chains: Sequence[str]) -> tuple[Array, Array]:
@@ -79,7 +82,7 @@ class Reference(NamedTuple):
                 if len(found) == number:
                     break
                 file.seek(start)
-                chain = file.readline().decode("ascii").rstrip("\n")
+                chain = file.readline().decode("ascii").rstrip("\n").removesuffix(STOP)
                 if not set(chain) - set(RESIDUES):
                     found[chain] = None
         return list(found)
@@ -180,7 +183,7 @@ def checked(reference: Reference, given: str) -> Reference:
     index = reference.path.with_name(f"{reference.path.name}.index")
     if not index.is_file():
         raise UserError(f"{given} lacks its index, {index}; make it again with `mmseqs createdb`")
-    if not any(any(block) for block in reference.blocks()):
+    if not reference.path.stat().st_size or not any(map(any, reference.blocks())):
         raise UserError(f"{given} has no sequences; give a file of proteins")
     return reference
 

@@ -93,10 +93,15 @@ def classes(examples: Examples) -> tuple[Array, Array]:
 
 
 def classes_of_labels(examples: Examples) -> tuple[Array, Array]:
-    """As `classes`, of K labels with two classes each: those of label k are 2 k and 2 k + 1."""
+    """As `classes`, of K labels with two classes each: those of label k are 2 k and 2 k + 1.
+
+    Labels with one class alone are left out, as in the mean over labels.
+    """
     labels = [np.asarray(example.label) for example in examples]
     numbered = [np.where(y == -1, -1, 2 * np.arange(y.shape[-1]) + y) for y in labels]
-    return classes(labelled(*numbered))
+    found, example = classes(labelled(*numbered))
+    both = np.isin(found, np.intersect1d(found, found ^ 1))
+    return found[both], example[both]
 
 
 def labelled(*labels: Value | float) -> list[Example]:

@@ -168,7 +168,7 @@ def strata(runs: Sequence[StoredRun], by: str) -> dict[str, Array | None]:
     if not by:
         return {"": None}
     cells = next((run.table.columns[by] for run in runs if by in run.table.columns), [])
-    against = {run.record.audit.get("against", "") for run in runs if by in run.table.columns}
+    against = {run.record.audit.get("against", "") for run in runs if run.record.audit}
     if by == "band" and len(against) > 1:
         raise UserError(
             f"the identity bands of {runs[0].record.task} are against different proteins; run "

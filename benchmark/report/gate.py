@@ -9,6 +9,7 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from benchmark.core import UserError
+from benchmark.metrics import find
 from benchmark.report.cells import cell, column_of, row_of
 from benchmark.report.examples import Flips, flipped
 from benchmark.report.margins import Margins
@@ -30,6 +31,8 @@ from benchmark.stats.gate import (
 from benchmark.stats.paired import Difference, difference
 from benchmark.stats.seeds import Estimate
 
+DECIDED = {f"benchmark.metrics.{name}" for name in ("classification", "secondary_structure")}
+"""Modules of the metrics of predicted classes."""
 UNKNOWN = Judgement(Verdict.INVESTIGATE, None, None)
 SHOWN = 3
 """Tasks that the verdict in one line names."""
@@ -49,16 +52,15 @@ class Checked:
     difference: Difference | None = None
     """Candidate minus baseline, positive where the candidate is better; None: not comparable."""
     flips: Flips | None = None
-    """Answers with another predicted class; None: unknown, or the weights are the same."""
+    """Answers with another predicted class; None: unknown."""
     doubts: tuple[str, ...] = ()
     """Why it cannot pass."""
     judgement: Judgement = UNKNOWN
     power: tuple[float, float] = (nan, nan)
 
-    @property
-    def changed(self) -> int | None:
-        """Resampling units in which a predicted class changed; None: unknown."""
-        return self.flips and self.flips.units
+    changed: int | None = None
+    """Resampling units in which a predicted class changed, if the score is of predicted classes and
+    the weights are others; None: it is not, or this is unknown."""
 
     @property
     def verdict(self) -> Verdict:
@@ -175,22 +177,28 @@ def check(
     if not first.higher_is_better[metric]:
         found = found._replace(value=-found.value)
     flips, doubts = flips_of(stored, test), tuple[str, ...]()
+    other = {run.record.identity["weights"] for found in stored for run in found}
+    is_decided = find(metric).fn.__module__ in DECIDED
+    changed = flips.units if flips and is_decided and len(other) > 1 else None
     if flips and flips.share > margins.flips:
         doubts = (f"{flips.share:.1%} of the classes changed, more than {margins.flips:.0%}",)
     return replace(
-        result, reasons=reasons, doubts=doubts, margin=margin, difference=found, flips=flips
+        result,
+        reasons=reasons,
+        doubts=doubts,
+        margin=margin,
+        difference=found,
+        flips=flips,
+        changed=changed,
     )
 
 
 def flips_of(stored: Sequence[Sequence[StoredRun]], test: str) -> Flips | None:
-    """Flips between the first runs with the same seed and other weights; None: there are none."""
+    """Flips between the runs with the lowest common seed, or else the first ones."""
     by_seed = [{run.record.seed: run for run in runs} for runs in stored]
-    for seed in sorted(by_seed[0].keys() & by_seed[1].keys()):
-        pair = [runs[seed] for runs in by_seed]
-        weights = {run.record.identity["weights"] for run in pair}
-        if test in pair[0].record.data and len(weights) > 1:
-            return flipped(pair, test)
-    return None
+    common = sorted(by_seed[0].keys() & by_seed[1].keys())
+    pair = [runs[common[0]] if common else next(iter(runs.values())) for runs in by_seed]
+    return flipped(pair, test) if test in pair[0].record.data else None
 
 
 def changes(old: Record, new: Record) -> tuple[str, ...]:
@@ -216,15 +224,14 @@ def why(checked: Checked) -> str:
         return f"difference {found.value:+.3f}, margin {checked.margin:.3f}, p = {p:.2g}"
     if verdict == Verdict.PASS:
         return "; ".join(checked.doubts)
-    flips = checked.flips
     errors = checked.margin / found.error if found.error else nan
     if lower is None:
         few = f"{found.units} resampling units, too few for a test"
         first = few if found.units < FEWEST_UNITS else "the difference has no standard error"
-    elif flips and is_few(flips.units):
+    elif is_few(checked.changed):
         first = (
-            f"classes changed in {flips.units} of {found.units} resampling units, so a loss of up "
-            f"to {-lower:.3f} cannot be excluded"
+            f"classes changed in {checked.changed} of {found.units} resampling units, so a loss of "
+            f"up to {-lower:.3f} cannot be excluded"
         )
     elif errors < ERRORS_FOR_POWER:
         first = (

@@ -49,6 +49,8 @@ RUN = (
     *("higher_is_better", "scored", "units", "seed", *USAGE, "settings", "created", "record"),
 )
 """All columns of the CSV file."""
+MOST_TIMES = 10
+"""How often tables are written again because other runs have ended meanwhile."""
 TEXT = (
     "Written by `python -m benchmark` from the Records in this folder; do not edit. Scores are "
     "each task's first metric on its first test set, or its mean over the test sets where the "
@@ -215,7 +217,7 @@ def write(results: Path) -> tuple[Cells, Report]:
 
     Other processes may finish at the same time: the tables that are written last have all Records.
     """
-    while True:
+    for _ in range(MOST_TIMES):
         before = states(results)
         cells, report = read(results)
         if cells:
@@ -226,7 +228,8 @@ def write(results: Path) -> tuple[Cells, Report]:
             with replacing(results / "leaderboard.csv") as file:
                 file.write_text(text + "\n", encoding="utf-8", newline="\r\n")
         if states(results) == before:
-            return cells, report
+            break
+    return cells, report
 
 
 def tell(results: Path, record: Record, table: bool = True) -> None:

@@ -199,7 +199,8 @@ def over_tasks(
     for name in (name for name in parts[0] if all(name in part for part in parts)):
         tasks = {str(n): {"": part[name]} for n, part in enumerate(parts)}
         if len({len(t[""].scores) for t in tasks.values()}) == 1:
-            found[name] = mean_over(tasks, dict.fromkeys(tasks, 1 / len(tasks)))[""]
+            mean = mean_over(tasks, dict.fromkeys(tasks, 1 / len(tasks)))[""]
+            found[name] = replace(mean, enough=all(part[name].enough for part in parts))
         else:
             unequal.append(name)
     return found, unequal

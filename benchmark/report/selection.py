@@ -34,6 +34,8 @@ class Selected(NamedTuple):
     """The results folder, for predictions that are not among the committed ones."""
     several: Mapping[TaskColumn, Sequence[str]] = {}
     """Columns in which the name has results with several settings, by NAME@KEY."""
+    tasks: frozenset[str] = frozenset()
+    """Those that it has results of, by any method."""
 
 
 def select(
@@ -92,7 +94,7 @@ def selected(
             found[place] = here[chosen[0]]
         else:
             several[place] = [f"{names[row][0]}@{here[row].records[-1].key}" for row in rows]
-    return Selected(word, found, results, several)
+    return Selected(word, found, results, several, frozenset(c.task for c in found))
 
 
 def matched(sides: Sequence[Selected]) -> list[Selected]:
@@ -161,8 +163,11 @@ def common_columns(sides: Sequence[Selected]) -> tuple[list[TaskColumn], list[st
         unclear = [(s, c) for s in sides for c in s.several if c.task == task]
         having = [(s, c) for s in sides for c in s.cells if c.task == task]
         named = {s.name for s, c in (*having, *unclear) if c in (joint or [c]) or c in s.several}
-        lacking = [side.name for side in sides if side.name not in named]
+        left = [side.name for side in sides if side.name not in named]
+        unlike = [name for name in left if name in {s.name for s in sides if task in s.tasks}]
+        lacking = [name for name in left if name not in unlike]
         notes += [f"{task}: no results of {', '.join(lacking)}"] if lacking else []
+        notes += [f"{task}: no common method with {', '.join(unlike)}"] if unlike else []
         if len(named) > 1:
             reasons += [
                 f"{s.name} names {len(s.several[c])} results of {task} with method={c.method}: "

@@ -71,6 +71,11 @@ def require_whole(baseline: Path) -> None:
         )
 
 
+def promoted(records: Sequence[Record]) -> Sequence[Record]:
+    """What a baseline takes of these Records: those without limit=, if there are any."""
+    return [record for record in records if record.limit is None] or records
+
+
 def promote(
     records: Sequence[Record], results: Path, baseline: Path, entry: Mapping[str, Any]
 ) -> Path | None:
@@ -83,7 +88,7 @@ def promote(
     new = baseline.with_name(f".{baseline.name}.{uuid4().hex}")
     previous = baseline.with_name(f"{baseline.name}.previous")
     try:
-        for record in [r for r in records if r.limit is None] or records:
+        for record in promoted(records):
             copy(record, folder_of(record, results), new)
         log = {"content": content(new), "history": [*history, dict(entry)]}
         (new / LOG).write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")

@@ -69,8 +69,11 @@ def code_digest(*objects: object) -> str:
     others that are neither installed nor part of this program, loaded or not.
     """
     modules = [str(getattr(thing, "__module__", "")) for thing in objects]
-    # a yaml may name a method of a class, `package.module.Class.make`: all that it may lie in
-    names = {name for module in modules for name in accumulate(module.split("."), "{}.{}".format)}
+    names = set[str]()
+    for module in modules:
+        # a yaml may name a method of a class, `package.module.Class.make`: all that it may lie in
+        places = accumulate(module.split("."), "{}.{}".format)
+        names |= {module} if source_file(module) else set(places)
     packages = {name.partition(".")[0] for name in names} - OURS
     seen: set[str] = set()
     contents: dict[str, bytes] = {}

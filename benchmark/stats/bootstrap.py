@@ -116,8 +116,8 @@ def enough_units(metric: Metric, examples: Sequence[Example], unit: Array, sizes
     enough = bool((sizes > 0).sum() >= FEWEST_UNITS)
     if enough and isinstance(metric, CorpusMetric) and metric.classes:
         found, example = metric.classes(examples)
-        classes, _ = np.unique(np.stack([found, unit[example]]), axis=1)
-        smallest = np.unique(classes, return_counts=True)[1].min(initial=len(unit))
+        pairs = np.unique(found.astype(np.int64) * len(sizes) + unit[example])
+        smallest = np.unique(pairs // len(sizes), return_counts=True)[1].min(initial=len(unit))
         return bool(smallest >= metric.fewest)
     return enough
 

@@ -47,10 +47,12 @@ def judge(
 ) -> list[Judgement]:
     """One judgement for each task; a difference is positive where the candidate is better.
 
-    changed: the number of resampling units in which a predicted class changed; None: not of
-    classes. With few of them the standard error is not known well. The bound is then that of the
-    share of units that change (Clopper-Pearson), each of which may lose 1; and no p-value is below
-    that of a sign test in which all of them got worse.
+    changed: the number of resampling units in which a predicted class changed; None: the score
+    is not of predicted classes. With few of them the standard error is not known well. The
+    bound is then that of the share of units that change (Clopper-Pearson), each of which may
+    lose 1; and no p-value is below that of a sign test in which all of them got worse. Both are
+    exact for accuracy with units of equal size, and approximate for other scores of predicted
+    classes.
     """
     found, changed = [], changed or [None] * len(differences)
     p_values = [

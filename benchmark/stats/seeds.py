@@ -12,7 +12,7 @@ from math import hypot, isnan, nan, sqrt
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from benchmark.stats.intervals import Interval, around, half_width, quantile
+from benchmark.stats.intervals import ROUNDING, SCALES, Interval, around, half_width, quantile
 
 
 class Estimate(NamedTuple):
@@ -58,7 +58,9 @@ def estimate(
     pairs = zip(values, known, strict=True)
     within = sqrt(fmean(half_width(*pair, scale) ** 2 for pair in pairs))
     between = quantile(n - 1) * sd / sqrt(n)
-    found = around(score, hypot(within, between), scale)
-    if found is None and sd == 0:  # all at a bound: as wide as the widest
-        found = min(low for low, _ in known), max(high for _, high in known)
-    return Estimate(score, sd, found, n)
+    low, high = SCALES[scale][3:]
+    if not all(low + ROUNDING < value < high - ROUNDING for value in values):
+        # there is no half-width at a bound: what the seeds' intervals cover
+        ends = min(each[0] for each in known), max(each[1] for each in known)
+        return Estimate(score, sd, ends, n)
+    return Estimate(score, sd, around(score, hypot(within, between), scale), n)

@@ -143,7 +143,7 @@ PATHS = [
     Bad("model=huggingface model.path=[a]", "is not a text", "model.path=./[a]"),
     Bad("method.penalties=[a=b]", "method.penalties=[a=b] is not readable", "quote the texts"),
     Bad("task=contact", "cannot get biomap-research/contact", "connect to the network"),
-    Bad("task=contact mirror=nowhere", "the mirror of biomap-research/contact", "no folder and"),
+    Bad("task=contact mirror=nowhere", "the mirror of biomap-research/contact", "give a folder"),
 ]
 COMBINATIONS = [
     Bad("model=kmer", "needs a vector for each residue, and model=kmer has none", "another model"),

@@ -101,6 +101,10 @@ def test_a_promotion_that_was_killed_is_named(folder: Path) -> None:
 def test_a_candidate_without_a_task_is_not_promoted(folder: Path) -> None:
     promote(folder, "good")
     assert "few has no results of cloning" in refused(promote(folder, "few"))
+    good = np.random.default_rng(0).random(3000) < 0.7
+    save_run(folder / "results", good, "fold", "part")
+    save_run(folder / "results", good, "cloning", "part", limit=3000)
+    assert "part has no results of cloning · linear" in refused(promote(folder, "part"))
     assert names(folder / "golden") == {"good"}
 
 

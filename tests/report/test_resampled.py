@@ -108,6 +108,12 @@ def test_a_mean_over_tasks_counts_common_proteins_once() -> None:
     assert (zero.value, zero.interval, zero.p) == (0, (0, 0), 1)
 
 
+def test_a_task_of_too_few_units_leaves_the_mean_over_tasks_unknown() -> None:
+    rng = np.random.default_rng(0)
+    few, many = ({name: model(rng.random(n), prefix=str(n)) for name in "ab"} for n in (6, 60))
+    assert np.isnan(difference(*over_tasks([few, many])[0].values()).error)
+
+
 def test_a_model_with_unequal_numbers_of_seeds_has_no_mean_over_tasks() -> None:
     rng = np.random.default_rng(0)
     one, two = model(rng.random(40)), model(rng.random((2, 40)))

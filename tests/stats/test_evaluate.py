@@ -21,8 +21,10 @@ from benchmark.core import (
 )
 from benchmark.data.splits import cross_validate
 from benchmark.metrics import find
+from benchmark.metrics.answers import labelled
 from benchmark.run.evaluation import evaluate, subset
-from benchmark.stats.bootstrap import RESAMPLES, mean, resamples, score
+from benchmark.stats.bootstrap import RESAMPLES, enough_units, mean, resamples, score
+from benchmark.stats.seeds import estimate
 from tests.conftest import make_task
 
 NUMBER, BINARY = Readout("protein", "regression"), Readout("protein", "classification", 2)
@@ -286,3 +288,29 @@ def test_a_metric_of_other_answers_is_refused_before_anything_is_learned() -> No
         UserError, match="p_at_l5 does not fit the task: a prediction is not a table"
     ):
         fitted("classification", 2, "p_at_l5")
+
+
+def test_each_class_that_a_score_compares_needs_units() -> None:
+    """Ten for areas and 30 for means over classes; labels with one class alone do not count."""
+    unit, sizes = np.arange(100), np.ones(100)
+    for positives in (9, 10, 29, 30):
+        rows = labelled(*(np.arange(100) < positives).astype(int))
+        found = [
+            enough_units(find(name), rows, unit, sizes)
+            for name in ("accuracy", "mcc", "roc_auc", "pr_auc", "balanced_accuracy", "f1_macro")
+        ]
+        assert found == [True, True, *[positives >= 10] * 2, *[positives >= 30] * 2]
+    assert not enough_units(find("roc_auc"), rows, unit // 5, np.full(20, 5)), "6 units of 30"
+
+    both = (np.arange(100) < 50).astype(int)
+    multilabel = [np.array([a, 0 if row < 4 else -1]) for row, a in enumerate(both)]
+    assert enough_units(find("roc_auc_macro"), labelled(*multilabel), unit, sizes)
+    multilabel[0][1] = 1
+    assert not enough_units(find("roc_auc_macro"), labelled(*multilabel), unit, sizes)
+    residues = labelled(*[np.array([0, 0, 1, -1])] * 40, *[np.array([0, 2])] * 9)
+    assert not enough_units(find("f1_macro"), residues, np.arange(49), np.ones(49))
+
+
+def test_seeds_of_which_some_are_perfect_have_the_intervals_of_all() -> None:
+    assert estimate([1.0, 0.98], [(0.97, 1), (0.95, 0.99)], "logit").interval == (0.95, 1)
+    assert estimate([1.0, 1.0], [(0.97, 1), (0.98, 1)], "logit").interval == (0.97, 1)

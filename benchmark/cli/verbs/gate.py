@@ -12,6 +12,7 @@ from benchmark.results.golden import (
     find_results,
     is_changed,
     promote,
+    promoted,
     read_results,
     require_whole,
 )
@@ -41,13 +42,15 @@ def show_gate(request: Request) -> int:
         status, message = ExitCode.DONE, "the first baseline"
     else:
         status, message = judge(request, candidate, golden)
-        missing = {r.task for r in read_results(golden).records} - {
-            r.task for r in candidate.records
-        }
-        if reason and missing:
+        old, new = (
+            {f"{record.task} · {record.method}" for record in promoted(records)}
+            for records in (read_results(golden).records, candidate.records)
+        )
+        missing = old - new
+        if reason and missing and status != ExitCode.FAILED:
             raise UserError(
                 f"{candidate.name} has no results of {', '.join(sorted(missing))}, which {golden} "
-                "has; run these tasks first, or promote the candidate to another folder"
+                "has; run them first, or promote the candidate to another folder"
             )
     if reason and status != ExitCode.FAILED:
         when = datetime.now(UTC).isoformat(timespec="seconds")

@@ -9,7 +9,7 @@ from benchmark.cli.verbs.request import Request
 from benchmark.core import UserError
 from benchmark.report.cells import Cells
 from benchmark.report.table import Report
-from benchmark.results.storage import KEY, default_results, reference, without_collection
+from benchmark.results.storage import default_results, load_all, reference, without_collection
 
 
 @without_collection()
@@ -44,7 +44,7 @@ def show_leaderboard(request: Request) -> None:
         cells, report = leaderboard.read(results)
         print(f"the tables cannot be written to {results} ({error.strerror})", file=sys.stderr)
     if not cells:
-        if any(results.glob(f"*/*/*/{KEY}/seed*.json")):
+        if load_all(results):
             raise UserError(
                 f"all runs in {results} have limit=, and such runs are not ranked; run without it"
             )

@@ -16,6 +16,8 @@ from benchmark.report.suites import merged, names
 
 CHOICES = ("model.path", "model.revision", "model")
 """What may name a checkpoint."""
+LONGEST = 100
+"""Characters of the task names in the name of a figure."""
 OWN = ("checkpoints", "suite", "early", "task", "x", "figure", *CHOICES)
 """Settings that are not passed to a run as they are."""
 
@@ -80,11 +82,11 @@ def run_and_show(
     ]
     if not rank() and any(checkpoint.records for checkpoint in checkpoints):
         results = Path(request.options["results"]).expanduser()
-        name = re.sub(r"[^\w.-]+", "_", words[0].partition("=")[2])  # of tasks or a suite
+        name = re.sub(r"[^\w.-]+", "_", words[0].partition("=")[2])[:LONGEST]  # tasks or a suite
         file = Path(request.options.get("figure", results / f"series_{name}.png")).expanduser()
         report = series(checkpoints, axis, results)
-        draw(report, axis, file)
         request.show(report)
+        draw(report, axis, file)
         print(file, file=sys.stderr)
     return status
 
