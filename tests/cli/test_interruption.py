@@ -11,6 +11,10 @@ import pytest
 
 from tests.command_line import environment, refused, run_cli
 
+INTERRUPTED = 130, -signal.SIGINT
+"""Where Python runs code of a string when the signal comes, as imports of dataclasses do, it ends by
+SIGINT after our exit; a shell reports 130 for both."""
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
@@ -31,7 +35,7 @@ def test_interrupted_leaves_nothing(tmp_path: Path, kind: signal.Signals) -> Non
         process.send_signal(kind)
         _, errors = process.communicate(timeout=60)
 
-    assert process.returncode == 130, errors
+    assert process.returncode in INTERRUPTED, errors
     assert errors.strip().splitlines()[-1].startswith("error: interrupted; finished runs are saved")
     assert not list(tmp_path.rglob("*"))
 
@@ -54,7 +58,7 @@ def test_interrupted_between_seeds_writes_tables_of_finished_seeds(
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
 
-    assert process.returncode == 130
+    assert process.returncode in INTERRUPTED
     count = len(list(tmp_path.rglob("seed*.json")))
     assert f"], {count} seeds |" in (tmp_path / "results" / "README.md").read_text()
 

@@ -65,7 +65,7 @@ def test_a_cross_validated_run_ranks_by_the_mean(tmp_path: Path, toy_conf: Path)
     assert {"test", "test, its train", "test, its valid"} <= set(record["data"])
     assert (
         f"accuracy {scores['mean']:.3f} [" in done.stdout
-        and "(95% CI, 130 proteins)" in done.stdout
+        and "(95% CI, 130 proteins; mean of 3 test sets)" in done.stdout
     )
     rows = pq.read_table(path.with_suffix(".parquet")).to_pylist()
     assert len({row["id"] for row in rows}) == len(rows) == 130
