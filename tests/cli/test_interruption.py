@@ -12,7 +12,7 @@ import pytest
 from tests.command_line import environment, refused, run_cli
 
 INTERRUPTED = 130, -signal.SIGINT
-"""Where Python runs code of a string when the signal comes, as imports of dataclasses do, it ends by
+"""If the signal comes while Python runs code of a string, as imports of dataclasses do, it ends by
 SIGINT after our exit; a shell reports 130 for both."""
 
 

@@ -71,7 +71,7 @@ def test_a_cross_validated_run_ranks_by_the_mean(tmp_path: Path, toy_conf: Path)
     assert len({row["id"] for row in rows}) == len(rows) == 130
     assert "n = 130 |" in (tmp_path / "results" / "README.md").read_text()
     few = run_cli(*words, "limit=10", cwd=tmp_path)
-    assert "(95% CI, 30 proteins)" in few.stdout, few.stderr
+    assert "(95% CI, 30 proteins; mean of 3 test sets)" in few.stdout, few.stderr
 
 
 @pytest.mark.slow
