@@ -9,11 +9,10 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from benchmark.core import UserError
-from benchmark.metrics import find
 from benchmark.report.cells import cell, column_of, row_of
 from benchmark.report.examples import Flips, flipped
 from benchmark.report.margins import Margins
-from benchmark.report.resampled import StoredRun, ranking_score
+from benchmark.report.resampled import StoredRun, metrics_of, ranking_score
 from benchmark.report.table import ARROWS, Column, Report, Table, Value, estimated
 from benchmark.results.golden import Results
 from benchmark.results.identity import differences
@@ -177,9 +176,10 @@ def check(
     if not first.higher_is_better[metric]:
         found = found._replace(value=-found.value)
     flips, doubts = flips_of(stored, test), tuple[str, ...]()
-    other = {run.record.identity["weights"] for found in stored for run in found}
-    is_decided = find(metric).fn.__module__ in DECIDED
-    changed = flips.units if flips and is_decided and len(other) > 1 else None
+    weights = {run.record.identity["weights"] for records in stored for run in records}
+    scorers = {scorer.name: scorer for scorer in metrics_of(tuple(first.config["task"]["metrics"]))}
+    is_decided = scorers[metric].fn.__module__ in DECIDED
+    changed = flips.units if flips and is_decided and len(weights) > 1 else None
     if flips and flips.share > margins.flips:
         doubts = (f"{flips.share:.1%} of the classes changed, more than {margins.flips:.0%}",)
     return replace(

@@ -7,10 +7,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmark.core import Array, SetMetric, UserError
+from benchmark.core import Array, SetMetric, UserError, example_metric
 from benchmark.metrics import find
 from benchmark.report.gate import DECIDED, Gate, as_junit, as_report, gate
-from benchmark.report.margins import read_margins
+from benchmark.report.margins import Margin, Margins, read_margins
 from benchmark.report.render import render
 from benchmark.results.golden import find_results, read_results
 from benchmark.stats.gate import Verdict, judge
@@ -126,6 +126,21 @@ def test_few_flips_say_nothing_of_scores_that_rank_probabilities(tmp_path: Path)
     assert found == [True, True, True, False]
     (lost,) = judge([Difference(-0.3, 0.02, 150, 200)], [0.01], [None])
     assert lost.verdict == Verdict.FAIL
+
+
+@example_metric(higher_is_better=True, version=1)
+def hit(predictions: Any, examples: Any) -> Array:
+    return np.array(predictions)
+
+
+def test_a_metric_of_a_user(tmp_path: Path) -> None:
+    """Its name in the yaml is dotted, that in the Record is not."""
+    config = {"task": {"metrics": [f"{__name__}.hit"], "kind": "classification"}}
+    for folder, model_name in (("golden", "a"), ("tonight", "b")):
+        save_run(tmp_path / folder, right(), "task", model_name, "hit", config=config)
+    both = read_results(tmp_path / "tonight"), read_results(tmp_path / "golden")
+    found = gate(*both, Margins([Margin("hit", 0.01, False)], 0.1))
+    assert found.verdict == Verdict.PASS and found.checked[0].changed is None
 
 
 def test_runs_of_a_part_of_the_data_decide_nothing(tmp_path: Path) -> None:
