@@ -158,8 +158,6 @@ def check(
     if not new:
         return result
     reasons = changes(first, new[-1])
-    if first.limit is not None:
-        reasons = (f"limit={first.limit}: a part of the data is not decisive", *reasons)
     if column_of(first) != column_of(new[-1]) or first.limit != new[-1].limit:
         return replace(result, reasons=reasons)
     stored = [
@@ -175,17 +173,19 @@ def check(
     found = difference(after, before)
     if not first.higher_is_better[metric]:
         found = found._replace(value=-found.value)
-    flips, doubts = flips_of(stored, test), tuple[str, ...]()
+    flips, doubts = flips_of(stored, test), list[str]()
     weights = {run.record.identity["weights"] for records in stored for run in records}
     scorers = {scorer.name: scorer for scorer in metrics_of(tuple(first.config["task"]["metrics"]))}
     is_decided = scorers[metric].fn.__module__ in DECIDED
     changed = flips.units if flips and is_decided and len(weights) > 1 else None
     if flips and flips.share > margins.flips:
-        doubts = (f"{flips.share:.1%} of the classes changed, more than {margins.flips:.0%}",)
+        doubts.append(f"{flips.share:.1%} of the classes changed, more than {margins.flips:.0%}")
+    if first.limit is not None:
+        doubts.append(f"limit={first.limit}: no candidate passes on a part of the data")
     return replace(
         result,
         reasons=reasons,
-        doubts=doubts,
+        doubts=tuple(doubts),
         margin=margin,
         difference=found,
         flips=flips,
