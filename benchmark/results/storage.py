@@ -90,13 +90,12 @@ def load_all(results: Path, tasks: Collection[str] | None = None) -> list[Record
     return sorted(records, key=lambda record: record.created)
 
 
-def states(results: Path) -> dict[Path, tuple[int, int]]:
-    """The files of Records below a folder, with what changes when another process replaces them."""
+def states(results: Path) -> dict[Path, int]:
+    """The folders of Records, with what changes when another process adds or replaces one."""
     found = {}
-    for path in results.glob(RECORDS):
+    for path in results.glob(f"*/*/*/{KEY}"):
         with suppress(FileNotFoundError):
-            state = path.stat()
-            found[path] = state.st_size, state.st_mtime_ns
+            found[path] = path.stat().st_mtime_ns
     return found
 
 

@@ -34,9 +34,10 @@ def by_column(table: Table) -> dict[str, list[Any]]:
     directions = {arrow: better for better, arrow in ARROWS.items() if arrow}
     for column, values in zip(table.columns, zip(*table.rows, strict=True), strict=False):
         if not {Estimate, Noted} & set(map(type, values)):
-            found[column.name] = [without_arrow(v) if v == v else None for v in values]
-            if found[column.name] != list(values) and column.kind == "text":
-                found["higher_is_better"] = [directions.get(str(value)[-2:]) for value in values]
+            found[column.name] = [value if value == value else None for value in values]
+            better = [directions.get(str(v)[-2:]) for v in values if column.name == "metric"]
+            if any(each is not None for each in better):
+                found |= {"metric": [*map(without_arrow, values)], "higher_is_better": better}
             continue
         parts = dict[str, list[Any]]()
         for number, value in enumerate(values):
