@@ -1,6 +1,7 @@
 """The digest of a user's code covers every module that it imports, except installed packages."""
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,8 @@ def test_a_users_metric_is_its_function_and_where_it_is_made(tmp_path: Path, cha
         names = [f"metrics7.{name}" for name in ("half", "accuracy", "declared")]
         found = {name: find(name) for name in names}
         before = [declared_version(found[name], name) for name in names]
+        plain = replace(found[names[0]], fn=importlib.import_module("metrics7").first)
+        assert declared_version(plain, names[0]) == before[0], "functools is not part of it"
         file = tmp_path / f"{changed}.py"
         file.write_text(file.read_text() + "# changed\n")
         after = [declared_version(found[name], name) for name in names]
