@@ -123,7 +123,8 @@ def leave() -> None:
     import torch.distributed as dist
 
     hosts.cache_clear()
-    dist.destroy_process_group()
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def broadcast(value: T) -> T:
