@@ -85,8 +85,8 @@ def test_what_cannot_be_compared_shares_no_column() -> None:
     ):
         newer = replace(new, identity={**new.identity, "versions": {**versions, **raised}})
         assert (column_of(old) == column_of(newer)) == same, raised
-    asked = [{"task": {"assay": assay, "min": 1}} for assay in ("HIC", "Titer")]
-    text = markdown(tabulate([record(config=asked[0]), record(model="b", config=asked[1])]))
+    settings = [{"task": {"assay": assay, "min": 1}} for assay in ("HIC", "Titer")]
+    text = markdown(tabulate([record(config=settings[0]), record(model="b", config=settings[1])]))
     assert "`solubility #1`: version 1, test data 3, assay=HIC\n" in text
     text = markdown(tabulate([record(), record(method="lora")]))
     assert "## Developability · linear" in text and "## Developability · lora" in text
