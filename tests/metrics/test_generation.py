@@ -4,7 +4,6 @@ import subprocess
 from collections import Counter
 from math import exp, isnan, log, nan
 from pathlib import Path
-from shutil import which
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from benchmark.core import RESIDUES, Example, SetMetric
 from benchmark.data.reference import open_reference
 from benchmark.metrics.generation.composition import WINDOW, low_entropy
 from benchmark.metrics.generation.measured import Measured
+from tests.conftest import require_program
 
 NAMES = sorted(name for name, m in metrics.known().items() if ".generation." in m.fn.__module__)
 rng = np.random.default_rng(0)
@@ -153,13 +153,12 @@ def test_low_complexity_is_where_scipys_entropy_is_low() -> None:
 @pytest.mark.slow
 def test_low_complexity_agrees_with_segmasker(tmp_path: Path) -> None:
     """Over natural proteins: the same segments, before SEG's trimming of their ends."""
-    if not (program := which("segmasker")):
-        pytest.skip("segmasker of ncbi-blast+ is not installed")
+    require_program("segmasker")
     chains = open_reference("package:natural.fasta.gz").draw(500, 500, 0)
     fasta = tmp_path / "in.fasta"
     fasta.write_text("".join(f">{at}\n{chain}\n" for at, chain in enumerate(chains)))
     done = subprocess.run(
-        [program, "-in", fasta, "-outfmt", "fasta"], capture_output=True, text=True, check=True
+        ["segmasker", "-in", fasta, "-outfmt", "fasta"], capture_output=True, text=True, check=True
     )
     records = done.stdout.split(">")[1:]
     masked = ["".join(record.split("\n")[1:]) for record in records]
